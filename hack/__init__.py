@@ -1,0 +1,1 @@
+"""Tools for those who develop AOS; nothing here is part of the product."""

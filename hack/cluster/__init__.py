@@ -1,0 +1,1 @@
+"""Brings up a real Kubernetes on a developer's machine, for tests and for trying AOS out."""

@@ -1,0 +1,3 @@
+module aos.example/cluster/pause
+
+go 1.26.0
