@@ -4,12 +4,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from hack.cluster import programs
-from hack.cluster.control_plane import ControlPlane
+from hack.cluster import backends, programs
+from hack.cluster.archives import archive_of
+from hack.cluster.backends import Backend
 from hack.cluster.errors import ClusterError
 from hack.cluster.paths import Paths
-from hack.cluster.pki import Subject
-from hack.cluster.progress import say
+from hack.cluster.progress import say, step
+
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         say("interrupted; run the same command again to go on, or `down` to clear up")
-        return 130
+        return _INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,47 +37,81 @@ def parser() -> argparse.ArgumentParser:
         "--state", type=Path, help="state directory (default: $AOS_CLUSTER_HOME or the XDG state home)"
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    which = _which_cluster()
 
-    up = commands.add_parser("up", help="bring a cluster up, or repair it; nothing happens when it is up")
+    up = commands.add_parser(
+        "up", parents=[which], help="bring a cluster up, or repair it; a second time is free"
+    )
     up.set_defaults(run=_up)
-    down = commands.add_parser("down", help="end the cluster and leave nothing")
+    down = commands.add_parser("down", parents=[which], help="end the cluster and leave nothing of it")
     down.set_defaults(run=_down)
-    status = commands.add_parser("status", help="tell how the cluster is; exits with 1 when it is not up")
+    status = commands.add_parser(
+        "status", parents=[which], help="tell how it is; exits with 1 when it is not up"
+    )
     status.set_defaults(run=_status)
-    config = commands.add_parser("kubeconfig", help="print the path of a kubeconfig")
+    config = commands.add_parser("kubeconfig", parents=[which], help="print the path of a kubeconfig")
     config.add_argument("--user", help="mint a client certificate for this user instead of the administrator")
     config.add_argument("--group", action="append", default=[], help="a group of that user; may be repeated")
     config.set_defaults(run=_kubeconfig)
-    for command in (up, down, status, config):
-        command.add_argument("--control-plane", action="store_true", help="the control plane without a node")
+    load = commands.add_parser("load", parents=[which], help="put an image into the cluster")
+    load.add_argument(
+        "image", help="path of an image archive, or the name of an image of Docker's or buildah's"
+    )
+    load.set_defaults(run=_load)
     tool = commands.add_parser("tool", help="print the path of a tool, and build it when there is none")
     tool.add_argument("name", choices=("kubectl", "helm"))
     tool.set_defaults(run=_tool)
     return top
 
 
+def _which_cluster() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(add_help=False)
+    choice = options.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--control-plane", action="store_true", help="a control plane on 127.0.0.1, without a node"
+    )
+    choice.add_argument(
+        "--kubeconfig", type=Path, help="a cluster of your own; never created, changed or ended"
+    )
+    choice.add_argument("--kind-name", help="a kind cluster by its name, whoever made it")
+    return options
+
+
+def _backend(paths: Paths, options: argparse.Namespace) -> Backend:
+    return backends.select(
+        paths,
+        control_plane=options.control_plane,
+        kubeconfig=options.kubeconfig,
+        kind_name=options.kind_name,
+    )
+
+
 def _up(paths: Paths, options: argparse.Namespace) -> int:
-    del options
-    ControlPlane(paths).up()
+    _backend(paths, options).up()
     return 0
 
 
 def _down(paths: Paths, options: argparse.Namespace) -> int:
-    del options
-    ControlPlane(paths).down()
+    _backend(paths, options).down()
     return 0
 
 
 def _status(paths: Paths, options: argparse.Namespace) -> int:
-    del options
-    health = ControlPlane(paths).health()
-    print(f"control plane: {health.describe()}")
-    return 0 if health.is_up else 1
+    is_up, sentence = _backend(paths, options).status()
+    print(sentence)
+    return 0 if is_up else 1
 
 
 def _kubeconfig(paths: Paths, options: argparse.Namespace) -> int:
-    cluster = ControlPlane(paths)
-    print(cluster.mint(Subject(options.user, tuple(options.group))) if options.user else cluster.kubeconfig)
+    handle = _backend(paths, options).handle()
+    print(backends.mint(handle, options.user, tuple(options.group)) if options.user else handle.kubeconfig)
+    return 0
+
+
+def _load(paths: Paths, options: argparse.Namespace) -> int:
+    cluster = _backend(paths, options)
+    with step(f"loading {options.image}"), archive_of(options.image) as archive:
+        cluster.load(archive)
     return 0
 
 

@@ -27,16 +27,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Stat:
-    """The two fields of `/proc/PID/stat` that matter here."""
+    """The fields of `/proc/PID/stat` that matter here."""
 
     state: str
+    parent: int
     start_ticks: int
 
 
 def parse_stat(text: str) -> Stat:
     """Read `/proc/PID/stat` (proc_pid_stat(5)); the program's name may hold spaces and parentheses."""
     after_name = text.rpartition(")")[2].split()
-    return Stat(state=after_name[0], start_ticks=int(after_name[19]))
+    return Stat(state=after_name[0], parent=int(after_name[1]), start_ticks=int(after_name[19]))
 
 
 def boot_id() -> str:
@@ -53,6 +54,23 @@ def identify(pid: int) -> Identity | None:
     if stat.state in {"Z", "X"}:
         return None
     return Identity(pid=pid, start_ticks=stat.start_ticks, boot_id=boot_id())
+
+
+def children(pid: int) -> tuple[Identity, ...]:
+    """Give the living children of a process."""
+    found = (identify(number) for number in _numbers() if _parent(number) == pid)
+    return tuple(identity for identity in found if identity is not None)
+
+
+def _numbers() -> list[int]:
+    return [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return parse_stat((_PROC / str(pid) / "stat").read_text()).parent
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def is_alive(recorded: Identity) -> bool:
