@@ -1,0 +1,76 @@
+"""Names that objects, labels and identities share: the only place where they are spelled."""
+
+import hashlib
+from typing import Final
+
+GROUP: Final = "aos.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+LABEL_AGENT: Final = f"{GROUP}/agent"
+LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_TENANT: Final = f"{GROUP}/tenant"
+LABEL_ENVIRONMENT: Final = f"{GROUP}/environment"
+LABEL_INSTRUCTIONS: Final = f"{GROUP}/instructions"
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+LABEL_NAME: Final = "app.kubernetes.io/name"
+LABEL_COMPONENT: Final = "app.kubernetes.io/component"
+LABEL_PART_OF: Final = "app.kubernetes.io/part-of"
+MANAGED_BY: Final = "aos"
+
+ANNOTATION_CHILD_DIGEST: Final = f"{GROUP}/applied-digest"
+ANNOTATION_GATEWAY_CA: Final = f"{GROUP}/gateway-ca"
+ANNOTATION_TASK_UID: Final = f"{GROUP}/task-uid"
+
+FIELD_MANAGER_OPERATOR: Final = "aos-operator"
+FIELD_MANAGER_GATEWAY: Final = "aos-gateway"
+
+AUDIENCE_GATEWAY: Final = "aos-gateway"
+TOKEN_EXPIRATION_SECONDS: Final = 600
+
+GATEWAY_SERVICE: Final = "aos-gateway"
+GATEWAY_PORT: Final = 8443
+GATEWAY_ADMIN_PORT: Final = 8444
+GATEWAY_TLS_SECRET: Final = "aos-gateway-tls"  # noqa: S105 - the name of a Secret, not its content
+CA_SECRET: Final = "aos-ca"  # noqa: S105 - the name of a Secret, not its content
+OPERATOR_LEASE: Final = "aos-operator"
+
+MAX_NAME_LENGTH: Final = 52
+"""Agents, Tools, Models and Tasks leave room for the prefixes and suffixes of their children (63 is the limit)."""
+
+_HASH_LENGTH: Final = 8
+
+
+def agent_service_account(agent: str) -> str:
+    """Name of the ServiceAccount that only pods of ``agent`` may use."""
+    return f"aos-agent-{agent}"
+
+
+def agent_network_policy(agent: str) -> str:
+    """Name of the NetworkPolicy that leaves pods of ``agent`` one route."""
+    return f"aos-agent-{agent}"
+
+
+def agent_revision(agent: str, digest: str) -> str:
+    """Name of the ControllerRevision whose content has ``digest`` (``sha256:`` and hex)."""
+    return f"{agent}-{digest.removeprefix('sha256:')[:_HASH_LENGTH]}"
+
+
+def task_pod(task: str, uid: str) -> str:
+    """Name of the one pod that the Task with ``uid`` may have; another Task of the same name gets another."""
+    return f"{task}-{hashlib.sha256(uid.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
+def credential_role(kind: str, name: str) -> str:
+    """Name of the Role and RoleBinding that let the gateway read the one Secret that ``kind/name`` refers to."""
+    return f"aos-{kind.lower()}-{name}"
+
+
+def gateway_host(namespace: str) -> str:
+    """DNS name in the gateway's certificate, given to agent pods by ``hostAliases``."""
+    return f"{GATEWAY_SERVICE}.{namespace}.svc"
+
+
+def mcp_name(tool: str, action: str) -> str:
+    """Name under which the aggregated MCP endpoint offers ``action`` of ``tool``."""
+    return f"{tool}.{action}"
