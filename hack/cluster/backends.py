@@ -6,12 +6,11 @@ from typing import Protocol
 from hack.cluster import programs
 from hack.cluster.control_plane import ControlPlane
 from hack.cluster.errors import ClusterError, OwnershipError, PrerequisiteError
-from hack.cluster.handle import Handle
+from hack.cluster.handle import Handle, Status
 from hack.cluster.kind import KindCluster
 from hack.cluster.kubectl import Kubectl
 from hack.cluster.node import Node
 from hack.cluster.paths import Paths
-from hack.cluster.pki import Subject
 from hack.cluster.progress import say
 from hack.cluster.source import Source, choose, gather
 
@@ -25,8 +24,8 @@ class Backend(Protocol):
     def down(self) -> None:
         """End the cluster and leave nothing."""
 
-    def status(self) -> tuple[bool, str]:
-        """Tell whether it is up, and how it is in one sentence."""
+    def status(self) -> Status:
+        """Tell how it is."""
 
     def load(self, archive: Path) -> None:
         """Put an image archive into the cluster."""
@@ -49,20 +48,23 @@ class Given:
 
     def up(self) -> None:
         """Check that the cluster answers."""
-        is_up, sentence = self.status()
-        if not is_up:
-            raise ClusterError(f"the cluster of {self._kubeconfig} is {sentence}; this tool never starts it")
-        say(f"the cluster of {self._kubeconfig} is {sentence}")
+        status = self.status()
+        if not status.is_up:
+            raise ClusterError(
+                f"the cluster of {self._kubeconfig} is {status.sentence}; this tool never starts it"
+            )
+        say(f"the cluster of {self._kubeconfig} is {status.sentence}")
 
     def down(self) -> None:
         """Leave the cluster alone."""
         say(f"the cluster of {self._kubeconfig} was not made by this tool and is left as it is")
 
-    def status(self) -> tuple[bool, str]:
+    def status(self) -> Status:
         """Ask for the version."""
         handle = self.handle()
         version = Kubectl(handle.program, handle.kubeconfig).server_version()
-        return (version is not None, f"up, Kubernetes {version}" if version else "not answering")
+        sentence = f"up, Kubernetes {version}" if version else "not answering"
+        return Status(made=True, is_up=version is not None, sentence=sentence)
 
     def load(self, archive: Path) -> None:
         """Refuse: nothing is put into a cluster that this tool did not make."""
@@ -97,10 +99,10 @@ class LocalNode:
         """End the node."""
         self._node.down()
 
-    def status(self) -> tuple[bool, str]:
+    def status(self) -> Status:
         """Tell how the node is."""
         health = self._node.health()
-        return health.is_up, health.describe()
+        return Status(health.made, health.is_up, health.describe())
 
     def load(self, archive: Path) -> None:
         """Put an image archive into the node's store."""
@@ -126,10 +128,10 @@ class LocalControlPlane:
         """End it."""
         self._plane.down()
 
-    def status(self) -> tuple[bool, str]:
+    def status(self) -> Status:
         """Tell how it is."""
         health = self._plane.health()
-        return health.is_up, health.describe()
+        return Status(health.config is not None, health.is_up, health.describe())
 
     def load(self, archive: Path) -> None:
         """Refuse: no pod ever runs here."""
@@ -155,8 +157,3 @@ def select(paths: Paths, *, control_plane: bool, kubeconfig: Path | None, kind_n
     if choose(gather(paths, control_plane=False)).source is Source.KIND:
         return KindCluster(paths, None)
     return LocalNode(paths)
-
-
-def mint(handle: Handle, user: str, groups: tuple[str, ...]) -> Path:
-    """Write a kubeconfig for another user of a cluster whose authority this tool holds."""
-    return handle.issue(Subject(user, groups))

@@ -97,14 +97,14 @@ def _down(paths: Paths, options: argparse.Namespace) -> int:
 
 
 def _status(paths: Paths, options: argparse.Namespace) -> int:
-    is_up, sentence = _backend(paths, options).status()
-    print(sentence)
-    return 0 if is_up else 1
+    status = _backend(paths, options).status()
+    print(status.sentence)
+    return 0 if status.is_up else 1
 
 
 def _kubeconfig(paths: Paths, options: argparse.Namespace) -> int:
     handle = _backend(paths, options).handle()
-    print(backends.mint(handle, options.user, tuple(options.group)) if options.user else handle.kubeconfig)
+    print(handle.user(options.user, *options.group) if options.user else handle.kubeconfig)
     return 0
 
 

@@ -18,10 +18,12 @@ _NOBODY = "65532:65532"
 
 def ensure(paths: Paths) -> tuple[Path, ...]:
     """Give the archives of all images, built when they are not in the cache."""
-    return tuple(_archive(paths, recipe) for recipe in recipes.image_recipes())
+    return tuple(archive(paths, name) for name in _NAMES)
 
 
-def _archive(paths: Paths, recipe: recipes.Recipe) -> Path:
+def archive(paths: Paths, name: str) -> Path:
+    """Give the archive of one image, `pause`, `probe` or `coredns`."""
+    recipe = next(recipe for recipe in recipes.image_recipes() if recipe.name == name)
     target = paths.images / f"{recipe.name}-{recipe.key}.tar"
     if target.exists():
         return target

@@ -71,7 +71,8 @@ class Node:
 
     def handle(self) -> Handle:
         """Give what others need to use this node; it must be up, or have been."""
-        return Handle(self.kubeconfig, self._must_folders().kube / "kubectl", self.mint)
+        kubectl = self._must_folders().kube / "kubectl"
+        return Handle(self.kubeconfig, kubectl, self.mint, self.load, config.HOST_ADDRESS)
 
     def health(self) -> Health:
         """Gather how the node is."""

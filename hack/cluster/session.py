@@ -1,0 +1,27 @@
+"""Lends a whole cluster to a test session."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hack.cluster import backends
+from hack.cluster.handle import Handle
+from hack.cluster.paths import Paths
+
+
+@contextmanager
+def borrowed(kubeconfig: Path | None = None) -> Iterator[Handle]:
+    """Bring a cluster up and give it back as it was: one that was there before stays, a new one is ended.
+
+    Raises PrerequisiteError when this machine can have none, before anything is started.
+    """
+    cluster = backends.select(
+        Paths.from_environment(), control_plane=False, kubeconfig=kubeconfig, kind_name=None
+    )
+    made_before = cluster.status().made
+    try:
+        cluster.up()
+        yield cluster.handle()
+    finally:
+        if not made_before:
+            cluster.down()

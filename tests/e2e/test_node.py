@@ -1,0 +1,171 @@
+"""The local node itself: what the tests of isolation lean on must be seen to hold, and to fail, with real packets."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hack.cluster.handle import Handle
+
+DNS = "10.96.0.10:53"
+SERVICE = "10.96.77.77"
+
+PODS = """
+apiVersion: v1
+kind: Pod
+metadata: {name: server, labels: {app: server}}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  containers: [{name: probe, image: "aos.local/probe:1", args: [serve, ":8080", ":8081"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client, labels: {app: client}}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  containers: [{name: probe, image: "aos.local/probe:1", args: [sleep]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: isolated, labels: {app: client}}
+spec:
+  hostUsers: false
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  containers: [{name: probe, image: "aos.local/probe:1", args: [sleep]}]
+---
+apiVersion: v1
+kind: Service
+metadata: {name: server}
+spec:
+  selector: {app: server}
+  ports: [{port: 80, targetPort: 8080}]
+"""
+
+DENY_ALL = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny-all}
+spec: {podSelector: {}, policyTypes: [Egress, Ingress]}
+"""
+
+CLIENT_TO_SERVER = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: client-to-server}
+spec:
+  podSelector: {matchLabels: {app: client}}
+  policyTypes: [Egress]
+  egress:
+    - to: [{podSelector: {matchLabels: {app: server}}}]
+      ports: [{port: 8080}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: server-from-client}
+spec:
+  podSelector: {matchLabels: {app: server}}
+  policyTypes: [Ingress]
+  ingress:
+    - from: [{podSelector: {matchLabels: {app: client}}}]
+      ports: [{port: 8080}]
+"""
+
+
+class Place:
+    """A namespace with pods that try the network."""
+
+    def __init__(self, node: Handle, namespace: str) -> None:
+        self._node = node
+        self._scope = f"--namespace={namespace}"
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        answer = self._node.kubectl(self._scope, *arguments, stdin=stdin)
+        assert answer.ok, answer.stderr
+        return answer.stdout
+
+    def address(self, pod: str) -> str:
+        return self.kubectl("get", f"pod/{pod}", "--output=jsonpath={.status.podIP}")
+
+    def reaches(self, *attempt: str, pod: str = "client") -> bool:
+        """Whether a probe in the pod succeeds."""
+        answer = self._node.kubectl(self._scope, "exec", pod, "--", "/probe", *attempt)
+        results = [json.loads(line) for line in answer.stdout.splitlines()]
+        assert results, answer.stderr
+        return all(result["ok"] for result in results)
+
+    def soon(self, *attempt: str, expected: bool) -> bool:
+        """Whether a probe comes out as expected within the time that a policy change takes."""
+        deadline = time.monotonic() + 10
+        while self.reaches(*attempt) is not expected:
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+
+@pytest.fixture(scope="module")
+def place(node: Handle) -> Iterator[Place]:
+    namespace = "node-probe"
+    assert node.kubectl("create", "namespace", namespace).ok
+    try:
+        here = Place(node, namespace)
+        here.kubectl("apply", "--filename=-", stdin=PODS)
+        here.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+        yield here
+    finally:
+        node.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_the_node_is_ready(node: Handle) -> None:
+    ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}"
+    assert node.kubectl("get", "nodes", f"--output={ready}").stdout == "True"
+
+
+def test_without_policies_pods_reach_each_other_the_services_and_dns(place: Place) -> None:
+    server = place.address("server")
+    service = place.kubectl("get", "service/server", "--output=jsonpath={.spec.clusterIP}")
+    dns = place.kubectl(
+        "get", "service/kube-dns", "--namespace=kube-system", "--output=jsonpath={.spec.clusterIP}"
+    )
+    assert place.reaches("tcp", f"{server}:8080", f"{server}:8081")
+    assert place.soon("get", f"http://{service}/", expected=True)
+    assert place.reaches("dns", f"{dns}:53", "kubernetes.default.svc.cluster.local")
+
+
+def test_a_pod_with_users_of_its_own_is_not_root_on_the_node(place: Place) -> None:
+    # The kernel maps a container's users to numbers that mean nothing outside; 0 would be mapped to 0 without that.
+    shown = place.kubectl("get", "pod/isolated", "--output=jsonpath={.status.phase} {.spec.hostUsers}")
+    assert shown == "Running false"
+
+
+def test_a_default_deny_blocks_everything_and_an_exception_opens_one_port(place: Place) -> None:
+    server = place.address("server")
+    dns = place.kubectl(
+        "get", "service/kube-dns", "--namespace=kube-system", "--output=jsonpath={.spec.clusterIP}"
+    )
+    assert place.reaches("tcp", f"{server}:8080")
+    place.kubectl("apply", "--filename=-", stdin=DENY_ALL)
+    assert place.soon("tcp", f"{server}:8080", expected=False)
+    assert not place.reaches("dns", f"{dns}:53", "kubernetes.default.svc.cluster.local")
+    place.kubectl("apply", "--filename=-", stdin=CLIENT_TO_SERVER)
+    assert place.soon("tcp", f"{server}:8080", expected=True)
+    assert not place.reaches("tcp", f"{server}:8081")
+    assert not place.reaches("dns", f"{dns}:53", "kubernetes.default.svc.cluster.local")
+
+
+@pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the process table is that of this machine's own node")
+def test_a_second_up_is_quick_and_changes_nothing(node: Handle) -> None:
+    from hack.cluster.backends import select
+    from hack.cluster.paths import Paths
+
+    table = Path(Paths.from_environment().node / "processes.json")
+    before = table.read_bytes() if table.exists() else b""
+    started = time.monotonic()
+    select(Paths.from_environment(), control_plane=False, kubeconfig=None, kind_name=None).up()
+    assert time.monotonic() - started < 2
+    assert (table.read_bytes() if table.exists() else b"") == before
