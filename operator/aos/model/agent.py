@@ -1,0 +1,168 @@
+"""Agent: who it is, what it is told, what it asks for."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from aos.model.base import ApiModel, CelRule, Digest, Glob, JsonObject, ObjectName
+from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
+from aos.model.meta import ApiObject, Condition, KeyReference
+from aos.model.names import MAX_NAME_LENGTH
+
+MAX_INSTRUCTIONS_BYTES = 65_536
+MAX_TOOLS = 32
+MAX_ACTIONS = 64
+
+Quantity = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$")]
+
+
+class Owner(ApiModel):
+    """Who answers for the agent; shown in status and logs, and readable by rules as ``agent.owner``."""
+
+    team: str = Field(min_length=1, max_length=128)
+    contact: str = Field(default="", max_length=256)
+
+
+class InstructionsSource(ApiModel):
+    """Where the instructions stand if not in the spec.
+
+    The ConfigMap must carry the label ``aos.dev/instructions: "true"``: only such ConfigMaps are read.
+    """
+
+    config_map_key_ref: KeyReference
+
+
+class AgentModel(ApiModel):
+    """Which Model the agent may use, and the bounds that the gateway puts on each request."""
+
+    name: ObjectName
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+
+
+class ToolRequest(ApiModel):
+    """Actions of one Tool that the agent asks for; policies decide."""
+
+    name: ObjectName
+    actions: tuple[Glob, ...] = Field(min_length=1, max_length=MAX_ACTIONS)
+
+
+class MessageSchema(ApiModel):
+    """A JSON Schema (2020-12, bounded, local references only) for a message."""
+
+    schema_: JsonObject = Field(alias="schema")
+
+
+class ResourceAmounts(ApiModel):
+    """Amounts of processor and memory, as Kubernetes writes them."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+
+
+class Resources(ApiModel):
+    """What the pod may use; limits are always set, by the operator's defaults where left out here."""
+
+    requests: ResourceAmounts = ResourceAmounts()
+    limits: ResourceAmounts = ResourceAmounts()
+
+
+class RuntimeMode(StrEnum):
+    """How the agent runs; OnDemand is a pod per Task."""
+
+    ON_DEMAND = "OnDemand"
+
+
+class Runtime(ApiModel):
+    """In what the agent runs; an empty image means the built-in runtime."""
+
+    mode: RuntimeMode = RuntimeMode.ON_DEMAND
+    image: str = Field(default="", max_length=512, pattern=r"^(|[A-Za-z0-9][A-Za-z0-9._:/@-]*)$")
+    runtime_class_name: str = Field(
+        default="",
+        max_length=253,
+        pattern=r"^(|[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)$",
+    )
+    resources: Resources = Resources()
+
+
+class AgentSpec(ApiModel):
+    """What an agent is."""
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="has(self.instructions) != has(self.instructionsFrom)",
+            message="give instructions or instructionsFrom, and not both",
+            field_path=".instructions",
+        ),
+        CelRule(
+            rule="!has(self.tools) || self.tools.all(t, self.tools.exists_one(u, u.name == t.name))",
+            message="name each tool once and list all its actions there",
+            field_path=".tools",
+        ),
+    )
+
+    owner: Owner
+    instructions: str | None = Field(default=None, min_length=1, max_length=MAX_INSTRUCTIONS_BYTES)
+    instructions_from: InstructionsSource | None = None
+    model: AgentModel | None = None
+    tools: tuple[ToolRequest, ...] = Field(default=(), max_length=MAX_TOOLS)
+    input: MessageSchema | None = None
+    output: MessageSchema | None = None
+    runtime: Runtime = Runtime()
+    suspend: bool = False
+
+
+class PolicySource(ApiModel):
+    """An object that the effective policy was made from."""
+
+    kind: str = Field(max_length=64)
+    name: str = Field(max_length=253)
+    generation: int
+
+
+class EffectivePolicyStatus(ApiModel):
+    """The effective policy that is to be enforced."""
+
+    digest: Digest
+    sources: tuple[PolicySource, ...] = Field(default=(), max_length=128)
+
+
+class AgentStatus(ApiModel):
+    """What became of an agent; written by the operator."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
+    revision: str = Field(default="", max_length=253)
+    service_account: str = Field(default="", max_length=253)
+    policy: EffectivePolicyStatus | None = None
+
+
+class Agent(ApiObject):
+    """An agent."""
+
+    kind: Literal["Agent"] = "Agent"
+    spec: AgentSpec
+    status: AgentStatus = AgentStatus()
+
+
+AGENT_KIND = Kind(
+    kind="Agent",
+    plural="agents",
+    short_names=("agent",),
+    description="An AI agent: its owner, its instructions, and the model and tools that it asks for.",
+    object_model=Agent,
+    spec_model=AgentSpec,
+    status_model=AgentStatus,
+    columns=(
+        PrinterColumn("Team", ".spec.owner.team"),
+        condition_column("Ready", "Ready"),
+        condition_column("Reason", "Ready", "reason"),
+        condition_column("Enforced", "PolicyEnforced"),
+        PrinterColumn("Revision", ".status.revision", priority=1),
+        PrinterColumn("Policy", ".status.policy.digest", priority=1),
+        AGE_COLUMN,
+    ),
+    max_name_length=MAX_NAME_LENGTH,
+)

@@ -1,0 +1,276 @@
+"""Every condition type and reason that AOS sets: what each means and which way is good.
+
+The reference page is generated from these tables; code refers to reasons only by these names.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Types of conditions. All are positive (True is good) but Suspended, which is neutral."""
+
+    ACCEPTED = "Accepted"
+    POLICY_ENFORCED = "PolicyEnforced"
+    READY = "Ready"
+    SUSPENDED = "Suspended"
+    AVAILABLE = "Available"
+    ADMISSION_GUARDED = "AdmissionGuarded"
+    STARTED = "Started"
+    SUCCEEDED = "Succeeded"
+
+
+class Reason(StrEnum):
+    """Reasons of conditions."""
+
+    ACCEPTED = "Accepted"
+    INVALID = "Invalid"
+    INVALID_SCHEMA = "InvalidSchema"
+    INVALID_EXPRESSION = "InvalidExpression"
+    INSTRUCTIONS_NOT_FOUND = "InstructionsNotFound"
+    MODEL_NOT_FOUND = "ModelNotFound"
+    TOOL_NOT_FOUND = "ToolNotFound"
+    ACTION_NOT_FOUND = "ActionNotFound"
+    ENFORCED = "Enforced"
+    NO_POLICY = "NoPolicy"
+    POLICY_NOT_ACCEPTED = "PolicyNotAccepted"
+    NO_GATEWAY = "NoGateway"
+    GATEWAY_BEHIND = "GatewayBehind"
+    READY = "Ready"
+    NOT_ACCEPTED = "NotAccepted"
+    NOT_ENFORCED = "NotEnforced"
+    SUSPENDED = "Suspended"
+    NOT_SUSPENDED = "NotSuspended"
+    PROVISIONING = "Provisioning"
+    AVAILABLE = "Available"
+    UNREACHABLE = "Unreachable"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    DEFINITION_CHANGED = "DefinitionChanged"
+    DEFINITION_INVALID = "DefinitionInvalid"
+    NOT_OBSERVED = "NotObserved"
+    GUARDED = "Guarded"
+    POLICY_MISSING = "PolicyMissing"
+    PENDING = "Pending"
+    AGENT_NOT_FOUND = "AgentNotFound"
+    AGENT_NOT_READY = "AgentNotReady"
+    AGENT_SUSPENDED = "AgentSuspended"
+    INPUT_INVALID = "InputInvalid"
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    POD_REJECTED = "PodRejected"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    UNSCHEDULABLE = "Unschedulable"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    COMPLETED = "Completed"
+    AGENT_FAILED = "AgentFailed"
+    POD_FAILED = "PodFailed"
+    POD_LOST = "PodLost"
+    NODE_LOST = "NodeLost"
+    OUT_OF_MEMORY = "OutOfMemory"
+    NO_RESULT = "NoResult"
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    REVISION_LOST = "RevisionLost"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionDoc:
+    """What one condition of one kind means, and the reasons it can have."""
+
+    kind: str
+    type: ConditionType
+    polarity: str
+    meaning: str
+    reasons: dict[Reason, str]
+
+
+_COMMON_NOT_READY = {
+    Reason.READY: "Everything below holds.",
+    Reason.NOT_ACCEPTED: "The spec was not accepted; see Accepted.",
+}
+
+CONDITIONS: tuple[ConditionDoc, ...] = (
+    ConditionDoc(
+        "Agent",
+        ConditionType.ACCEPTED,
+        "positive",
+        "The spec is sound and everything it names exists.",
+        {
+            Reason.ACCEPTED: "The spec is sound.",
+            Reason.INVALID: "A field is out of bounds; the message names it.",
+            Reason.INVALID_SCHEMA: "An input or output schema is not bounded JSON Schema 2020-12 with local references.",
+            Reason.INSTRUCTIONS_NOT_FOUND: "The ConfigMap or key is missing, or lacks the label aos.dev/instructions=true.",
+            Reason.MODEL_NOT_FOUND: "No Model of that name in the namespace.",
+            Reason.TOOL_NOT_FOUND: "No Tool of that name in the namespace.",
+            Reason.ACTION_NOT_FOUND: "A Tool has no such action.",
+        },
+    ),
+    ConditionDoc(
+        "Agent",
+        ConditionType.POLICY_ENFORCED,
+        "positive",
+        "Every ready gateway replica enforces the effective policy whose digest is on the status.",
+        {
+            Reason.ENFORCED: "All replicas report the digest.",
+            Reason.NO_POLICY: "No Policy selects the agent: every call is denied.",
+            Reason.POLICY_NOT_ACCEPTED: "A Policy that selects the agent was not accepted: every call is denied.",
+            Reason.NO_GATEWAY: "No gateway replica is ready.",
+            Reason.GATEWAY_BEHIND: "A replica still reports another digest.",
+            Reason.NOT_ACCEPTED: "The Agent itself was not accepted.",
+        },
+    ),
+    ConditionDoc(
+        "Agent",
+        ConditionType.READY,
+        "positive",
+        "The agent can take Tasks.",
+        {
+            **_COMMON_NOT_READY,
+            Reason.NOT_ENFORCED: "Its policy is not enforced everywhere; see PolicyEnforced.",
+            Reason.SUSPENDED: "It is suspended.",
+            Reason.PROVISIONING: "Its identity or isolation is being made.",
+            Reason.POLICY_MISSING: "The admission policy that guards agent identities is missing or altered.",
+        },
+    ),
+    ConditionDoc(
+        "Agent",
+        ConditionType.SUSPENDED,
+        "neutral",
+        "The agent takes no Tasks and its calls are denied.",
+        {
+            Reason.SUSPENDED: "spec.suspend is true.",
+            Reason.NOT_SUSPENDED: "spec.suspend is false.",
+        },
+    ),
+    ConditionDoc(
+        "Agent",
+        ConditionType.ADMISSION_GUARDED,
+        "positive",
+        "The admission policies that keep others from using agent identities are bound.",
+        {
+            Reason.GUARDED: "Policies and bindings are as the chart installs them.",
+            Reason.POLICY_MISSING: "A policy or binding is missing or altered; agents are not started.",
+        },
+    ),
+    ConditionDoc(
+        "Tool",
+        ConditionType.ACCEPTED,
+        "positive",
+        "The spec is sound.",
+        {
+            Reason.ACCEPTED: "The spec is sound.",
+            Reason.INVALID: "A field is out of bounds; the message names it.",
+        },
+    ),
+    ConditionDoc(
+        "Tool",
+        ConditionType.AVAILABLE,
+        "positive",
+        "Set by the gateway: the tool answers, its credential is there and its definitions are sound.",
+        {
+            Reason.AVAILABLE: "The tool was listed and every declared action is usable.",
+            Reason.UNREACHABLE: "The tool did not answer, or not as MCP asks.",
+            Reason.CREDENTIALS_MISSING: "The Secret or its key is missing.",
+            Reason.DEFINITION_CHANGED: "A definition no longer has the digest it is pinned to; that action is quarantined.",
+            Reason.DEFINITION_INVALID: "A definition is unsafe or missing; that action is quarantined.",
+            Reason.NOT_OBSERVED: "No gateway has looked yet.",
+        },
+    ),
+    ConditionDoc(
+        "Tool",
+        ConditionType.READY,
+        "positive",
+        "Accepted and available.",
+        {**_COMMON_NOT_READY, Reason.NOT_OBSERVED: "Not available; see Available."},
+    ),
+    ConditionDoc(
+        "Model",
+        ConditionType.ACCEPTED,
+        "positive",
+        "The spec is sound.",
+        {
+            Reason.ACCEPTED: "The spec is sound.",
+            Reason.INVALID: "A field is out of bounds; the message names it.",
+        },
+    ),
+    ConditionDoc(
+        "Model",
+        ConditionType.AVAILABLE,
+        "positive",
+        "Set by the gateway: its credential is there.",
+        {
+            Reason.AVAILABLE: "The credential is there, or none is asked for.",
+            Reason.CREDENTIALS_MISSING: "The Secret or its key is missing.",
+            Reason.NOT_OBSERVED: "No gateway has looked yet.",
+        },
+    ),
+    ConditionDoc(
+        "Model",
+        ConditionType.READY,
+        "positive",
+        "Accepted and available.",
+        {**_COMMON_NOT_READY, Reason.NOT_OBSERVED: "Not available; see Available."},
+    ),
+    ConditionDoc(
+        "Policy",
+        ConditionType.ACCEPTED,
+        "positive",
+        "Every rule compiles; a Policy that is not accepted denies every call of the agents it selects.",
+        {
+            Reason.ACCEPTED: "Every rule compiles.",
+            Reason.INVALID: "A field is out of bounds; the message names it.",
+            Reason.INVALID_EXPRESSION: "A CEL expression does not compile to a bool; the message gives rule and position.",
+        },
+    ),
+    ConditionDoc(
+        "Policy",
+        ConditionType.READY,
+        "positive",
+        "The Policy takes part in decisions.",
+        dict(_COMMON_NOT_READY),
+    ),
+    ConditionDoc(
+        "Task",
+        ConditionType.STARTED,
+        "positive",
+        "The Task's one pod exists.",
+        {
+            Reason.PENDING: "The operator has not made the pod yet.",
+            Reason.AGENT_NOT_FOUND: "The agent does not exist (yet).",
+            Reason.AGENT_NOT_READY: "The agent is not ready; its conditions say why.",
+            Reason.AGENT_SUSPENDED: "The agent is suspended.",
+            Reason.QUOTA_EXCEEDED: "A ResourceQuota is full; the pod is tried again.",
+            Reason.POD_REJECTED: "The API server refused the pod; it is tried again.",
+            Reason.STARTING: "The pod exists and is being started.",
+            Reason.UNSCHEDULABLE: "No node can take the pod.",
+            Reason.IMAGE_PULL_FAILED: "The image can't be pulled; it is tried until the deadline.",
+            Reason.RUNNING: "The agent runs.",
+        },
+    ),
+    ConditionDoc(
+        "Task",
+        ConditionType.SUCCEEDED,
+        "positive",
+        "Unknown while the Task runs; True or False once it has ended, and then it never changes.",
+        {
+            Reason.PENDING: "Not started.",
+            Reason.RUNNING: "Running.",
+            Reason.COMPLETED: "The agent handed in an output that fits its schema.",
+            Reason.INPUT_INVALID: "The input does not fit the agent's input schema.",
+            Reason.AGENT_FAILED: "The agent reported a failure; the message is its own.",
+            Reason.POD_FAILED: "The pod ended with an error and no result.",
+            Reason.POD_LOST: "The pod was removed by someone else.",
+            Reason.NODE_LOST: "The node died.",
+            Reason.OUT_OF_MEMORY: "The pod hit its memory limit.",
+            Reason.NO_RESULT: "The pod ended well but handed in nothing.",
+            Reason.IMAGE_PULL_FAILED: "The image could not be pulled before the deadline.",
+            Reason.QUOTA_EXCEEDED: "The quota stayed full until the deadline.",
+            Reason.UNSCHEDULABLE: "No node could take the pod before the deadline.",
+            Reason.POD_REJECTED: "The API server refused the pod until the deadline.",
+            Reason.AGENT_NOT_READY: "The agent did not get ready before the deadline.",
+            Reason.AGENT_NOT_FOUND: "The agent did not appear before the deadline.",
+            Reason.AGENT_SUSPENDED: "The agent stayed suspended until the deadline.",
+            Reason.DEADLINE_EXCEEDED: "The deadline passed while the agent ran.",
+            Reason.REVISION_LOST: "The revision that the Task runs was removed.",
+        },
+    ),
+)

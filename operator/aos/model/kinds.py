@@ -1,0 +1,12 @@
+"""The list of AOS's kinds."""
+
+from typing import Final
+
+from aos.model.agent import AGENT_KIND
+from aos.model.kind import Kind
+from aos.model.model import MODEL_KIND
+from aos.model.policy import POLICY_KIND
+from aos.model.task import TASK_KIND
+from aos.model.tool import TOOL_KIND
+
+KINDS: Final[tuple[Kind, ...]] = (AGENT_KIND, TOOL_KIND, MODEL_KIND, POLICY_KIND, TASK_KIND)

@@ -1,0 +1,52 @@
+"""Model: an OpenAI-compatible endpoint that agents reach through the gateway."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from aos.model.base import ApiModel
+from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
+from aos.model.meta import ApiObject, Condition
+from aos.model.names import MAX_NAME_LENGTH
+from aos.model.tool import Auth, HttpUrl
+
+
+class ModelSpec(ApiModel):
+    """Where a model is; ``url`` ends where ``/chat/completions`` is appended, usually in ``/v1``."""
+
+    url: HttpUrl
+    model: str = Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")
+    auth: Auth | None = None
+
+
+class ModelStatus(ApiModel):
+    """What became of a model: Available from the gateway, the rest from the operator."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
+
+
+class Model(ApiObject):
+    """A model."""
+
+    kind: Literal["Model"] = "Model"
+    spec: ModelSpec
+    status: ModelStatus = ModelStatus()
+
+
+MODEL_KIND = Kind(
+    kind="Model",
+    plural="models",
+    short_names=("model",),
+    description="An OpenAI-compatible endpoint and the model behind it.",
+    object_model=Model,
+    spec_model=ModelSpec,
+    status_model=ModelStatus,
+    columns=(
+        PrinterColumn("Model", ".spec.model"),
+        condition_column("Ready", "Ready"),
+        PrinterColumn("URL", ".spec.url", priority=1),
+        AGE_COLUMN,
+    ),
+    max_name_length=MAX_NAME_LENGTH,
+)

@@ -1,0 +1,129 @@
+"""Task: one piece of work for one agent."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from aos.model.base import ApiModel, CelRule, DurationString, JsonObject, ObjectName
+from aos.model.conditions import ConditionType
+from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
+from aos.model.meta import ApiObject, Condition, ConditionStatus
+from aos.model.names import MAX_NAME_LENGTH
+
+DEFAULT_DEADLINE = "10m"
+
+
+class AgentReference(ApiModel):
+    """The agent that is to do the work, in the Task's namespace."""
+
+    name: ObjectName
+
+
+class TaskSpec(ApiModel):
+    """What is to be done; it can't be changed, only deleted."""
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="self == oldSelf",
+            message="a Task can't be changed: delete it (which cancels it) and create another",
+        ),
+        CelRule(
+            rule="!has(self.deadline) || (duration(self.deadline) >= duration('1s')"
+            " && duration(self.deadline) <= duration('24h'))",
+            message="deadline must be between 1s and 24h",
+            field_path=".deadline",
+        ),
+    )
+
+    agent_ref: AgentReference
+    input: JsonObject = Field(default_factory=dict)
+    deadline: DurationString = DEFAULT_DEADLINE
+    requested_by: str = Field(default="", max_length=256)
+
+
+class Outcome(StrEnum):
+    """How the agent says that its work ended."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class TaskResult(ApiModel):
+    """What the agent handed in; written by the gateway, once."""
+
+    outcome: Outcome
+    output: JsonObject | None = None
+    reason: str = Field(default="", max_length=64)
+    message: str = Field(default="", max_length=2048)
+    time: datetime
+
+
+class TaskUsage(ApiModel):
+    """What the Task used; written by the gateway with the result."""
+
+    calls: int = Field(default=0, ge=0)
+    denied: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class TaskPod(ApiModel):
+    """The Task's one pod; only this one may call the gateway for the Task."""
+
+    name: str = Field(max_length=253)
+    uid: str = Field(max_length=64)
+
+
+class TaskStatus(ApiModel):
+    """What became of a task: result and usage from the gateway, the rest from the operator."""
+
+    observed_generation: int = -1
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
+    revision: str = Field(default="", max_length=253)
+    pod: TaskPod | None = None
+    start_time: datetime | None = None
+    completion_time: datetime | None = None
+    result: TaskResult | None = None
+    usage: TaskUsage | None = None
+
+
+class Task(ApiObject):
+    """A task."""
+
+    kind: Literal["Task"] = "Task"
+    spec: TaskSpec
+    status: TaskStatus = TaskStatus()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the task has ended, one way or the other."""
+        return any(
+            condition.type == ConditionType.SUCCEEDED and condition.status != ConditionStatus.UNKNOWN
+            for condition in self.status.conditions
+        )
+
+    @property
+    def open(self) -> bool:
+        """Whether calls may still be made for the task: not ended, no result handed in, not being deleted."""
+        return not self.ended and self.status.result is None and self.metadata.deletion_timestamp is None
+
+
+TASK_KIND = Kind(
+    kind="Task",
+    plural="tasks",
+    short_names=("task",),
+    description="One piece of work for one agent.",
+    object_model=Task,
+    spec_model=TaskSpec,
+    status_model=TaskStatus,
+    columns=(
+        PrinterColumn("Agent", ".spec.agentRef.name"),
+        condition_column("Succeeded", "Succeeded"),
+        condition_column("Reason", "Succeeded", "reason"),
+        PrinterColumn("Pod", ".status.pod.name", priority=1),
+        AGE_COLUMN,
+    ),
+    max_name_length=MAX_NAME_LENGTH,
+)

@@ -1,0 +1,244 @@
+"""One call judged against one effective policy: a chain of checks, the first that speaks decides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from pydantic import JsonValue
+
+from aos.model.tool import ToolAction
+from aos.policy.effective import CompiledRule, EffectivePolicy, RuleReference
+from aos.policy.expression import HOLDS, Activation, Verdict
+
+
+class Effect(StrEnum):
+    """What becomes of a call."""
+
+    ALLOW = "Allow"
+    DENY = "Deny"
+
+
+class DecisionReason(StrEnum):
+    """Why; stable codes for logs, metrics and tests."""
+
+    ALLOWED = "Allowed"
+    AGENT_SUSPENDED = "AgentSuspended"
+    POLICY_NOT_ACCEPTED = "PolicyNotAccepted"
+    NO_POLICY = "NoPolicy"
+    TOOL_UNKNOWN = "ToolUnknown"
+    ACTION_UNKNOWN = "ActionUnknown"
+    NOT_REQUESTED = "NotRequested"
+    DENIED_BY_RULE = "DeniedByRule"
+    NOT_ALLOWED = "NotAllowed"
+
+
+REASON_DOCS: Final[Mapping[DecisionReason, str]] = {
+    DecisionReason.ALLOWED: "A rule allows the call in every layer, and no rule denies it.",
+    DecisionReason.AGENT_SUSPENDED: "The Agent's spec.suspend is true.",
+    DecisionReason.POLICY_NOT_ACCEPTED: "An object that bears on the agent is broken; nothing is allowed until it is mended.",
+    DecisionReason.NO_POLICY: "No Policy selects the agent; nothing is allowed.",
+    DecisionReason.TOOL_UNKNOWN: "The namespace has no Tool of that name, or the Agent does not list it.",
+    DecisionReason.ACTION_UNKNOWN: "The Tool declares no such action.",
+    DecisionReason.NOT_REQUESTED: "The Agent's spec.tools does not list the action.",
+    DecisionReason.DENIED_BY_RULE: "A Deny rule matches, or its condition failed.",
+    DecisionReason.NOT_ALLOWED: "No Allow rule matches.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of an action.
+
+    Attributes:
+        tool: the Tool's name.
+        action: the action's name.
+        arguments: the arguments as sent.
+        task: the Task's name.
+        requested_by: who asked for the Task; empty if nobody said.
+        now: the time at which the call is judged.
+    """
+
+    tool: str
+    action: str
+    arguments: Mapping[str, JsonValue]
+    task: str
+    requested_by: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFailure:
+    """A rule whose condition could not be evaluated."""
+
+    rule: RuleReference
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of a call, and by which rules.
+
+    Attributes:
+        effect: Allow or Deny.
+        reason: why, as a code.
+        message: why, for people, with the way out.
+        determined_by: the rules that made it so; empty where no rule had a say.
+        considered: how many rules were about this action.
+        failures: rules whose condition failed.
+    """
+
+    effect: Effect
+    reason: DecisionReason
+    message: str
+    determined_by: tuple[RuleReference, ...] = ()
+    considered: int = 0
+    failures: tuple[RuleFailure, ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may be made."""
+        return self.effect is Effect.ALLOW
+
+
+def decide(policy: EffectivePolicy, call: Call) -> Decision:
+    """Judge ``call``. Whatever is not allowed by a rule, in every layer, is denied."""
+    barred = _standing(policy)
+    if barred is not None:
+        return barred
+    action = policy.action(call.tool, call.action)
+    if action is None or not policy.asks_for(call.tool, call.action):
+        return _unavailable(policy, call, action)
+    return _judge(policy, call, action)
+
+
+def may_ever(policy: EffectivePolicy, tool: str, action: str) -> bool:
+    """Whether some call of the action could be allowed; what can't be is not even listed to the agent."""
+    declared = policy.action(tool, action)
+    if declared is None or _standing(policy) is not None or not policy.asks_for(tool, action):
+        return False
+    layers = policy.concerning(tool, declared)
+    always_denied = any(rule.denies and rule.condition is None for layer in layers for rule in layer)
+    return not always_denied and all(any(not rule.denies for rule in layer) for layer in layers)
+
+
+def _standing(policy: EffectivePolicy) -> Decision | None:
+    """Return what denies every call of the agent, if anything does."""
+    agent = policy.agent.metadata.name
+    if policy.agent.spec.suspend:
+        return _deny(DecisionReason.AGENT_SUSPENDED, f"agent {agent} is suspended (spec.suspend)")
+    if policy.problems:
+        return _deny(
+            DecisionReason.POLICY_NOT_ACCEPTED,
+            f"nothing is allowed until this is mended: {policy.problems[0]}",
+        )
+    if not policy.layers:
+        return _deny(DecisionReason.NO_POLICY, f"no Policy selects agent {agent}, so nothing is allowed")
+    return None
+
+
+def _unavailable(policy: EffectivePolicy, call: Call, action: ToolAction | None) -> Decision:
+    if call.tool not in policy.tools:
+        return _deny(
+            DecisionReason.TOOL_UNKNOWN,
+            f"there is no Tool {call.tool} that agent {policy.agent.metadata.name} asks for in spec.tools",
+        )
+    if action is None:
+        return _deny(DecisionReason.ACTION_UNKNOWN, f"Tool {call.tool} declares no action {call.action}")
+    return _deny(
+        DecisionReason.NOT_REQUESTED,
+        f"agent {policy.agent.metadata.name} does not ask for {call.tool}.{call.action} in spec.tools",
+    )
+
+
+def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
+    layers = policy.concerning(call.tool, action)
+    considered = sum(len(layer) for layer in layers)
+    evaluate = _Evaluator(policy, call)
+    denying = [rule for layer in layers for rule in layer if rule.denies and evaluate.denies(rule)]
+    if denying:
+        return _denied_by(denying[0], call, considered, evaluate.failures)
+    allowing: list[RuleReference] = []
+    for layer, rules in zip(policy.layers, layers, strict=True):
+        found = next((rule for rule in rules if not rule.denies and evaluate.allows(rule)), None)
+        if found is None:
+            return _not_allowed(layer.kind, call, considered, evaluate.failures)
+        allowing.append(found.reference)
+    return Decision(
+        effect=Effect.ALLOW,
+        reason=DecisionReason.ALLOWED,
+        message=f"allowed by {allowing[0]}",
+        determined_by=tuple(allowing),
+        considered=considered,
+        failures=tuple(evaluate.failures),
+    )
+
+
+class _Evaluator:
+    """Evaluates the conditions of one call; values are bound when the first one is met."""
+
+    def __init__(self, policy: EffectivePolicy, call: Call) -> None:
+        self._policy = policy
+        self._call = call
+        self._activation: Activation | None = None
+        self.failures: list[RuleFailure] = []
+
+    def allows(self, rule: CompiledRule) -> bool:
+        """An Allow whose condition fails does not match."""
+        return self._verdict(rule).holds
+
+    def denies(self, rule: CompiledRule) -> bool:
+        """A Deny whose condition fails does match."""
+        verdict = self._verdict(rule)
+        return verdict.holds or bool(verdict.failure)
+
+    def _verdict(self, rule: CompiledRule) -> Verdict:
+        if rule.condition is None:
+            return HOLDS
+        if self._activation is None:
+            self._activation = Activation(_bindings(self._policy, self._call))
+        verdict = rule.condition.evaluate(self._activation)
+        if verdict.failure:
+            self.failures.append(RuleFailure(rule=rule.reference, message=verdict.failure))
+        return verdict
+
+
+def _bindings(policy: EffectivePolicy, call: Call) -> dict[str, Mapping[str, JsonValue] | str | datetime]:
+    return {
+        "args": call.arguments,
+        "agent": policy.agent_binding,
+        "tool": call.tool,
+        "action": call.action,
+        "namespace": policy.namespace_binding,
+        "task": {"name": call.task, "requestedBy": call.requested_by},
+        "now": call.now,
+    }
+
+
+def _denied_by(rule: CompiledRule, call: Call, considered: int, failures: list[RuleFailure]) -> Decision:
+    failed = next((failure.message for failure in failures if failure.rule == rule.reference), "")
+    because = f"; its condition failed, and a Deny that fails denies: {failed}" if failed else ""
+    return Decision(
+        effect=Effect.DENY,
+        reason=DecisionReason.DENIED_BY_RULE,
+        message=f"{call.tool}.{call.action} is denied by {rule.reference}{because}",
+        determined_by=(rule.reference,),
+        considered=considered,
+        failures=tuple(failures),
+    )
+
+
+def _not_allowed(layer: str, call: Call, considered: int, failures: list[RuleFailure]) -> Decision:
+    failed = f"; {failures[0].rule} failed: {failures[0].message}" if failures else ""
+    return Decision(
+        effect=Effect.DENY,
+        reason=DecisionReason.NOT_ALLOWED,
+        message=f"no {layer} rule allows {call.tool}.{call.action} with these arguments{failed}",
+        considered=considered,
+        failures=tuple(failures),
+    )
+
+
+def _deny(reason: DecisionReason, message: str) -> Decision:
+    return Decision(effect=Effect.DENY, reason=reason, message=message)

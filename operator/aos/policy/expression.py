@@ -1,0 +1,121 @@
+"""Conditions in CEL: compiled once, evaluated in bounded time, true only when exactly ``true``."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_optional, ext_strings
+from pydantic import JsonValue
+
+Binding = Mapping[str, JsonValue] | str | datetime
+Bindings = Mapping[str, Binding]
+"""Values of the variables that a condition may name; see VARIABLES."""
+
+_OBJECT: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+
+VARIABLES: Final[Mapping[str, str]] = {
+    "args": "the call's arguments, a map",
+    "agent": "a map: name, labels, owner (team, contact)",
+    "tool": "the Tool's name",
+    "action": "the action's name",
+    "namespace": "a map: name, tenant, environment",
+    "task": "a map: name, requestedBy",
+    "now": "the gateway's clock, a timestamp",
+}
+"""The variables of a condition, and what each one holds."""
+
+_TYPES: Final[Mapping[str, cel.Type]] = {
+    "args": _OBJECT,
+    "agent": _OBJECT,
+    "tool": cel.Type.STRING,
+    "action": cel.Type.STRING,
+    "namespace": _OBJECT,
+    "task": _OBJECT,
+    "now": cel.Type.TIMESTAMP,
+}
+
+_ENVIRONMENT: Final = cel.NewEnv(
+    variables=dict(_TYPES), extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()]
+)
+
+_POSITION: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
+_MAX_MESSAGE: Final = 300
+
+
+class ExpressionError(ValueError):
+    """An expression that can't be compiled to a condition; the message gives the position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a condition came to: it holds, it does not, or it failed with a message."""
+
+    holds: bool
+    failure: str = ""
+
+
+HOLDS: Final = Verdict(holds=True)
+HOLDS_NOT: Final = Verdict(holds=False)
+
+
+class Activation:
+    """Values bound once for all the conditions of one call."""
+
+    __slots__ = ("native",)
+
+    def __init__(self, bindings: Bindings) -> None:
+        self.native = _ENVIRONMENT.Activation(dict(bindings))
+
+
+class Expression:
+    """A compiled condition."""
+
+    __slots__ = ("_compiled", "source")
+
+    def __init__(self, source: str) -> None:
+        """Compile ``source``.
+
+        Raises:
+            ExpressionError: it does not compile, or can't be a bool.
+        """
+        self.source = source
+        try:
+            self._compiled = _ENVIRONMENT.compile(source)
+        except RuntimeError as error:
+            raise ExpressionError(_readable(str(error))) from None
+        if self._compiled.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
+            raise ExpressionError(
+                f"the expression gives {self._compiled.return_type().name()}, and a condition must give bool"
+            )
+
+    def evaluate(self, activation: Activation) -> Verdict:
+        """Return what the condition comes to; anything but a bool is a failure."""
+        try:
+            value = self._compiled.eval(activation.native)
+        except RuntimeError as error:
+            return Verdict(holds=False, failure=_readable(str(error)))
+        if value.type() == cel.Type.BOOL:
+            return HOLDS if value.value() is True else HOLDS_NOT
+        if value.type() == cel.Type.ERROR:
+            return Verdict(holds=False, failure=_readable(str(value.value())))
+        return Verdict(holds=False, failure=f"the expression gave {value.type().name()}, not bool")
+
+
+@lru_cache(maxsize=4096)
+def compile_expression(source: str) -> Expression:
+    """Return ``source`` compiled; equal sources share one compilation.
+
+    Raises:
+        ExpressionError: it does not compile, or can't be a bool.
+    """
+    return Expression(source)
+
+
+def _readable(message: str) -> str:
+    found = _POSITION.search(message)
+    text = f"line {found[1]}, column {int(found[2])}: {found[3]}" if found else message.splitlines()[0]
+    return text.removesuffix(" [INVALID_ARGUMENT]")[:_MAX_MESSAGE]
