@@ -1,0 +1,92 @@
+"""What the runtime is told by its environment, and the bounds that it keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
+
+_REQUIRED: Final = ("AOS_GATEWAY_URL", "AOS_TOKEN_FILE", "AOS_CA_FILE", "OPENAI_BASE_URL", "AOS_MCP_URL")
+
+
+class SettingsError(ValueError):
+    """The environment lacks something without which the runtime can't start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Every bound of the runtime.
+
+    The gateway and the operator keep their own; these make a run that goes nowhere end early and say why.
+    """
+
+    max_steps: int = 24
+    """Answers that the model may give before the task fails."""
+    max_calls_per_step: int = 16
+    """Tool calls that are run out of one answer; the others are refused in the conversation."""
+    max_tools: int = 128
+    """Tools that a model can be offered (the limit of the chat completions API)."""
+    max_tool_pages: int = 32
+    """Pages of ``tools/list`` that are followed."""
+    max_result_bytes: int = 32 * 1024
+    """Bytes of one tool result that enter the conversation."""
+    max_conversation_bytes: int = 512 * 1024
+    """Bytes of the whole conversation: half of what the gateway takes in one request."""
+    max_response_bytes: int = 4 * 1024 * 1024
+    """Bytes of one response from the gateway."""
+    model_timeout_seconds: float = 120.0
+    """Longest wait for one answer of the model."""
+    model_retries: int = 4
+    """How often a model that is busy or unreachable is asked again, with growing pauses."""
+    tool_timeout_seconds: float = 60.0
+    """Longest wait for one tool call."""
+    connect_timeout_seconds: float = 5.0
+    """Longest wait for one connection to the gateway."""
+    connect_retries: int = 6
+    """How often a connection is tried again; nothing was sent yet, so it repeats no call."""
+    fetch_timeout_seconds: float = 60.0
+    """How long the runtime waits for the gateway to know its pod and hand out the task."""
+    report_timeout_seconds: float = 60.0
+    """How long the runtime tries to post the result."""
+    report_margin_seconds: float = 5.0
+    """Time kept before the deadline for saying that it was missed."""
+    retry_pause_seconds: float = 0.5
+    """First pause between attempts at the task's own endpoints; it doubles."""
+    max_retry_pause_seconds: float = 5.0
+    """Longest such pause, whatever ``Retry-After`` asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """Where the gateway is and how the pod proves who it is."""
+
+    gateway_url: str
+    token_file: Path
+    ca_file: Path
+    model_url: str
+    mcp_url: str
+    termination_log: Path = Path(DEFAULT_TERMINATION_LOG)
+    bounds: Bounds = field(default_factory=Bounds)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings that the operator puts into every agent pod.
+
+        Raises:
+            SettingsError: variables are missing; the message names all of them.
+        """
+        missing = [name for name in _REQUIRED if not environment.get(name)]
+        if missing:
+            raise SettingsError(
+                f"not set: {', '.join(missing)}. The operator sets these in every agent pod; "
+                "outside one, point them at a gateway"
+            )
+        return cls(
+            gateway_url=environment["AOS_GATEWAY_URL"].rstrip("/"),
+            token_file=Path(environment["AOS_TOKEN_FILE"]),
+            ca_file=Path(environment["AOS_CA_FILE"]),
+            model_url=environment["OPENAI_BASE_URL"].rstrip("/"),
+            mcp_url=environment["AOS_MCP_URL"],
+            termination_log=Path(environment.get("AOS_TERMINATION_LOG") or DEFAULT_TERMINATION_LOG),
+        )

@@ -1,0 +1,44 @@
+"""Reads JSON objects that a model wrote: no duplicate keys, no NaN, nothing that others would read differently."""
+
+import json
+from typing import NoReturn
+
+from pydantic import JsonValue
+
+from aos.model.base import JsonObject
+
+
+class NotAnObjectError(ValueError):
+    """The text is no JSON object; the message says why, without quoting it."""
+
+
+def read_object(text: str) -> JsonObject:
+    """Return the JSON object that ``text`` is.
+
+    Raises:
+        NotAnObjectError: it is not one.
+    """
+    try:
+        value: JsonValue = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except NotAnObjectError:
+        raise
+    except json.JSONDecodeError as error:
+        raise NotAnObjectError(f"not JSON: {error.msg} at character {error.pos}") from error
+    except RecursionError as error:
+        raise NotAnObjectError("nested too deeply") from error
+    except ValueError as error:
+        raise NotAnObjectError("holds a number with too many digits") from error
+    if not isinstance(value, dict):
+        raise NotAnObjectError("JSON, but not an object")
+    return value
+
+
+def _unique_keys(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise NotAnObjectError("a key appears twice")
+    return keys
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise NotAnObjectError(f"holds {name}, which JSON does not know")

@@ -1,0 +1,166 @@
+"""Calls tools through the gateway, with the official ``mcp`` client.
+
+What a tool returns is turned into text and nothing else: it is untrusted.
+"""
+
+import json
+import re
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import httpx2
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import (
+    AudioContent,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    Implementation,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    Tool,
+)
+from pydantic import ValidationError
+
+from aos import __version__
+from aos.agent.conversation import CallTool, ToolOffer
+from aos.agent.failure import Failure, FailureReason, TaskFailedError, shortened
+from aos.agent.settings import AgentSettings, Bounds
+from aos.agent.transport import GATEWAY_UNREACHABLE
+
+_REASON: Final = re.compile(r"[A-Z][A-Za-z]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReply:
+    """What came of a call.
+
+    Attributes:
+        text: What the model is shown.
+        failed: The call did not do what was asked.
+        reason: Why the gateway denied it, for the log; blank if it did not.
+    """
+
+    text: str
+    failed: bool = False
+    reason: str = ""
+
+
+class ToolClient:
+    """The tools that the gateway offers this agent."""
+
+    def __init__(self, client: Client, bounds: Bounds) -> None:
+        self._client = client
+        self._bounds = bounds
+
+    async def offers(self) -> tuple[ToolOffer, ...]:
+        """Return what the agent may call, each name once.
+
+        Raises:
+            TaskFailedError: the list can't be read.
+        """
+        try:
+            return tuple({tool.name: _offer(tool) for tool in await self._listed()}.values())
+        except (MCPError, ValidationError) as error:
+            raise _unavailable("the gateway lists no tools", error) from error
+
+    async def call(self, command: CallTool) -> ToolReply:
+        """Call a tool; whatever goes wrong becomes the reply, so that the model can go on without it."""
+        try:
+            result = await self._client.call_tool(command.name, command.arguments)
+        except (MCPError, RuntimeError, ValidationError) as error:
+            # The SDK raises RuntimeError for a result that does not fit the tool's own output schema.
+            return ToolReply(f"error: {_brief(error)}", failed=True)
+        return read_result(result)
+
+    async def _listed(self) -> list[Tool]:
+        tools: list[Tool] = []
+        cursor: str | None = None
+        for _ in range(self._bounds.max_tool_pages):
+            page = await self._client.list_tools(cursor=cursor)
+            tools += page.tools
+            cursor = page.next_cursor
+            if not cursor:
+                return tools
+        raise TaskFailedError(
+            Failure(
+                FailureReason.TOO_MANY_TOOLS,
+                f"the list of tools has more than {self._bounds.max_tool_pages} pages",
+            )
+        )
+
+
+@asynccontextmanager
+async def open_tools(http: httpx2.AsyncClient, settings: AgentSettings) -> AsyncGenerator[ToolClient]:
+    """Open the session in which the tools are called.
+
+    Raises:
+        TaskFailedError: the gateway opens none.
+    """
+    client = Client(
+        streamable_http_client(settings.mcp_url, http_client=http),
+        read_timeout_seconds=settings.bounds.tool_timeout_seconds,
+        client_info=Implementation(name="aos-agent", version=__version__),
+    )
+    try:
+        await client.__aenter__()
+    except MCPError as error:
+        raise _unavailable("the gateway opens no session for tools", error) from error
+    try:
+        yield ToolClient(client, settings.bounds)
+    finally:
+        # Told of an error, the session's task group would wrap it; nobody here wants a group.
+        await client.__aexit__(None, None, None)
+
+
+def read_result(result: CallToolResult) -> ToolReply:
+    """Return ``result`` as text, with the reason if it is a denial of the gateway."""
+    text = "\n".join(_texts(result.content))
+    if not text and result.structured_content is not None:
+        text = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
+    return ToolReply(text or "(no content)", failed=result.is_error, reason=_denial(result))
+
+
+def _texts(blocks: Iterable[ContentBlock]) -> Iterable[str]:
+    for block in blocks:
+        match block:
+            case TextContent(text=text):
+                yield text
+            case EmbeddedResource(resource=TextResourceContents(text=text)):
+                yield text
+            case EmbeddedResource():
+                yield "[binary resource left out]"
+            case ResourceLink(uri=uri):
+                yield f"[link to {uri}]"
+            case ImageContent() | AudioContent():
+                yield f"[{block.type} left out]"
+
+
+def _denial(result: CallToolResult) -> str:
+    """Return the reason code of a denial; a tool can fake one, so only its shape gets into the log."""
+    content = result.structured_content
+    if not result.is_error or not isinstance(content, dict) or content.get("decision") != "Deny":
+        return ""
+    reason = content.get("reason")
+    return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else "Unknown"
+
+
+def _offer(tool: Tool) -> ToolOffer:
+    return ToolOffer(name=tool.name, description=tool.description or "", input_schema=tool.input_schema)
+
+
+def _unavailable(what: str, error: MCPError | ValidationError) -> TaskFailedError:
+    unreachable = isinstance(error, MCPError) and error.code == GATEWAY_UNREACHABLE
+    reason = FailureReason.GATEWAY_UNAVAILABLE if unreachable else FailureReason.TOOLS_UNAVAILABLE
+    return TaskFailedError(Failure(reason, f"{what}: {_brief(error)}"))
+
+
+def _brief(error: MCPError | RuntimeError | ValidationError) -> str:
+    if isinstance(error, ValidationError):
+        return "the response does not follow the protocol"
+    return shortened(str(error), 512)

@@ -1,0 +1,131 @@
+"""Carries out the conversation's commands: the only place where the pure core and the edges meet."""
+
+import asyncio
+from datetime import UTC, datetime
+from time import monotonic
+
+import httpx2
+
+from aos.agent.assignment import Assignment
+from aos.agent.conversation import (
+    AskModel,
+    CallTool,
+    Event,
+    ModelAnswered,
+    OutputRejected,
+    SubmitFailure,
+    SubmitOutput,
+    ToolReturned,
+    advance,
+    begin,
+)
+from aos.agent.failure import CannotReportError, Failure, FailureReason, TaskFailedError
+from aos.agent.inbox import Inbox, OutputRefusedError
+from aos.agent.journal import Journal, Level
+from aos.agent.model import ModelClient
+from aos.agent.settings import AgentSettings
+from aos.agent.tools import ToolClient, open_tools
+from aos.model.base import JsonObject
+
+
+class Worker:
+    """Does one task."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        settings: AgentSettings,
+        inbox: Inbox,
+        assignment: Assignment,
+        journal: Journal,
+    ) -> None:
+        self._http = http
+        self._settings = settings
+        self._inbox = inbox
+        self._assignment = assignment
+        self._journal = journal
+
+    async def work(self) -> Failure | None:
+        """Do the task before its deadline; return why it failed, or None once its output is posted.
+
+        Raises:
+            CannotReportError: the output can't be posted.
+        """
+        try:
+            async with asyncio.timeout(self._seconds_to_work()):
+                return await self._converse()
+        except TimeoutError:
+            return Failure(FailureReason.DEADLINE_EXCEEDED, "the deadline came before an answer")
+        except TaskFailedError as error:
+            return error.failure
+        except CannotReportError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: a bug, too, ends in a reason on the Task
+            # Its text might quote what the model or a tool said; the type is enough to look for it.
+            return Failure(FailureReason.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
+
+    def _seconds_to_work(self) -> float | None:
+        left = self._assignment.seconds_left(datetime.now(UTC))
+        return None if left is None else max(0.0, left - self._settings.bounds.report_margin_seconds)
+
+    async def _converse(self) -> Failure | None:
+        async with open_tools(self._http, self._settings) as tools:
+            offers = await tools.offers()
+            self._journal.write("tools listed", count=len(offers))
+            model = ModelClient(self._http, self._settings, self._assignment, offers)
+            conversation, command = begin(self._assignment, offers, self._settings.bounds)
+            while not isinstance(command, SubmitFailure):
+                event = await self._perform(command, model, tools)
+                if event is None:
+                    return None
+                conversation, command = advance(conversation, event)
+            return command.failure
+
+    async def _perform(
+        self, command: AskModel | CallTool | SubmitOutput, model: ModelClient, tools: ToolClient
+    ) -> Event | None:
+        """Carry out ``command``; None means that the output is posted and nothing is left to do."""
+        match command:
+            case AskModel():
+                return await self._ask(model, command)
+            case CallTool():
+                return await self._call(tools, command)
+            case SubmitOutput(output=output):
+                return await self._submit(output)
+
+    async def _ask(self, model: ModelClient, command: AskModel) -> ModelAnswered:
+        start = monotonic()
+        reply = await model.ask(command)
+        self._journal.write(
+            "model answered",
+            calls=len(reply.answer.calls),
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            milliseconds=_since(start),
+        )
+        return reply.answer
+
+    async def _call(self, tools: ToolClient, command: CallTool) -> ToolReturned:
+        start = monotonic()
+        reply = await tools.call(command)
+        self._journal.write(
+            "tool denied" if reply.reason else "tool failed" if reply.failed else "tool called",
+            Level.WARNING if reply.failed else Level.INFO,
+            tool=command.name,
+            reason=reply.reason or None,
+            milliseconds=_since(start),
+        )
+        return ToolReturned(reply.text)
+
+    async def _submit(self, output: JsonObject) -> OutputRejected | None:
+        try:
+            recorded = await self._inbox.post_output(output)
+        except OutputRefusedError as error:
+            self._journal.write("output refused", Level.WARNING, problems=len(error.problems))
+            return OutputRejected(error.problems)
+        self._journal.write("output posted" if recorded else "task had ended")
+        return None
+
+
+def _since(start: float) -> int:
+    return round(1000 * (monotonic() - start))
