@@ -1,0 +1,143 @@
+"""Who AOS is to the API server: address, TLS and headers, as Kubernetes' own client library reads them."""
+
+import asyncio
+import logging
+import os
+import ssl
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import yaml
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+REFRESH_SECONDS: Final = 60
+"""Tokens and certificates are read anew at least this often: a kubelet or a plugin may have rotated them."""
+
+_SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
+_log = logging.getLogger(__name__)
+
+Reload = Callable[[Configuration], Awaitable[None]]
+
+
+class CredentialsError(Exception):
+    """No usable way to an API server is configured; the message says where it was looked for."""
+
+
+class Credentials:
+    """Address, TLS and authentication of one API server, kept fresh.
+
+    Attributes:
+        server: ``https://host:port``, with the path that a proxy may add.
+        server_hostname: name to expect in the server's certificate; None for the one in the address.
+        proxy: address of an HTTP proxy, or None.
+        tls: context for connections; another one after certificates changed on disk.
+    """
+
+    def __init__(
+        self, configuration: Configuration, reload: Reload, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.server: str = configuration.host.rstrip("/")
+        self.server_hostname: str | None = configuration.tls_server_name
+        self.proxy: str | None = configuration.proxy
+        self._configuration = configuration
+        self._reload = reload
+        self._clock = clock
+        self._loaded_at = clock()
+        self._reloading = asyncio.Lock()
+        self._files = _files_of(configuration)
+        self.tls = _tls_of(configuration)
+
+    @classmethod
+    async def load(cls, kubeconfig: Path | None = None, context: str | None = None) -> "Credentials":
+        """Read the kubeconfig given, else the user's own, else the pod's service account.
+
+        Args:
+            kubeconfig: a file; None for ``$KUBECONFIG``, ``~/.kube/config`` or the pod's service account.
+            context: a context of the kubeconfig; None for its current one.
+
+        Raises:
+            CredentialsError: nothing usable was found.
+        """
+        files = str(kubeconfig) if kubeconfig else _default_kubeconfig()
+        try:
+            if files:
+                return await cls._from_kubeconfig(files, context)
+            if os.environ.get(_SERVICE_HOST):
+                return await cls._in_cluster()
+        except (config.ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+            source = f"kubeconfig {files}" if files else "the pod's service account"
+            raise CredentialsError(f"{source} can't be used: {error}") from error
+        raise CredentialsError(
+            "no API server is configured: give a kubeconfig, set KUBECONFIG, or run in a pod with a service account"
+        )
+
+    @classmethod
+    async def _from_kubeconfig(cls, files: str, context: str | None) -> "Credentials":
+        if not _any_is_there(files):
+            raise FileNotFoundError("no such file")
+        configuration = Configuration()
+        loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=files, context=context, client_configuration=configuration, persist_config=False
+        )
+        return cls(configuration, loader.load_and_set)
+
+    @classmethod
+    async def _in_cluster(cls) -> "Credentials":
+        async def reload(configuration: Configuration) -> None:
+            config.load_incluster_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration, try_refresh_token=False
+            )
+
+        configuration = Configuration()
+        await reload(configuration)
+        return cls(configuration, reload)
+
+    async def headers(self) -> dict[str, str]:
+        """Return the headers that authenticate a request; first read them anew if they are a minute old."""
+        if self._clock() - self._loaded_at >= REFRESH_SECONDS and not self._reloading.locked():
+            await self.refresh()
+        bearer = (await self._configuration.auth_settings()).get("BearerToken")
+        return {bearer["key"]: bearer["value"].strip()} if bearer and bearer["value"] else {}
+
+    async def refresh(self) -> None:
+        """Read tokens and certificates anew; what can't be read stays as it was, and is logged."""
+        asked_at = self._clock()
+        async with self._reloading:
+            if self._loaded_at > asked_at:
+                return
+            try:
+                await self._reload(self._configuration)
+                files = _files_of(self._configuration)
+                if files != self._files:
+                    self.tls = _tls_of(self._configuration)
+                    self._files = files
+            except (config.ConfigException, OSError, ValueError) as error:
+                _log.warning("credentials for %s can't be read anew: %s", self.server, error)
+            self._loaded_at = self._clock()
+
+
+def _any_is_there(files: str) -> bool:
+    return any(Path(name).expanduser().is_file() for name in files.split(os.pathsep) if name)
+
+
+def _default_kubeconfig() -> str:
+    if named := os.environ.get("KUBECONFIG"):
+        return named
+    usual: str = config.KUBE_CONFIG_DEFAULT_LOCATION
+    return usual if Path(usual).expanduser().exists() else ""
+
+
+def _tls_of(configuration: Configuration) -> ssl.SSLContext:
+    context = RESTClientObject(configuration).ssl_context
+    if not isinstance(context, ssl.SSLContext):
+        raise CredentialsError("the Kubernetes library gave no TLS context")
+    return context
+
+
+def _files_of(configuration: Configuration) -> tuple[tuple[str, int], ...]:
+    names = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    return tuple((name, Path(name).stat().st_mtime_ns) for name in names if name)
