@@ -1,0 +1,29 @@
+"""Who calls: one pod, working on one Task for one agent, under one policy."""
+
+from dataclasses import dataclass
+
+from aos.model.task import Task
+from aos.policy.effective import EffectivePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller, valid for one request only.
+
+    Attributes:
+        namespace: of the agent, its Task and its pod.
+        agent: name of the Agent.
+        task: the open Task that the pod works on.
+        pod_name: the pod's name.
+        pod_uid: the pod's uid, which the token is bound to.
+        revision: name of the ControllerRevision that the pod runs.
+        policy: what the agent may do, compiled; it may allow nothing.
+    """
+
+    namespace: str
+    agent: str
+    task: Task
+    pod_name: str
+    pod_uid: str
+    revision: str
+    policy: EffectivePolicy

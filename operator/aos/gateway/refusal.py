@@ -1,0 +1,118 @@
+"""Refusals: every answer of the gateway that is not what was asked for, with a code that does not change."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import orjson
+
+from aos.policy.decision import DecisionReason
+
+MAX_MESSAGE_LENGTH: Final = 2048
+MAX_DETAILS: Final = 20
+
+
+class RefusalCode(StrEnum):
+    """Why a request was refused; each is documented in ``docs/gateway.md``."""
+
+    BAD_REQUEST = "BadRequest"
+    DUPLICATE_HEADER = "DuplicateHeader"
+    HOST_NOT_ALLOWED = "HostNotAllowed"
+    ORIGIN_NOT_ALLOWED = "OriginNotAllowed"
+    NOT_FOUND = "NotFound"
+    METHOD_NOT_ALLOWED = "MethodNotAllowed"
+    UNSUPPORTED_MEDIA_TYPE = "UnsupportedMediaType"
+    NOT_ACCEPTABLE = "NotAcceptable"
+    INVALID_JSON = "InvalidJson"
+    REQUEST_TOO_LARGE = "RequestTooLarge"
+    HEADERS_TOO_LARGE = "HeadersTooLarge"
+    REQUEST_TIMEOUT = "RequestTimeout"
+    OVERLOADED = "Overloaded"
+    TOO_MANY_CALLS = "TooManyCalls"
+
+    NO_TOKEN = "NoToken"  # noqa: S105 - a code
+    TOKEN_INVALID = "TokenInvalid"  # noqa: S105 - a code
+    TOKEN_NOT_ACCEPTED = "TokenNotAccepted"  # noqa: S105 - a code
+    IDENTITY_UNAVAILABLE = "IdentityUnavailable"
+    STALE = "Stale"
+    NOT_AN_AGENT = "NotAnAgent"
+    SERVICE_ACCOUNT_UNKNOWN = "ServiceAccountUnknown"
+    AGENT_UNKNOWN = "AgentUnknown"
+    POD_UNKNOWN = "PodUnknown"
+    POD_ENDED = "PodEnded"
+    POD_NOT_RECORDED = "PodNotRecorded"
+    ADDRESS_MISMATCH = "AddressMismatch"
+    TASK_UNKNOWN = "TaskUnknown"
+    TASK_ENDED = "TaskEnded"
+    FORBIDDEN = "Forbidden"
+
+    TOOL_UNKNOWN = "ToolUnknown"
+    ACTION_QUARANTINED = "ActionQuarantined"
+    ARGUMENTS_INVALID = "ArgumentsInvalid"
+    MODEL_UNKNOWN = "ModelUnknown"
+    MODEL_NOT_ALLOWED = "ModelNotAllowed"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    UPSTREAM_UNREACHABLE = "UpstreamUnreachable"
+    UPSTREAM_TIMEOUT = "UpstreamTimeout"
+    UPSTREAM_INVALID = "UpstreamInvalid"
+    RESPONSE_TOO_LARGE = "ResponseTooLarge"
+
+    OUTPUT_INVALID = "OutputInvalid"
+    RESULT_EXISTS = "ResultExists"
+    REVISION_UNKNOWN = "RevisionUnknown"
+    INTERNAL = "Internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One place in a message that is wrong, as a JSON pointer, and what is wrong there."""
+
+    path: str
+    message: str
+
+
+class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
+    """An answer that refuses; raised anywhere below the app, sent by it.
+
+    Attributes:
+        status: of HTTP.
+        code: stable, for programs.
+        message: for people, with the way out; it may quote the caller's own data, so it is never logged.
+        retry_after_seconds: when to try again; 0 where that would not help.
+        details: what is wrong where, for messages that do not fit a schema.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: RefusalCode | DecisionReason,
+        message: str,
+        *,
+        retry_after_seconds: int = 0,
+        details: tuple[Detail, ...] = (),
+    ) -> None:
+        super().__init__(code.value, message)
+        self.status = status
+        self.code = code
+        self.message = message[:MAX_MESSAGE_LENGTH]
+        self.retry_after_seconds = retry_after_seconds
+        self.details = details[:MAX_DETAILS]
+
+    def body(self) -> bytes:
+        """Return the answer's JSON: ``{"error": {"code", "message"}}``, with ``details`` where there are any."""
+        error: dict[str, str | list[dict[str, str]]] = {"code": self.code.value, "message": self.message}
+        if self.details:
+            error["details"] = [{"path": item.path, "message": item.message} for item in self.details]
+        return orjson.dumps({"error": error})
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the answer's own headers."""
+        headers: list[tuple[bytes, bytes]] = []
+        if self.retry_after_seconds:
+            headers.append((b"retry-after", b"%d" % self.retry_after_seconds))
+        if self.status == _UNAUTHORIZED:
+            headers.append((b"www-authenticate", b'Bearer realm="aos-gateway"'))
+        return headers
+
+
+_UNAUTHORIZED: Final = 401

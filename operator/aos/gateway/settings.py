@@ -1,0 +1,155 @@
+"""Every setting and bound of the gateway, each read from one variable of the environment."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aos.model.names import GATEWAY_ADMIN_PORT, GATEWAY_PORT
+
+PREFIX: Final = "AOS_"
+VARIABLE_NAMESPACE: Final = "POD_NAMESPACE"
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(ValueError):
+    """A variable is missing or out of bounds; the message names it."""
+
+
+class GatewaySettings(BaseModel):
+    """What may differ between installations.
+
+    Each field ``some_bound_bytes`` is read from ``AOS_SOME_BOUND_BYTES``, the namespace from ``POD_NAMESPACE``.
+    A field's unit is the last word of its name; its description says what it bounds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = Field(
+        min_length=1, max_length=63, description="Namespace that the gateway and the operator run in."
+    )
+    listen_address: str = Field(default="0.0.0.0", description="Address that all ports listen on.")  # noqa: S104 - a pod's own address
+    port: Port = Field(default=GATEWAY_PORT, description="Port of agents (TLS); 0 takes a free one.")
+    admin_port: Port = Field(
+        default=GATEWAY_ADMIN_PORT, description="Port of the operator (TLS); 0 takes a free one."
+    )
+    health_port: Port = Field(
+        default=8080, description="Port of probes and metrics (plain HTTP); 0 takes a free one."
+    )
+    operator_username: str = Field(
+        default="",
+        max_length=512,
+        description="User name that may read the enforcement report; "
+        "empty means system:serviceaccount:NAMESPACE:aos-operator.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(),
+        max_length=32,
+        description="Further names (comma-separated, without port) that the Host header may carry, "
+        "besides the gateway's own service name and the address that was called.",
+    )
+
+    max_request_bytes: int = Field(
+        default=1_048_576, ge=1024, le=67_108_864, description="Body of a request."
+    )
+    max_response_bytes: int = Field(
+        default=4_194_304, ge=1024, le=67_108_864, description="Body of a tool's or model's answer."
+    )
+    max_header_bytes: int = Field(
+        default=16_384, ge=1024, le=1_048_576, description="Request line and headers of a request, together."
+    )
+    max_headers: int = Field(default=64, ge=8, le=1024, description="Headers of a request.")
+    max_json_depth: int = Field(
+        default=64, ge=4, le=200, description="Nesting of JSON in requests and answers."
+    )
+    max_connections: int = Field(
+        default=2048, ge=1, le=100_000, description="Connections at once; more are answered 503."
+    )
+    max_concurrent_calls_per_agent: int = Field(
+        default=32, ge=1, le=10_000, description="Requests of one agent at once; more are answered 429."
+    )
+    max_schema_bytes: int = Field(
+        default=65_536, ge=1024, le=1_048_576, description="A JSON Schema of an agent or a tool."
+    )
+    max_tool_actions: int = Field(
+        default=512, ge=1, le=4096, description="Definitions that a tool may list; a longer list is not used."
+    )
+
+    request_timeout_seconds: float = Field(
+        default=30, gt=0, le=300, description="Wait for a whole request, from its first byte."
+    )
+    header_timeout_seconds: float = Field(
+        default=10, gt=0, le=300, description="Wait for the headers of a request, from the connection."
+    )
+    keep_alive_seconds: int = Field(
+        default=75, ge=1, le=3600, description="Wait for the next request on a connection."
+    )
+    upstream_timeout_seconds: float = Field(
+        default=60, gt=0, le=600, description="Wait for a tool's whole answer, or for a model's next byte."
+    )
+    connect_timeout_seconds: float = Field(
+        default=5, gt=0, le=60, description="Wait for a connection to a tool or model."
+    )
+    stream_timeout_seconds: float = Field(
+        default=600, gt=0, le=3600, description="Longest streamed answer, from its start."
+    )
+    token_cache_seconds: float = Field(
+        default=60, ge=0, le=60, description="How long a reviewed token is not reviewed again."
+    )
+    max_cached_tokens: int = Field(default=20_000, ge=16, le=1_000_000, description="Reviewed tokens kept.")
+    clock_skew_seconds: float = Field(
+        default=5, ge=0, le=60, description="How much the clocks of API server and gateway may differ."
+    )
+    keys_min_refresh_seconds: float = Field(
+        default=10,
+        ge=1,
+        le=3600,
+        description="Least time between two readings of the cluster's signing keys.",
+    )
+    max_staleness_seconds: float = Field(
+        default=300,
+        gt=0,
+        le=3600,
+        description="How long decisions are made from what was last heard of the API server; denied afterwards.",
+    )
+    catalogue_refresh_seconds: float = Field(
+        default=60, ge=1, le=3600, description="Time between two readings of a tool's definitions."
+    )
+    report_heartbeat_seconds: float = Field(
+        default=5, gt=0, le=60, description="Time between two lines of the enforcement report."
+    )
+    drain_seconds: float = Field(
+        default=25, ge=0, le=600, description="Time that open requests have to end after a stop signal."
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings that the environment gives.
+
+        Raises:
+            SettingsError: a variable is missing or out of bounds.
+        """
+        values: dict[str, str | list[str]] = {}
+        for name in cls.model_fields:
+            said = environment.get(variable_of(name), "")
+            if said:
+                values[name] = [part.strip() for part in said.split(",")] if name == "allowed_hosts" else said
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{variable_of(str(item['loc'][0]))}: {item['msg']}"
+                for item in error.errors(include_url=False)
+            )
+            raise SettingsError(f"settings of the gateway: {problems}") from error
+
+    @property
+    def operator(self) -> str:
+        """User name that may read the enforcement report."""
+        return self.operator_username or f"system:serviceaccount:{self.namespace}:aos-operator"
+
+
+def variable_of(field: str) -> str:
+    """Return the variable of the environment that ``field`` is read from."""
+    return VARIABLE_NAMESPACE if field == "namespace" else PREFIX + field.upper()
