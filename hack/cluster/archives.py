@@ -8,15 +8,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hack.cluster.errors import PrerequisiteError
+from hack.cluster.paths import Paths
 from hack.cluster.source import docker_answers
 
 
 @contextmanager
 def archive_of(image: str) -> Iterator[Path]:
-    """Give the archive of an image: a file is its own; a name is exported from Docker or buildah."""
-    if Path(image).is_file():
-        yield Path(image)
-        return
+    """Give the archive of an image: a file is its own; a name is looked up where `hack.image` builds, or exported."""
+    built = Paths.from_environment().named_image(image)
+    for archive in (Path(image), built):
+        if archive.is_file():
+            yield archive
+            return
     with TemporaryDirectory(prefix="aos-image-") as folder:
         target = Path(folder) / "image.tar"
         _export(image, target)
@@ -45,6 +48,5 @@ def _stores(image: str, target: Path) -> Iterator[tuple[str, Callable[[], bool],
     yield (
         "buildah",
         lambda: shutil.which("buildah") is not None,
-        # The driver that `hack.image` builds with; it needs no kernel support.
-        ("buildah", "--storage-driver=vfs", "push", image, f"oci-archive:{target}:{image}"),
+        ("buildah", "push", image, f"docker-archive:{target}:{image}"),
     )

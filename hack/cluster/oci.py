@@ -6,7 +6,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from hack.cluster.errors import ClusterError
 
@@ -74,10 +74,7 @@ def archive(image: Image) -> bytes:
     named = {
         **manifest.descriptor(),
         "platform": {"architecture": image.architecture, "os": "linux"},
-        "annotations": {
-            "io.containerd.image.name": image.name,
-            "org.opencontainers.image.ref.name": image.name.rpartition(":")[2],
-        },
+        "annotations": _annotations(image.name),
     }
     members = {
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
@@ -90,6 +87,38 @@ def archive(image: Image) -> bytes:
         for path, content in members.items():
             _add(tar, path, content, mode=0o644)
     return stream.getvalue()
+
+
+def pack(layout: Path, name: str, target: Path) -> None:
+    """Write the one image of an OCI layout folder into an archive, under a name that container stores read."""
+    index = json.loads((layout / "index.json").read_text())
+    if len(index["manifests"]) != 1:
+        raise ClusterError(
+            f"{layout} holds {len(index['manifests'])} images, and one was expected: build again"
+        )
+    index["manifests"][0]["annotations"] = _annotations(name)
+    draft = target.with_name(f".{target.name}")
+    with tarfile.open(draft, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add(tar, "oci-layout", (layout / "oci-layout").read_bytes(), mode=0o644)
+        _add(tar, "index.json", _json(index), mode=0o644)
+        for blob in sorted((layout / "blobs").rglob("*")):
+            if blob.is_file():
+                tar.add(blob, arcname=str(blob.relative_to(layout)), filter=_plain)
+    draft.replace(target)
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member
+
+
+def _annotations(name: str) -> dict[str, str]:
+    return {
+        "io.containerd.image.name": name,
+        "org.opencontainers.image.ref.name": name.rpartition(":")[2],
+    }
 
 
 def _config(image: Image, layer: _Blob) -> dict[str, object]:

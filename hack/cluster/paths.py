@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Paths:
     def images(self) -> Path:
         """Image archives and what they are made from."""
         return self.cache / "images"
+
+    def named_image(self, name: str) -> Path:
+        """Name the archive of an image that was built without a Docker engine."""
+        return self.images / "named" / f"{quote(name, safe='')}.tar"
 
 
 def _state(environment: Mapping[str, str]) -> Path:

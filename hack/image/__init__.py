@@ -1,0 +1,1 @@
+"""Builds the image of AOS from the repository's Dockerfile, with a Docker engine or without one."""

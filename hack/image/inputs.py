@@ -1,0 +1,43 @@
+"""What an image is made from: its files, and one digest over them that says whether it must be built again."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+
+_SOURCES = (
+    ".dockerignore",
+    "Dockerfile",
+    "LICENSE",
+    "README.md",
+    "examples",
+    "hack/image/build.lock",
+    "operator",
+    "pyproject.toml",
+    "requirements.lock",
+)
+
+
+def digest(base: str, root: Path = REPOSITORY) -> str:
+    """Name the content of all inputs and the base image; times and owners of files do not matter."""
+    total = hashlib.sha256(base.encode())
+    for path in _files(root, _SOURCES):
+        content = path.read_bytes()
+        executable = path.stat().st_mode & 0o100
+        total.update(f"\0{path.relative_to(root)}\0{executable}\0{len(content)}\0".encode())
+        total.update(content)
+    return total.hexdigest()[:16]
+
+
+def _files(root: Path, sources: Iterable[str]) -> Iterator[Path]:
+    for source in sources:
+        path = root / source
+        if path.is_dir():
+            yield from sorted(file for file in path.rglob("*") if file.is_file() and _counts(file))
+        elif path.exists():
+            yield path
+
+
+def _counts(path: Path) -> bool:
+    return "__pycache__" not in path.parts and path.suffix != ".pyc"
