@@ -120,6 +120,14 @@ class SelectorRequirement(ApiModel):
 class LabelSelector(ApiModel):
     """Which objects are meant, by their labels; an empty selector means every one."""
 
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule=f"!has(self.matchLabels) || self.matchLabels.all(k, size(k) <= 253 && k.matches('{LABEL_KEY}'))",
+            message="every key must be a label's name: an optional DNS prefix and a slash, then letters, digits, . _ -",
+            field_path=".matchLabels",
+        ),
+    )
+
     match_labels: dict[LabelKey, LabelValue] = Field(default={}, max_length=32)
     match_expressions: tuple[SelectorRequirement, ...] = Field(default=(), max_length=16)
 

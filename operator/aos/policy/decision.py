@@ -210,7 +210,7 @@ def _bindings(policy: EffectivePolicy, call: Call) -> dict[str, Mapping[str, Jso
         "agent": policy.agent_binding,
         "tool": call.tool,
         "action": call.action,
-        "namespace": policy.namespace_binding,
+        "ns": policy.namespace_binding,
         "task": {"name": call.task, "requestedBy": call.requested_by},
         "now": call.now,
     }

@@ -110,7 +110,7 @@ class EffectivePolicy:
 
     @cached_property
     def namespace_binding(self) -> dict[str, JsonValue]:
-        """The variable ``namespace`` of conditions."""
+        """The variable ``ns`` of conditions."""
         name = self.agent.metadata.namespace
         return {
             "name": name,

@@ -22,7 +22,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "agent": "a map: name, labels, owner (team, contact)",
     "tool": "the Tool's name",
     "action": "the action's name",
-    "namespace": "a map: name, tenant, environment",
+    "ns": "the namespace, a map: name, tenant, environment (CEL reserves the word namespace)",
     "task": "a map: name, requestedBy",
     "now": "the gateway's clock, a timestamp",
 }
@@ -33,7 +33,7 @@ _TYPES: Final[Mapping[str, cel.Type]] = {
     "agent": _OBJECT,
     "tool": cel.Type.STRING,
     "action": cel.Type.STRING,
-    "namespace": _OBJECT,
+    "ns": _OBJECT,
     "task": _OBJECT,
     "now": cel.Type.TIMESTAMP,
 }

@@ -1,0 +1,148 @@
+from dataclasses import dataclass, field
+
+import pytest
+from pydantic import JsonValue
+
+from aos.model.policy import Policy
+from aos.policy.decision import REASON_DOCS, DecisionReason, Effect, decide, may_ever
+from tests.unit.policy.make import agent, call, merged, policy, rule
+
+ALLOW = rule("allow")
+DENY = rule("deny", "Deny")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the truth table."""
+
+    says: str
+    policies: tuple[Policy, ...]
+    reason: DecisionReason
+    action: str = "get_contact"
+    arguments: dict[str, JsonValue] = field(default_factory=dict)
+
+
+R = DecisionReason
+TABLE = (
+    Row("nothing selects the agent", (), R.NO_POLICY),
+    Row("a policy for other agents is none", (policy(ALLOW, match_labels={"role": "sales"}),), R.NO_POLICY),
+    Row("an allow allows", (policy(ALLOW),), R.ALLOWED),
+    Row("allows of two policies add up", (policy(rule("w", actions=["update_*"])), policy(ALLOW, name="b")), R.ALLOWED),
+    Row("a deny alone denies", (policy(DENY),), R.DENIED_BY_RULE),
+    Row("a deny beats an allow of its policy", (policy(ALLOW, DENY),), R.DENIED_BY_RULE),
+    Row("a deny beats an allow of another policy", (policy(ALLOW), policy(DENY, name="b")), R.DENIED_BY_RULE),
+    Row("an allow for another action does not count", (policy(rule("a", actions=["update_*"])),), R.NOT_ALLOWED),
+    Row("an allow for another tool does not count", (policy(rule("a", tool_name="erp")),), R.NOT_ALLOWED),
+    Row("an allow for another access does not count", (policy(rule("a", access=["Write"])),), R.NOT_ALLOWED),
+    Row("an allow by access counts", (policy(rule("a", access=["Read"])),), R.ALLOWED),
+    Row("a glob names actions", (policy(rule("a", actions=["*_contact"])),), R.ALLOWED),
+    Row("a condition that holds allows", (policy(rule("a", when="args.x == 1")),), R.ALLOWED, arguments={"x": 1}),
+    Row("a condition that does not hold", (policy(rule("a", when="args.x == 1")),), R.NOT_ALLOWED, arguments={"x": 2}),
+    Row("an allow whose condition fails does not match", (policy(rule("a", when="args.x == 1")),), R.NOT_ALLOWED),
+    Row("a deny whose condition fails matches", (policy(ALLOW, rule("d", "Deny", when="args.x == 1")),), R.DENIED_BY_RULE),
+    Row("a deny whose condition holds not", (policy(ALLOW, rule("d", "Deny", when="args.x == 1")),), R.ALLOWED, arguments={"x": 2}),
+    Row("only exactly true allows", (policy(rule("a", when="args.x")),), R.NOT_ALLOWED, arguments={"x": "true"}),
+    Row("a number is not true", (policy(rule("a", when="args.x")),), R.NOT_ALLOWED, arguments={"x": 1}),
+    Row("true is true", (policy(rule("a", when="args.x")),), R.ALLOWED, arguments={"x": True}),
+    Row("a rule that does not compile denies all", (policy(ALLOW, rule("b", when="args.")),), R.POLICY_NOT_ACCEPTED),
+    Row("an undeclared action is unknown", (policy(ALLOW),), R.ACTION_UNKNOWN, action="drop_tables"),
+    Row("agents' labels are there", (policy(rule("a", when="agent.labels.territory == 'emea'")),), R.ALLOWED),
+    Row("the owner is there", (policy(rule("a", when="agent.owner.team == 'revops'")),), R.ALLOWED),
+    Row("the tenant is the namespace by default", (policy(rule("a", when="ns.tenant == 'sales'")),), R.ALLOWED),
+    Row("the environment is there", (policy(rule("a", when="ns.environment == 'dev'")),), R.ALLOWED),
+    Row("the task is there", (policy(rule("a", when="task.requestedBy == 'ana@example.com'")),), R.ALLOWED),
+    Row("the clock is there", (policy(rule("a", when="now < timestamp('2027-01-01T00:00:00Z')")),), R.ALLOWED),
+    Row("tool and action are there", (policy(rule("a", when="tool + '.' + action == 'crm.get_contact'")),), R.ALLOWED),
+    Row("optional access works", (policy(rule("a", when="args.?t.orValue('emea') == 'emea'")),), R.ALLOWED),
+    Row("string functions work", (policy(rule("a", when="action.split('_')[0] == 'get'")),), R.ALLOWED),
+    Row("huge numbers fail the condition", (policy(rule("a", when="args.x > 1")),), R.NOT_ALLOWED, arguments={"x": 2**70}),
+    Row("endless work fails the condition", (policy(rule("a", when="args.l.all(x, args.l.all(y, y == x || true))")),), R.NOT_ALLOWED, arguments={"l": list(range(500))}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.says)
+def test_truth_table(row: Row) -> None:
+    decision = decide(merged(*row.policies), call(row.action, arguments=row.arguments))
+    assert decision.reason is row.reason
+    assert decision.allowed is (row.reason is DecisionReason.ALLOWED)
+    assert decision.message
+
+
+def test_a_suspended_agent_is_denied_whatever_policies_say() -> None:
+    decision = decide(merged(policy(ALLOW), of=agent(suspend=True)), call())
+    assert decision.reason is DecisionReason.AGENT_SUSPENDED
+
+
+def test_an_unreadable_policy_denies_every_call() -> None:
+    decision = decide(merged(policy(ALLOW), unreadable=["broken"]), call())
+    assert decision.reason is DecisionReason.POLICY_NOT_ACCEPTED
+    assert "Policy broken" in decision.message
+
+
+def test_a_tool_that_the_agent_does_not_list_is_unknown_to_it() -> None:
+    decision = decide(merged(policy(ALLOW), of=agent(tools=[])), call())
+    assert decision.reason is DecisionReason.TOOL_UNKNOWN
+
+
+def test_an_action_that_the_agent_does_not_ask_for_is_denied() -> None:
+    asking = agent(tools=[{"name": "crm", "actions": ["search_*"]}])
+    assert decide(merged(policy(ALLOW), of=asking), call()).reason is DecisionReason.NOT_REQUESTED
+
+
+def test_an_allowed_call_names_the_rule_that_allows_it() -> None:
+    decision = decide(merged(policy(ALLOW, rule("other", actions=["none"]))), call())
+    assert [str(found) for found in decision.determined_by] == ["Policy baseline, rule allow"]
+    assert decision.considered == 1
+    assert decision.effect is Effect.ALLOW
+
+
+def test_a_denied_call_names_the_rule_that_denies_it() -> None:
+    decision = decide(merged(policy(ALLOW, DENY)), call())
+    assert [str(found) for found in decision.determined_by] == ["Policy baseline, rule deny"]
+    assert decision.message == "crm.get_contact is denied by Policy baseline, rule deny"
+
+
+def test_a_failed_condition_is_told() -> None:
+    decision = decide(merged(policy(rule("a", when="args.x == 1"))), call())
+    assert [str(failure.rule) for failure in decision.failures] == ["Policy baseline, rule a"]
+    assert "x" in decision.failures[0].message
+    denied = decide(merged(policy(ALLOW, rule("d", "Deny", when="args.x == 1"))), call())
+    assert "its condition failed" in denied.message
+
+
+def test_every_reason_is_documented() -> None:
+    assert set(REASON_DOCS) == set(DecisionReason)
+
+
+@pytest.mark.parametrize(
+    ("says", "policies", "action", "expected"),
+    [
+        ("an unconditional deny hides", (policy(ALLOW, DENY),), "get_contact", False),
+        (
+            "a conditional deny does not",
+            (policy(ALLOW, rule("d", "Deny", when="args.x == 1")),),
+            "get_contact",
+            True,
+        ),
+        ("a conditional allow shows", (policy(rule("a", when="args.x == 1")),), "get_contact", True),
+        ("no allow hides", (policy(rule("a", actions=["update_*"])),), "get_contact", False),
+        ("no policy hides", (), "get_contact", False),
+        ("an unknown action is hidden", (policy(ALLOW),), "nope", False),
+    ],
+)
+def test_only_what_may_be_allowed_is_listed(
+    says: str, policies: tuple[Policy, ...], action: str, *, expected: bool
+) -> None:
+    assert may_ever(merged(*policies), "crm", action) is expected, says
+
+
+def test_what_the_agent_does_not_ask_for_is_not_listed() -> None:
+    asking = agent(tools=[{"name": "crm", "actions": ["search_*"]}])
+    assert not may_ever(merged(policy(ALLOW), of=asking), "crm", "get_contact")
+
+
+def test_the_rules_of_an_action_are_looked_up_once() -> None:
+    effective = merged(policy(ALLOW))
+    declared = effective.action("crm", "get_contact")
+    assert declared is not None
+    assert effective.concerning("crm", declared) is effective.concerning("crm", declared)

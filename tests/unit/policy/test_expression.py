@@ -1,0 +1,43 @@
+import pytest
+from pydantic import JsonValue
+
+from aos.policy.expression import Activation, Expression, ExpressionError, compile_expression
+
+
+def test_a_syntax_error_gives_its_position() -> None:
+    with pytest.raises(ExpressionError, match=r"line 1, column \d+: Syntax error"):
+        Expression("args.x ==")
+
+
+def test_an_unknown_variable_gives_its_position() -> None:
+    with pytest.raises(ExpressionError, match=r"line 1, column \d+: undeclared reference to 'secrets"):
+        Expression("secrets.x == 1")
+
+
+def test_an_expression_that_is_never_a_bool_is_refused() -> None:
+    with pytest.raises(ExpressionError, match="a condition must give bool"):
+        Expression("1 + 1")
+
+
+def test_a_value_that_is_not_a_bool_is_a_failure() -> None:
+    verdict = Expression("args.x").evaluate(Activation({"args": {"x": "yes"}}))
+    assert not verdict.holds
+    assert "not bool" in verdict.failure
+
+
+def test_a_missing_key_is_a_failure() -> None:
+    verdict = Expression("args.x == 1").evaluate(Activation({"args": {}}))
+    assert not verdict.holds
+    assert "x" in verdict.failure
+
+
+def test_work_without_end_is_a_failure() -> None:
+    values: list[JsonValue] = list(range(2000))
+    expression = Expression("args.l.all(x, args.l.all(y, true))")
+    verdict = expression.evaluate(Activation({"args": {"l": values}}))
+    assert not verdict.holds
+    assert verdict.failure
+
+
+def test_equal_sources_are_compiled_once() -> None:
+    assert compile_expression("args.x == 1") is compile_expression("args.x == 1")
