@@ -80,14 +80,13 @@ class Happening:
 
 @dataclass(slots=True)
 class _Series:
-    """How often something happened, and how much of that is written."""
+    """How often something happened, and what of that is written."""
 
     first_time: str
     last_time: str
     last_at: float
     count: int = 1
-    written_count: int = 0
-    written_at: float = 0.0
+    tried_at: float | None = None
     name: str = ""
     is_waiting: bool = False
 
@@ -187,12 +186,11 @@ class EventRecorder:
     def _enqueue_in_time(self, happening: Happening, series: _Series) -> None:
         if series.is_waiting or happening in self._waiting:
             return
-        remaining_seconds = series.written_at + SERIES_SECONDS - self._clock.monotonic()
-        if series.name and remaining_seconds > 0:
-            series.is_waiting = True
-            self._clock.call_later(remaining_seconds, lambda: self._enqueue(happening, series))
-        else:
-            self._enqueue(happening, series)
+        if series.tried_at is None:
+            return
+        series.is_waiting = True
+        delay_seconds = max(0.0, series.tried_at + SERIES_SECONDS - self._clock.monotonic())
+        self._clock.call_later(delay_seconds, lambda: self._enqueue(happening, series))
 
     def _enqueue(self, happening: Happening, series: _Series) -> None:
         series.is_waiting = False
@@ -203,6 +201,7 @@ class EventRecorder:
         self._arrived.set()
 
     async def _write(self, happening: Happening, series: _Series) -> None:
+        series.tried_at = self._clock.monotonic()
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 await self._send(happening, series)
@@ -225,8 +224,6 @@ class EventRecorder:
                 series.first_time = last_time
         if not series.name:
             series.name = await self._create(happening, series.first_time, count, last_time)
-        series.written_count = count
-        series.written_at = self._clock.monotonic()
 
     async def _create(self, happening: Happening, first_time: str, count: int, last_time: str) -> str:
         regarding = happening.regarding

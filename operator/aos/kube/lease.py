@@ -28,6 +28,8 @@ RENEW_DEADLINE_SECONDS: Final = 10.0
 """The leader stops so long after its last renewal."""
 RETRY_SECONDS: Final = 2.0
 """Between renewals, and between looks at another's lease."""
+ATTEMPT_SECONDS: Final = 4.0
+"""One look at the lease takes no longer, so that a dead connection leaves time for another within the deadline."""
 RELEASE_SECONDS: Final = 3.0
 """Giving the lease back takes no longer than this; it then runs out by itself."""
 
@@ -160,7 +162,10 @@ class LeaderElector:
 
     @property
     def is_leader(self) -> bool:
-        """Whether the lease is held and was renewed within the deadline; true even if the event loop stood still."""
+        """Whether the lease is held and was renewed within the deadline.
+
+        It is computed when asked, so that it is False in time even if renewals were held up by a busy event loop.
+        """
         return (
             self._renewed_at is not None
             and self._clock.monotonic() < self._renewed_at + RENEW_DEADLINE_SECONDS
@@ -188,9 +193,8 @@ class LeaderElector:
             if renewing.done() and not work.done():
                 self._lose()
                 await _end(work)
-                raise LeaseLostError(
-                    f"lease {self._namespace}/{self._name} is lost; it was {self.identity}'s, now {self.leader or 'nobody'}'s"
-                )
+                message = f"{self.identity} lost lease {self._namespace}/{self._name}; its holder is {self.leader!r}"
+                raise LeaseLostError(message) from renewing.exception()
             await work
         finally:
             await _end(work)
@@ -210,18 +214,16 @@ class LeaderElector:
     async def _renew_while_possible(self) -> None:
         while self.is_leader:
             await sleep(self._clock, RETRY_SECONDS)
-            if not await self._attempt() and self._is_anothers():
+            if not await self._attempt() and self.leader != self.identity:
                 return
 
-    def _is_anothers(self) -> bool:
-        return self._observed is not None and self._observed.record.holder != self.identity
-
     async def _attempt(self) -> bool:
-        deadline = RENEW_DEADLINE_SECONDS
+        limit_seconds = ATTEMPT_SECONDS
         if self._renewed_at is not None:
-            deadline = self._renewed_at + RENEW_DEADLINE_SECONDS - self._clock.monotonic()
+            left_seconds = self._renewed_at + RENEW_DEADLINE_SECONDS - self._clock.monotonic()
+            limit_seconds = min(limit_seconds, left_seconds)
         try:
-            return await within(self._clock, deadline, self._read_and_claim())
+            return await within(self._clock, limit_seconds, self._read_and_claim())
         except TimeoutError:
             _log.warning("lease %s/%s: no answer in time", self._namespace, self._name)
         except ApiError as error:

@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from aos.kube.backoff import Backoff
 from aos.kube.clock import Clock, SystemClock, Timer, within
-from aos.kube.errors import Unavailable
+from aos.kube.errors import ApiError, Unavailable
 
 BACKOFF: Final = Backoff(initial_seconds=0.25, cap_seconds=120, jitter=0.3)
 WORKERS: Final = 8
@@ -129,14 +129,11 @@ class WorkQueue(Generic[K]):
     async def run(self) -> None:
         """Process keys until `drain` has finished, or until cancelled, which cancels what is being processed."""
         self._started = True
-        self._idle.clear()
         self._dispatch()
         try:
             await self._idle.wait()
         finally:
-            self._draining = True
-            self._stop_timers()
-            await self._cancel_running()
+            await self._abandon()
 
     async def drain(self, timeout_seconds: float) -> None:
         """Take no more keys, drop those that wait for their time, finish the others, and end `run`.
@@ -154,8 +151,7 @@ class WorkQueue(Generic[K]):
             await within(self._clock, timeout_seconds, self._idle.wait())
         except TimeoutError:
             _log.warning("%d keys were cancelled at the end of the drain", len(self._running))
-            self._ready.clear()
-            await self._cancel_running()
+            await self._abandon()
             self._idle.set()
 
     def _push(self, key: K) -> None:
@@ -194,7 +190,10 @@ class WorkQueue(Generic[K]):
         failures = self._failures[key] = self.failures(key) + 1
         asked_seconds = error.retry_after_seconds if isinstance(error, Unavailable) else 0
         delay_seconds = self._backoff.delay_seconds(failures, asked_seconds)
-        _log.warning("%s failed %d times, again in %.1f s: %s", key, failures, delay_seconds, error)
+        trace = None if isinstance(error, ApiError) else error
+        _log.warning(
+            "%s failed %d times, again in %.1f s: %s", key, failures, delay_seconds, error, exc_info=trace
+        )
         if not self._draining:
             self._metrics.retried()
             self.add_after(key, delay_seconds)
@@ -216,7 +215,12 @@ class WorkQueue(Generic[K]):
             timer.cancel()
         self._timers.clear()
 
-    async def _cancel_running(self) -> None:
+    async def _abandon(self) -> None:
+        self._draining = True
+        self._stop_timers()
+        self._ready.clear()
+        self._ready_at.clear()
+        self._again.clear()
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()

@@ -132,9 +132,9 @@ class Transport:
 
 async def _refusal(target: Target, response: aiohttp.ClientResponse) -> ApiError:
     content = await response.read()
-    retry_after_seconds = 0.0
+    retry_after_seconds = 0
     with contextlib.suppress(ValueError):
-        retry_after_seconds = float(response.headers.get("Retry-After", "0"))
+        retry_after_seconds = int(response.headers.get("Retry-After", "0"))
     body: JsonObject = {}
     with contextlib.suppress(orjson.JSONDecodeError):
         raw = orjson.loads(content)
