@@ -20,6 +20,9 @@ from hack.cluster.process import Table
 from hack.cluster.progress import say, step
 
 _COMPLETE = "complete"
+_FRESH_SECONDS = 90.0
+# A living node that does not come back within this time is started anew.
+_REPAIR_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Health:
 
     made: bool
     alive: bool
+    linked: bool = False
     complete: bool = False
     api_ready: bool = False
     node_ready: bool = False
@@ -35,7 +39,7 @@ class Health:
     @property
     def is_up(self) -> bool:
         """Whether there is nothing to do for `up`."""
-        return self.alive and self.complete and self.api_ready and self.node_ready
+        return self.alive and self.linked and self.complete and self.api_ready and self.node_ready
 
     def describe(self) -> str:
         """Say it in one sentence."""
@@ -48,6 +52,8 @@ class Health:
     def _trouble(self) -> str:
         if not self.alive:
             return "its first process is gone (it was killed, or the machine was restarted)"
+        if not self.linked:
+            return f"its interface {config.LINK} on this machine is gone"
         if not self.complete:
             return "an earlier `up` did not come to its end"
         if not self.api_ready:
@@ -80,11 +86,13 @@ class Node:
         if folders is None:
             return Health(made=False, alive=False)
         alive = INIT in self._table.alive()
+        linked = alive and node_host.link_owner() == self.folder
         steps = Steps(folders, self._table)
-        api_ready = alive and steps.api_ready()
+        api_ready = linked and steps.api_ready()
         return Health(
             made=True,
             alive=alive,
+            linked=linked,
             complete=(self.folder / "markers" / _COMPLETE).exists(),
             api_ready=api_ready,
             node_ready=api_ready and steps.node_ready(),
@@ -100,7 +108,7 @@ class Node:
             if health.made:
                 say(f"the node is {health.describe().partition(';')[0]}; repairing it")
             self._check_machine()
-            if health.alive and self._go_on():
+            if health.linked and self._go_on():
                 return
             self._end_processes()
             folders = self._provide(kubernetes)
@@ -188,7 +196,7 @@ class Node:
         return True
 
     def _bring_up(self, folders: config.Folders, *, fresh: bool) -> None:
-        steps = Steps(folders, self._table)
+        steps = Steps(folders, self._table, patience_seconds=_FRESH_SECONDS if fresh else _REPAIR_SECONDS)
         archives = images.ensure(self._paths)
         since = datetime.now(UTC) if fresh else None
         if fresh:

@@ -1,6 +1,7 @@
 """The node's traces outside its namespaces: one interface with two routes, and a tree of control groups."""
 
 import json
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def check_state_folder(folder: Path, mounts: tuple[Mount, ...] | None = None) ->
 
 def link_owner() -> Path | None:
     """Tell whose state directory the interface on this machine names; None when there is no interface."""
+    if shutil.which("ip") is None:
+        return None
     shown = subprocess.run(["ip", "-json", "link", "show", LINK], capture_output=True, text=True, check=False)
     if shown.returncode != 0:
         return None

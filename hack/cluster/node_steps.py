@@ -22,8 +22,6 @@ INIT = "init"
 OUTER = "unshare"
 
 _START_SECONDS = 10.0
-_API_SECONDS = 90.0
-_READY_SECONDS = 90.0
 _IMPORT_SECONDS = 300.0
 _ANSWER_SECONDS = 1.0
 _LOG_LINES = 12
@@ -49,8 +47,9 @@ _RENDERED = (
 class Steps:
     """Does the steps for the node whose folders are given."""
 
-    def __init__(self, folders: config.Folders, table: Table) -> None:
-        """Nothing is done yet."""
+    def __init__(self, folders: config.Folders, table: Table, patience_seconds: float = 90.0) -> None:
+        """Nothing is done yet; each step may wait for `patience_seconds`."""
+        self._patience_seconds = patience_seconds
         self._folders = folders
         self._table = table
         self._state = folders.state
@@ -95,7 +94,7 @@ class Steps:
 
     def wait_for_api(self) -> None:
         """Wait for the API server, then let start what needs it."""
-        self._wait(self.api_ready, _API_SECONDS, "the API server is not ready", "kube-apiserver")
+        self._wait(self.api_ready, "the API server is not ready", "kube-apiserver")
         self._mark(config.API_READY)
 
     def enforce_policies(self) -> None:
@@ -108,7 +107,6 @@ class Steps:
         self._mark(config.POLICY_RESOURCES)
         self._wait(
             _felix_ready,
-            _READY_SECONDS,
             "Felix, which enforces network policies, is not ready",
             "calico-felix",
         )
@@ -119,7 +117,7 @@ class Steps:
     def import_images(self, archives: tuple[Path, ...]) -> None:
         """Put image archives into the node's store."""
         socket = Path(f"/proc/{self.init().pid}/root{config.CONTAINERD_SOCKET}")
-        self._wait(socket.exists, _READY_SECONDS, "containerd does not listen", "containerd")
+        self._wait(socket.exists, "containerd does not listen", "containerd")
         for archive in archives:
             arguments = ["--address", str(socket), "--namespace", "k8s.io", "images", "import", str(archive)]
             try:
@@ -143,17 +141,15 @@ class Steps:
 
     def wait_for_node(self, since: datetime | None) -> None:
         """Wait until the node says Ready in this life, not in one before, and pods can be made and find DNS."""
-        self._wait(lambda: self.node_ready(since), _READY_SECONDS, "the node is not Ready", "kubelet")
+        self._wait(lambda: self.node_ready(since), "the node is not Ready", "kubelet")
         kubectl = self._kubectl()
 
         def account() -> bool:
             return kubectl.run("get", "serviceaccount/default", "--namespace=default").ok
 
-        self._wait(account, _READY_SECONDS, "there is no default service account", "kube-controller-manager")
+        self._wait(account, "there is no default service account", "kube-controller-manager")
         rollout = ("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=60s")
-        self._wait(
-            lambda: kubectl.run(*rollout).ok, _READY_SECONDS, "the DNS server is not available", "kubelet"
-        )
+        self._wait(lambda: kubectl.run(*rollout).ok, "the DNS server is not available", "kubelet")
 
     def api_ready(self) -> bool:
         """Ask the API server."""
@@ -189,13 +185,13 @@ class Steps:
     def _log(self, name: str) -> Path:
         return self._state / "log" / f"{name}.log"
 
-    def _wait(self, condition: Callable[[], bool], seconds: float, problem: str, log: str) -> None:
+    def _wait(self, condition: Callable[[], bool], problem: str, log: str) -> None:
         def settled() -> bool:
             self.init()
             return condition()
 
-        if not wait_until(settled, seconds):
-            raise self._failed(f"{problem} after {seconds:.0f} s", log)
+        if not wait_until(settled, self._patience_seconds):
+            raise self._failed(f"{problem} after {self._patience_seconds:.0f} s", log)
 
     def _failed(self, problem: str, log: str) -> NotReadyError:
         path = self._log(log)

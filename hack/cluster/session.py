@@ -5,8 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hack.cluster import backends
+from hack.cluster.backends import Backend
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
+
+
+def choose_cluster(kubeconfig: Path | None = None) -> Backend:
+    """Choose the cluster for a test session; nothing is started."""
+    return backends.select(
+        Paths.from_environment(), control_plane=False, kubeconfig=kubeconfig, kind_name=None
+    )
 
 
 @contextmanager
@@ -15,9 +23,7 @@ def borrowed(kubeconfig: Path | None = None) -> Iterator[Handle]:
 
     Raises PrerequisiteError when this machine can have none, before anything is started.
     """
-    cluster = backends.select(
-        Paths.from_environment(), control_plane=False, kubeconfig=kubeconfig, kind_name=None
-    )
+    cluster = choose_cluster(kubeconfig)
     made_before = cluster.status().made
     try:
         cluster.up()

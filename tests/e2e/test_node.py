@@ -10,9 +10,6 @@ import pytest
 
 from hack.cluster.handle import Handle
 
-DNS = "10.96.0.10:53"
-SERVICE = "10.96.77.77"
-
 PODS = """
 apiVersion: v1
 kind: Pod
@@ -92,17 +89,24 @@ class Place:
     def address(self, pod: str) -> str:
         return self.kubectl("get", f"pod/{pod}", "--output=jsonpath={.status.podIP}")
 
-    def reaches(self, *attempt: str, pod: str = "client") -> bool:
-        """Whether a probe in the pod succeeds."""
-        answer = self._node.kubectl(self._scope, "exec", pod, "--", "/probe", *attempt)
+    def attempts(self, *command: str, pod: str = "client") -> list[dict[str, str]]:
+        """What a probe in the pod tells of each try."""
+        answer = self._node.kubectl(self._scope, "exec", pod, "--", "/probe", *command)
         results = [json.loads(line) for line in answer.stdout.splitlines()]
         assert results, answer.stderr
-        return all(result["ok"] for result in results)
+        return results
 
-    def soon(self, *attempt: str, expected: bool) -> bool:
+    def attempt(self, *command: str, pod: str = "client") -> dict[str, str]:
+        return self.attempts(*command, pod=pod)[0]
+
+    def reaches(self, *command: str, pod: str = "client") -> bool:
+        """Whether every try of a probe in the pod succeeds."""
+        return all(result["ok"] for result in self.attempts(*command, pod=pod))
+
+    def soon(self, *command: str, expected: bool) -> bool:
         """Whether a probe comes out as expected within the time that a policy change takes."""
         deadline = time.monotonic() + 10
-        while self.reaches(*attempt) is not expected:
+        while self.reaches(*command) is not expected:
             if time.monotonic() > deadline:
                 return False
         return True
@@ -137,10 +141,13 @@ def test_without_policies_pods_reach_each_other_the_services_and_dns(place: Plac
     assert place.reaches("dns", f"{dns}:53", "kubernetes.default.svc.cluster.local")
 
 
-def test_a_pod_with_users_of_its_own_is_not_root_on_the_node(place: Place) -> None:
-    # The kernel maps a container's users to numbers that mean nothing outside; 0 would be mapped to 0 without that.
-    shown = place.kubectl("get", "pod/isolated", "--output=jsonpath={.status.phase} {.spec.hostUsers}")
-    assert shown == "Running false"
+def test_a_pod_with_users_of_its_own_has_none_of_the_nodes(place: Place) -> None:
+    def outer_user(pod: str) -> int:
+        # The first line of the map: number inside, number outside, how many (user_namespaces(7)).
+        return int(place.attempt("read", "/proc/self/uid_map", pod=pod)["body"].split()[1])
+
+    assert outer_user("client") == 0
+    assert outer_user("isolated") >= 65536
 
 
 def test_a_default_deny_blocks_everything_and_an_exception_opens_one_port(place: Place) -> None:

@@ -1,10 +1,11 @@
-// probe tries the network from where it runs and prints one JSON object a line for each try, so that a test can tell
-// what a pod reaches. It needs no name resolution, no shell and no library.
+// probe tries the network and the files from where it runs and prints one JSON object a line for each try, so that a
+// test can tell what a pod reaches. It needs no name resolution, no shell and no library.
 //
 //	probe serve ADDRESS...               answer HTTP on each address, e.g. :8080; runs until ended
 //	probe tcp HOST:PORT...               open a connection to each
 //	probe dns SERVER:PORT NAME...        ask the server over UDP for the A records of each name; any answer is a success
 //	probe get URL...                     fetch each
+//	probe read PATH...                   read each file
 //	probe sleep                          wait until ended
 //
 // It exits with 0 when every try succeeded, 1 when one failed, 2 when it was called wrongly. PROBE_TIMEOUT (a Go
@@ -54,6 +55,8 @@ func main() {
 		try(command, targets[1:], func(ctx context.Context, found *result) error { return query(ctx, targets[0], found) })
 	case command == "get" && len(targets) > 0:
 		try(command, targets, fetch)
+	case command == "read" && len(targets) > 0:
+		try(command, targets, read)
 	default:
 		usage(fmt.Sprintf("unknown command, or too few arguments: %q", os.Args[1:]))
 	}
@@ -61,7 +64,7 @@ func main() {
 
 func usage(problem string) {
 	fmt.Fprintln(os.Stderr, "probe:", problem)
-	fmt.Fprintln(os.Stderr, "usage: probe serve ADDRESS... | tcp HOST:PORT... | dns SERVER:PORT NAME... | get URL... | sleep")
+	fmt.Fprintln(os.Stderr, "usage: probe serve ADDRESS... | tcp HOST:PORT... | dns SERVER:PORT NAME... | get URL... | read PATH... | sleep")
 	os.Exit(2)
 }
 
@@ -137,6 +140,17 @@ func fetch(ctx context.Context, found *result) error {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxBodyBytes))
 	found.Status, found.Body = response.StatusCode, string(body)
+	return err
+}
+
+func read(_ context.Context, found *result) error {
+	file, err := os.Open(found.Target)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxBodyBytes))
+	found.Body = string(content)
 	return err
 }
 
