@@ -8,7 +8,7 @@ must look at both.
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -53,8 +53,8 @@ class Source(Protocol):
 class Handler(Protocol[T_contra]):
     """Keeps an index in step with an informer. Calls are synchronous.
 
-    If ``added`` or ``updated`` raises, the object counts as invalid, and every handler is told that it is gone, even one
-    that was not yet told that it came.
+    If ``added`` or ``updated`` raises, the object counts as invalid, and every handler is told that what it knew of it is
+    gone, even one that did not know of it. What ``deleted`` raises is logged.
     """
 
     def added(self, key: ObjectKey, new: T_contra) -> None:
@@ -205,9 +205,14 @@ class Informer(Generic[T]):
             return key
         self._versions[key] = version
         try:
-            self._accept(key, self._parse(raw))
+            new = self._parse(raw)
         except Exception as error:  # noqa: BLE001 - what one object holds must not blind AOS to the others
-            self._reject(InvalidObject(key, version, f"{type(error).__name__}: {error}"))
+            self._mark_invalid(key, error)
+            if key in self._items:
+                self._tell_end(self._handlers, key, self._items.pop(key))
+            self._report(key)
+        else:
+            self._accept(key, new)
         return key
 
     def _accept(self, key: ObjectKey, new: T) -> None:
@@ -215,30 +220,39 @@ class Informer(Generic[T]):
         old = self._items.get(key, new)
         self._items[key] = new
         self._invalid.pop(key, None)
-        for handler in self._handlers:
-            if known:
-                handler.updated(key, old, new)
-            else:
-                handler.added(key, new)
-
-    def _reject(self, invalid: InvalidObject) -> None:
-        _log.warning("%s %s is not valid: %s", self._resource.kind, invalid.key, invalid.error)
-        self._invalid[invalid.key] = invalid
-        self._withdraw(invalid.key)
-        if self._on_invalid:
-            self._on_invalid(invalid)
+        for told, handler in enumerate(self._handlers):
+            try:
+                if known:
+                    handler.updated(key, old, new)
+                else:
+                    handler.added(key, new)
+            except Exception as error:  # noqa: BLE001 - as for what can't be parsed
+                self._mark_invalid(key, error)
+                del self._items[key]
+                self._tell_end(self._handlers[:told], key, new)
+                self._tell_end(self._handlers[told:], key, old)
+                self._report(key)
+                return
 
     def _remove(self, key: ObjectKey) -> None:
         self._versions.pop(key, None)
-        self._withdraw(key)
         self._invalid.pop(key, None)
+        if key in self._items:
+            self._tell_end(self._handlers, key, self._items.pop(key))
 
-    def _withdraw(self, key: ObjectKey) -> None:
-        if key not in self._items:
-            return
-        old = self._items.pop(key)
-        for handler in self._handlers:
+    def _mark_invalid(self, key: ObjectKey, error: Exception) -> None:
+        said = f"{type(error).__name__}: {error}"
+        self._invalid[key] = InvalidObject(key, self._versions[key], said)
+
+    def _tell_end(self, handlers: Sequence[Handler[T]], key: ObjectKey, old: T) -> None:
+        for handler in handlers:
             try:
                 handler.deleted(key, old)
             except Exception:  # noqa: BLE001 - the object is gone, whatever an index makes of it
                 _log.exception("a handler failed on the end of %s %s", self._resource.kind, key)
+
+    def _report(self, key: ObjectKey) -> None:
+        invalid = self._invalid[key]
+        _log.warning("%s %s is not valid: %s", self._resource.kind, key, invalid.error)
+        if self._on_invalid:
+            self._on_invalid(invalid)

@@ -111,7 +111,9 @@ def test_a_condition_whose_status_stays_keeps_its_time_and_takes_the_new_message
 
 def test_a_condition_that_turns_or_is_new_has_the_new_time() -> None:
     desired = [condition("Ready", ConditionStatus.FALSE, NOW), condition("New", ConditionStatus.TRUE, NOW)]
-    assert keep_transition_times([condition("Ready", ConditionStatus.TRUE, BEFORE)], desired) == tuple(desired)
+    assert keep_transition_times([condition("Ready", ConditionStatus.TRUE, BEFORE)], desired) == tuple(
+        desired
+    )
 
 
 def test_a_condition_that_is_not_desired_any_more_is_left_out() -> None:

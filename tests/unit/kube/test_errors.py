@@ -19,6 +19,7 @@ from aos.kube.errors import (
     error_of,
     no_answer,
 )
+from aos.model.base import JsonObject
 
 TARGET = Target("create", "pods", "sales/one")
 QUOTA = 'pods "one" is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1'
@@ -76,7 +77,7 @@ def test_no_answer_is_unavailable_and_names_the_cause() -> None:
 
 
 def test_the_wait_asked_for_comes_from_the_header_or_else_from_the_body() -> None:
-    body = {"reason": "ServerTimeout", "details": {"retryAfterSeconds": 7}}
+    body: JsonObject = {"reason": "ServerTimeout", "details": {"retryAfterSeconds": 7}}
     from_body, from_header = error_of(TARGET, 504, body), error_of(TARGET, 504, body, 3)
     assert isinstance(from_body, Unavailable)
     assert isinstance(from_header, Unavailable)

@@ -14,7 +14,9 @@ USER: dict[str, JsonValue] = {
 
 
 def test_an_accepted_token_tells_whose_it_is() -> None:
-    review = TokenReview.parse({"status": {"authenticated": True, "user": USER, "audiences": ["aos-gateway"]}})
+    review = TokenReview.parse(
+        {"status": {"authenticated": True, "user": USER, "audiences": ["aos-gateway"]}}
+    )
     assert review == TokenReview(
         authenticated=True,
         user=UserInfo(
