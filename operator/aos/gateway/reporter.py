@@ -1,0 +1,148 @@
+"""Statuses of Tools and Models as far as they are the gateway's: whether they are available, and their actions."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from pydantic import JsonValue
+
+from aos.gateway.registry import Registry
+from aos.kube.client import ApiClient
+from aos.kube.difference import keep_transition_times
+from aos.kube.errors import Conflict, NotFound
+from aos.kube.queue import WorkQueue
+from aos.kube.resources import MODELS, TOOLS, Resource
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType, Reason
+from aos.model.meta import Condition, ConditionStatus, ObjectKey
+from aos.model.model import Model
+from aos.model.names import FIELD_MANAGER_GATEWAY
+from aos.model.tool import ObservedAction, Tool
+
+_WORKERS: Final = 4
+_MAX_MESSAGE_LENGTH: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What the condition Available of a Tool or Model is to say; it is True for the reason ``Available`` only.
+
+    Attributes:
+        reason: one of those that `aos.model.conditions.CONDITIONS` lists.
+        message: for people.
+    """
+
+    reason: Reason
+    message: str
+
+
+class Reporter(Protocol):
+    """Takes what is to be said; it is written soon, and only if it is not said already."""
+
+    def report_tool(
+        self, key: ObjectKey, availability: Availability, actions: tuple[ObservedAction, ...]
+    ) -> None:
+        """Say this of the Tool, with one entry for each action that it declares."""
+
+    def report_model(self, key: ObjectKey, availability: Availability) -> None:
+        """Say this of the Model."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    availability: Availability
+    actions: tuple[ObservedAction, ...] | None
+
+
+_Subject = tuple[Resource, ObjectKey]
+
+
+class StatusReporter:
+    """Writes statuses by server-side apply. Several gateways say the same, so whoever comes second writes nothing."""
+
+    def __init__(self, client: ApiClient, registry: Registry) -> None:
+        self._client = client
+        self._registry = registry
+        self._statements: dict[_Subject, _Statement] = {}
+        self._queue: WorkQueue[_Subject] = WorkQueue(self._write, workers=_WORKERS)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await self._queue.run()
+
+    def report_tool(
+        self, key: ObjectKey, availability: Availability, actions: tuple[ObservedAction, ...]
+    ) -> None:
+        """Say this of the Tool."""
+        self._say((TOOLS, key), _Statement(availability, actions))
+
+    def report_model(self, key: ObjectKey, availability: Availability) -> None:
+        """Say this of the Model."""
+        self._say((MODELS, key), _Statement(availability, None))
+
+    def _say(self, subject: _Subject, statement: _Statement) -> None:
+        self._statements[subject] = statement
+        self._queue.add(subject)
+
+    async def _write(self, subject: _Subject) -> None:
+        statement = self._statements.get(subject)
+        resource, key = subject
+        there = self._find(resource, key)
+        if statement is None or there is None:
+            self._statements.pop(subject, None)
+            return
+        manifest = status_manifest(
+            resource, there, statement.availability, statement.actions, datetime.now(UTC)
+        )
+        if manifest is None:
+            return
+        try:
+            await self._client.apply_status(resource, manifest, field_manager=FIELD_MANAGER_GATEWAY)
+        except (NotFound, Conflict):
+            # The object is another one by now; whoever watches it will have something new to say.
+            self._statements.pop(subject, None)
+
+    def _find(self, resource: Resource, key: ObjectKey) -> Tool | Model | None:
+        if resource is TOOLS:
+            return self._registry.tool(key.namespace, key.name)
+        return self._registry.model(key.namespace, key.name)
+
+
+def status_manifest(
+    resource: Resource,
+    there: Tool | Model,
+    availability: Availability,
+    actions: tuple[ObservedAction, ...] | None,
+    now: datetime,
+) -> JsonObject | None:
+    """Return what to apply so that the status of ``there`` says this; None if it already does."""
+    condition = Condition(
+        type=ConditionType.AVAILABLE,
+        status=ConditionStatus.TRUE if availability.reason is Reason.AVAILABLE else ConditionStatus.FALSE,
+        reason=availability.reason,
+        message=availability.message[:_MAX_MESSAGE_LENGTH],
+        observed_generation=there.metadata.generation,
+        last_transition_time=now.replace(microsecond=0),
+    )
+    (condition,) = keep_transition_times(there.status.conditions, (condition,))
+    same_actions = actions is None or (isinstance(there, Tool) and there.status.actions == actions)
+    if condition in there.status.conditions and same_actions:
+        return None
+    status: dict[str, JsonValue] = {"conditions": [_encoded(condition)]}
+    if actions:
+        status["actions"] = [_encoded(action) for action in actions]
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": there.metadata.name,
+            "namespace": there.metadata.namespace,
+            "uid": there.metadata.uid,
+        },
+        "status": status,
+    }
+
+
+def _encoded(part: Condition | ObservedAction) -> JsonObject:
+    encoded: JsonObject = part.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return encoded
