@@ -1,0 +1,173 @@
+"""JSON Schemas that agents and tools bring along: bounded before they are compiled, and compiled without the network."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import jsonschema_rs
+from pydantic import JsonValue
+
+from aos.model.canonical import canonical_json
+from aos.policy.schema_growth import growth_problems
+
+MAX_SCHEMA_BYTES: Final = 65_536
+MAX_SCHEMA_DEPTH: Final = 32
+MAX_SCHEMA_NODES: Final = 2_000
+MAX_PATTERN_BYTES: Final = 1024 * 1024
+"""Memory that one compiled regular expression may take; it is the linear-time engine, so time needs no bound."""
+MAX_PROBLEMS: Final = 8
+MAX_PROBLEM_LENGTH: Final = 300
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+"""What a schema is taken for that does not say; an agent's schemas may be nothing else."""
+OLDER_DIALECTS: Final = (
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema",
+)
+"""What tools in the field still declare."""
+
+_VALIDATORS: Final[Mapping[str, type[jsonschema_rs.Validator]]] = {
+    DIALECT: jsonschema_rs.Draft202012Validator,
+    OLDER_DIALECTS[0]: jsonschema_rs.Draft201909Validator,
+    OLDER_DIALECTS[1]: jsonschema_rs.Draft7Validator,
+}
+
+_BASES: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef", "$vocabulary")
+_DATA: Final = frozenset({"const", "enum", "default", "examples"})
+_Pointer = tuple[str | int, ...]
+
+
+class SchemaError(ValueError):
+    """A schema that is not used.
+
+    Attributes:
+        problems: where it breaks which bound, at most `MAX_PROBLEMS`.
+    """
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = list(problems)
+
+
+class MessageSchema:
+    """A compiled schema."""
+
+    __slots__ = ("_validator",)
+
+    def __init__(self, schema: Mapping[str, JsonValue], *, older_dialects: bool = False) -> None:
+        """Compile ``schema`` after checking its bounds.
+
+        Args:
+            schema: as it came.
+            older_dialects: whether it may declare one of `OLDER_DIALECTS`.
+
+        Raises:
+            SchemaError: `check_schema` has something to say.
+        """
+        dialect = _dialect(schema, older_dialects=older_dialects)
+        problems = _bound_problems(schema)
+        if problems:
+            raise SchemaError(*problems)
+        self._validator = _compiled(schema, _VALIDATORS[dialect])
+
+    def accepts(self, value: JsonValue) -> bool:
+        """Whether ``value`` fits."""
+        return self._validator.is_valid(value)
+
+    def problems(self, value: JsonValue) -> list[str]:
+        """Return where ``value`` does not fit and why; at most `MAX_PROBLEMS`, none if it fits."""
+        found = []
+        for error in self._validator.iter_errors(value):
+            where = "/" + "/".join(str(part) for part in error.instance_path)
+            found.append(f"{where}: {error.message}"[:MAX_PROBLEM_LENGTH])
+            if len(found) == MAX_PROBLEMS:
+                break
+        return found
+
+
+def check_schema(schema: Mapping[str, JsonValue], *, older_dialects: bool = False) -> list[str]:
+    """Return why ``schema`` can't be used; nothing if it can.
+
+    A usable schema is JSON Schema (2020-12, unless ``older_dialects``) within the bounds above, refers to nothing outside of itself, uses only regular
+    expressions without look-around and back references, and takes time that is bounded by what it is applied to.
+    """
+    try:
+        MessageSchema(schema, older_dialects=older_dialects)
+    except SchemaError as error:
+        return error.problems
+    return []
+
+
+def _dialect(schema: Mapping[str, JsonValue], *, older_dialects: bool) -> str:
+    declared = schema.get("$schema", DIALECT)
+    known = (DIALECT, *OLDER_DIALECTS) if older_dialects else (DIALECT,)
+    if isinstance(declared, str) and declared.removesuffix("#") in known:
+        return declared.removesuffix("#")
+    raise SchemaError(f"$schema is {str(declared)[:80]!r}, and known here is only {', '.join(known)}")
+
+
+def _bound_problems(schema: Mapping[str, JsonValue]) -> list[str]:
+    try:
+        size = len(canonical_json(schema))
+    except (ValueError, RecursionError):
+        return ["a number is too large, or the nesting too deep, for JSON that everybody reads alike"]
+    if size > MAX_SCHEMA_BYTES:
+        return [f"{size} bytes, and a schema has at most {MAX_SCHEMA_BYTES}"]
+    return _node_problems(schema) or growth_problems(schema)
+
+
+def _node_problems(schema: Mapping[str, JsonValue]) -> list[str]:
+    problems: list[str] = []
+    for count, (pointer, node) in enumerate(_nodes(schema), start=1):
+        if count > MAX_SCHEMA_NODES:
+            return [f"more than {MAX_SCHEMA_NODES} objects and lists"]
+        if len(pointer) > MAX_SCHEMA_DEPTH:
+            return [f"{_at(pointer)} is nested deeper than {MAX_SCHEMA_DEPTH}"]
+        if isinstance(node, dict):
+            problems += _reference_problems(pointer, node)
+    return problems[:MAX_PROBLEMS]
+
+
+def _reference_problems(pointer: _Pointer, node: Mapping[str, JsonValue]) -> Iterator[str]:
+    reference = node.get("$ref")
+    if isinstance(reference, str) and reference != "#" and not reference.startswith("#/"):
+        yield f"{_at(pointer)}: $ref {reference[:80]!r} leads out of the schema; only #/... is followed"
+    for name in _BASES:
+        # What names a base or an anchor changes where a reference leads; at the root an $id is only a name.
+        if isinstance(node.get(name), str | dict) and not (name == "$id" and not pointer):
+            if pointer and pointer[-1] in ("properties", "patternProperties", "$defs", "definitions"):
+                continue
+            yield f"{_at(pointer)}: {name} is not supported; refer by #/$defs/..."
+
+
+def _nodes(schema: Mapping[str, JsonValue]) -> Iterator[tuple[_Pointer, JsonValue]]:
+    waiting: list[tuple[_Pointer, JsonValue]] = [((), dict(schema))]
+    while waiting:
+        pointer, node = waiting.pop()
+        yield pointer, node
+        if isinstance(node, dict):
+            inside = [(name, value) for name, value in node.items() if name not in _DATA]
+            waiting += [((*pointer, name), value) for name, value in inside if isinstance(value, dict | list)]
+        elif isinstance(node, list):
+            waiting += [((*pointer, i), item) for i, item in enumerate(node) if isinstance(item, dict | list)]
+
+
+def _compiled(
+    schema: Mapping[str, JsonValue], validator: type[jsonschema_rs.Validator]
+) -> jsonschema_rs.Validator:
+    try:
+        return validator(
+            dict(schema),
+            validate_formats=False,
+            retriever=_refuse,
+            pattern_options=jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_BYTES),
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SchemaError(f"not valid JSON Schema: {text}"[:MAX_PROBLEM_LENGTH]) from None
+
+
+def _refuse(uri: str) -> JsonValue:
+    raise SchemaError(f"{uri} is not fetched: a schema refers to nothing outside of itself")
+
+
+def _at(pointer: _Pointer) -> str:
+    return "#/" + "/".join(str(part) for part in pointer)
