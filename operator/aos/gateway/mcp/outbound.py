@@ -1,0 +1,218 @@
+"""HTTP to tools and models: one shared client, no redirects, cookies or proxies, and answers read within bounds."""
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final
+
+import aiohttp
+import orjson
+from aiohttp.http_exceptions import HttpProcessingError
+from pydantic import JsonValue
+from yarl import URL
+
+from aos import __version__
+from aos.gateway.refusal import RefusalCode
+from aos.gateway.settings import GatewaySettings
+
+USER_AGENT: Final = f"aos-gateway/{__version__}"
+
+_KEEP_ALIVE_SECONDS: Final = 4
+"""Below the five seconds after which common servers close an idle connection, so that no call races that."""
+_DNS_SECONDS: Final = 10
+_MAX_CONNECTIONS: Final = 1024
+
+
+class UpstreamError(Exception):
+    """A tool or model gave no usable answer.
+
+    Attributes:
+        code: why.
+        message: for the agent and for people; it tells nothing of addresses, credentials or what the other side said.
+        maybe_done: whether the request may have been carried out all the same.
+        status: of the HTTP response; 0 where there was none.
+    """
+
+    def __init__(self, code: RefusalCode, message: str, *, maybe_done: bool, status: int = 0) -> None:
+        super().__init__(code.value, message)
+        self.code = code
+        self.message = message
+        self.maybe_done = maybe_done
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes, and with which credential.
+
+    Attributes:
+        uid: of the Tool or Model.
+        url: as its spec gives it.
+        credential: a bearer token; None where the spec asks for none.
+    """
+
+    uid: str
+    url: str
+    credential: str | None = field(default=None, repr=False)
+
+    def authorization(self) -> str | None:
+        """Return the value of the Authorization header.
+
+        Raises:
+            UpstreamError: the credential can't stand in a header.
+        """
+        if self.credential is None:
+            return None
+        if not self.credential.isascii() or not self.credential.isprintable():
+            raise UpstreamError(
+                RefusalCode.CREDENTIALS_MISSING,
+                "the credential holds characters that no HTTP header can carry",
+                maybe_done=False,
+            )
+        return f"Bearer {self.credential}"
+
+    def gives_away(self, content: bytes) -> bool:
+        """Whether ``content``, JSON as orjson writes it, holds the credential."""
+        return self.credential is not None and orjson.dumps(self.credential)[1:-1] in content
+
+
+def open_client(settings: GatewaySettings) -> aiohttp.ClientSession:
+    """Return the client that all requests to tools and models share; the caller closes it."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=_MAX_CONNECTIONS,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+            ttl_dns_cache=_DNS_SECONDS,
+            ssl=ssl.create_default_context(),
+        ),
+        # What one agent's call leaves behind must not ride on another's.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # A small compressed answer could be a large one; none is asked for and none is unpacked.
+        auto_decompress=False,
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        # A proxy or netrc of the environment would be another route, and another credential.
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(
+            total=settings.upstream_timeout_seconds, connect=settings.connect_timeout_seconds
+        ),
+    )
+
+
+@lru_cache(maxsize=4096)
+def parsed_url(url: str) -> URL:
+    """Return ``url`` parsed, and not re-encoded: it is used as its object spells it."""
+    return URL(url, encoded=True)
+
+
+@contextmanager
+def failures_as_upstream_errors() -> Iterator[None]:
+    """Turn what the HTTP client raises into `UpstreamError`, whose message tells nothing of the other side."""
+    try:
+        yield
+    except aiohttp.ConnectionTimeoutError:
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_TIMEOUT, "no connection could be made in time", maybe_done=False
+        ) from None
+    except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_UNREACHABLE, "no connection could be made", maybe_done=False
+        ) from None
+    except TimeoutError:
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_TIMEOUT, "no whole answer came in time", maybe_done=True
+        ) from None
+    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, HttpProcessingError):
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_INVALID, "the answer was no sound HTTP", maybe_done=True
+        ) from None
+    except (aiohttp.ClientError, OSError):
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_UNREACHABLE, "the connection was lost before the answer", maybe_done=True
+        ) from None
+
+
+def check_encoding(response: aiohttp.ClientResponse) -> None:
+    """Refuse a compressed answer.
+
+    Raises:
+        UpstreamError: it is compressed although none was asked for.
+    """
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_INVALID, "the answer is compressed, which was not asked for", maybe_done=True
+        )
+
+
+def media_type(response: aiohttp.ClientResponse) -> str:
+    """Return the answer's type without parameters, in lower case; empty where it has none."""
+    return response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+async def chunks(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the answer's body as it comes.
+
+    Raises:
+        UpstreamError: it has more than ``max_bytes``.
+    """
+    received = 0
+    while chunk := await response.content.readany():
+        received += len(chunk)
+        if received > max_bytes:
+            raise too_large(max_bytes)
+        yield chunk
+
+
+async def read_all(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Return the answer's whole body.
+
+    Raises:
+        UpstreamError: it has more than ``max_bytes``.
+    """
+    if (response.content_length or 0) > max_bytes:
+        raise too_large(max_bytes)
+    first = await response.content.readany()
+    if response.content.at_eof() and len(first) <= max_bytes:
+        return first
+    content = bytearray(first)
+    while len(content) <= max_bytes:
+        chunk = await response.content.readany()
+        if not chunk:
+            return bytes(content)
+        content += chunk
+    raise too_large(max_bytes)
+
+
+def decoded(content: bytes) -> JsonValue:
+    """Return the JSON that ``content`` is.
+
+    Raises:
+        UpstreamError: it is none.
+    """
+    try:
+        value: JsonValue = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise UpstreamError(RefusalCode.UPSTREAM_INVALID, "the answer is not JSON", maybe_done=True) from None
+    return value
+
+
+def encoded(value: JsonValue) -> bytes:
+    """Return ``value``, which came from the other side, as JSON.
+
+    Raises:
+        UpstreamError: it is nested too deeply.
+    """
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        raise UpstreamError(
+            RefusalCode.UPSTREAM_INVALID, "the answer is nested too deeply", maybe_done=True
+        ) from None
+
+
+def too_large(max_bytes: int) -> UpstreamError:
+    """Return the failure of an answer with more than ``max_bytes``."""
+    return UpstreamError(
+        RefusalCode.RESPONSE_TOO_LARGE, f"the answer has more than {max_bytes} bytes", maybe_done=True
+    )
