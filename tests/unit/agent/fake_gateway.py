@@ -23,7 +23,6 @@ from mcp.types import (
     Tool,
 )
 from pydantic import JsonValue
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route

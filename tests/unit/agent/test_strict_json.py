@@ -1,0 +1,28 @@
+import pytest
+
+from aos.agent.strict_json import NotAnObjectError, read_object
+
+
+def test_an_object_is_read() -> None:
+    assert read_object('{"a": {"b": [1, 2.5, "x", null, true]}}') == {"a": {"b": [1, 2.5, "x", None, True]}}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "not JSON"),
+        ("no", "not JSON"),
+        ('{"a": 1} and more', "not JSON"),
+        ("[1]", "not an object"),
+        ('"a"', "not an object"),
+        ('{"a": 1, "a": 2}', "a key appears twice"),
+        ('{"x": {"a": 1, "a": 2}}', "a key appears twice"),
+        ('{"a": NaN}', "holds NaN"),
+        ('{"a": -Infinity}', "holds -Infinity"),
+        ('{"a": ' + "1" * 5000 + "}", "too many digits"),
+        ('{"a":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_others_would_read_differently_is_no_object(text: str, complaint: str) -> None:
+    with pytest.raises(NotAnObjectError, match=complaint):
+        read_object(text)

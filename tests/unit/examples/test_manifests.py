@@ -1,0 +1,109 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import jsonschema_rs
+import pytest
+import yaml
+from pydantic import JsonValue
+
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.meta import ApiObject
+from aos.model.model import Model
+from aos.model.policy import Policy
+from aos.model.task import Task
+from aos.model.tool import Tool
+from aos.policy.decision import Call, DecisionReason, decide
+from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+
+Kind = TypeVar("Kind", bound=ApiObject)
+
+FOLDER = Path(__file__).parents[3] / "examples" / "sales"
+KINDS: dict[str, type[ApiObject]] = {
+    "Agent": Agent,
+    "Model": Model,
+    "Policy": Policy,
+    "Task": Task,
+    "Tool": Tool,
+}
+
+
+def documents(pattern: str = "*.yaml") -> Iterator[dict[str, JsonValue]]:
+    for path in sorted(FOLDER.glob(pattern)):
+        yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
+
+
+def parsed(kind: type[Kind]) -> Kind:
+    [raw] = [document for document in documents() if document["kind"] == kind.__name__]
+    return kind.parse(raw)
+
+
+@pytest.fixture(name="effective")
+def effective_fixture() -> EffectivePolicy:
+    return effective_policy(
+        PolicyInputs(
+            agent=parsed(Agent), namespace_labels={}, tools={"crm": parsed(Tool)}, policies=[parsed(Policy)]
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("action", "args", "reason"),
+    [
+        ("search_contacts", {"territory": "emea"}, DecisionReason.ALLOWED),
+        ("search_contacts", {"territory": "amer"}, DecisionReason.NOT_ALLOWED),
+        ("search_contacts", {}, DecisionReason.NOT_ALLOWED),
+        ("get_contact", {"id": "emea-0001"}, DecisionReason.ALLOWED),
+        ("get_contact", {"id": "amer-0001"}, DecisionReason.NOT_ALLOWED),
+        ("update_contact", {"id": "emea-0001", "stage": "qualified"}, DecisionReason.ALLOWED),
+        ("update_contact", {"id": "amer-0001"}, DecisionReason.NOT_ALLOWED),
+        ("add_note", {"id": "emea-0001", "text": "called"}, DecisionReason.ALLOWED),
+        ("export_contacts", {"territory": "emea"}, DecisionReason.DENIED_BY_RULE),
+        ("delete_contact", {"id": "emea-0001"}, DecisionReason.NOT_REQUESTED),
+    ],
+)
+def test_the_policy_keeps_the_agent_to_its_territory(
+    effective: EffectivePolicy, action: str, args: JsonObject, reason: DecisionReason
+) -> None:
+    call = Call(tool="crm", action=action, arguments=args, task="t", requested_by="", now=datetime.now(UTC))
+    assert decide(effective, call).reason == reason
+
+
+def test_every_object_of_aos_parses_and_stands_in_the_namespace_of_the_team() -> None:
+    objects = [
+        KINDS[str(raw["kind"])].parse(raw)
+        for raw in documents()
+        if str(raw["apiVersion"]).startswith("aos.dev/")
+    ]
+    assert sorted(type(item).__name__ for item in objects) == sorted(KINDS)
+    assert {item.metadata.namespace for item in objects} == {"sales"}
+
+
+def test_the_tasks_input_fits_the_agents_schema() -> None:
+    schema = parsed(Agent).spec.input
+    assert schema is not None
+    jsonschema_rs.validate(schema.schema_, parsed(Task).spec.input)
+
+
+def test_no_secret_is_in_the_repository() -> None:
+    assert "Secret" not in {document["kind"] for document in documents()}
+
+
+def test_the_systems_are_as_restricted_as_an_agents_pod() -> None:
+    deployments = [document for document in documents("systems.yaml") if document["kind"] == "Deployment"]
+    assert len(deployments) == 2
+    for deployment in deployments:
+        assert at(deployment, "spec", "template", "spec", "automountServiceAccountToken") is False
+        assert at(deployment, "spec", "template", "spec", "containers", 0, "securityContext") == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+def at(value: JsonValue, *path: str | int) -> JsonValue:
+    for key in path:
+        value = value[key]  # type: ignore[index]  # the test fails where the path does not exist
+    return value
