@@ -16,6 +16,8 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 REFRESH_SECONDS: Final = 60
 """Tokens and certificates are read anew at least this often: a kubelet or a plugin may have rotated them."""
+RELOAD_TIMEOUT_SECONDS: Final = 30
+"""A plugin that takes longer is given up, and asked again a minute later."""
 
 _SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
 _log = logging.getLogger(__name__)
@@ -48,16 +50,23 @@ class Credentials:
         self._clock = clock
         self._loaded_at = clock()
         self._reloading = asyncio.Lock()
+        self._reloads = 0
         self._files = _files_of(configuration)
         self.tls = _tls_of(configuration)
 
     @classmethod
-    async def load(cls, kubeconfig: Path | None = None, context: str | None = None) -> "Credentials":
+    async def load(
+        cls,
+        kubeconfig: Path | None = None,
+        context: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> "Credentials":
         """Read the kubeconfig given, else the user's own, else the pod's service account.
 
         Args:
             kubeconfig: a file; None for ``$KUBECONFIG``, ``~/.kube/config`` or the pod's service account.
             context: a context of the kubeconfig; None for its current one.
+            clock: monotonic seconds, for tests.
 
         Raises:
             CredentialsError: nothing usable was found.
@@ -65,9 +74,9 @@ class Credentials:
         files = str(kubeconfig) if kubeconfig else _default_kubeconfig()
         try:
             if files:
-                return await cls._from_kubeconfig(files, context)
+                return await cls._from_kubeconfig(files, context, clock)
             if os.environ.get(_SERVICE_HOST):
-                return await cls._in_cluster()
+                return await cls._in_cluster(clock)
         except (config.ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
             source = f"kubeconfig {files}" if files else "the pod's service account"
             raise CredentialsError(f"{source} can't be used: {error}") from error
@@ -76,17 +85,19 @@ class Credentials:
         )
 
     @classmethod
-    async def _from_kubeconfig(cls, files: str, context: str | None) -> "Credentials":
+    async def _from_kubeconfig(
+        cls, files: str, context: str | None, clock: Callable[[], float]
+    ) -> "Credentials":
         if not _any_is_there(files):
             raise FileNotFoundError("no such file")
         configuration = Configuration()
         loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=files, context=context, client_configuration=configuration, persist_config=False
         )
-        return cls(configuration, loader.load_and_set)
+        return cls(configuration, loader.load_and_set, clock)
 
     @classmethod
-    async def _in_cluster(cls) -> "Credentials":
+    async def _in_cluster(cls, clock: Callable[[], float]) -> "Credentials":
         async def reload(configuration: Configuration) -> None:
             config.load_incluster_config(  # type: ignore[no-untyped-call]
                 client_configuration=configuration, try_refresh_token=False
@@ -94,7 +105,7 @@ class Credentials:
 
         configuration = Configuration()
         await reload(configuration)
-        return cls(configuration, reload)
+        return cls(configuration, reload, clock)
 
     async def headers(self) -> dict[str, str]:
         """Return the headers that authenticate a request; first read them anew if they are a minute old."""
@@ -104,19 +115,24 @@ class Credentials:
         return {bearer["key"]: bearer["value"].strip()} if bearer and bearer["value"] else {}
 
     async def refresh(self) -> None:
-        """Read tokens and certificates anew; what can't be read stays as it was, and is logged."""
-        asked_at = self._clock()
+        """Read tokens and certificates anew, once for all who ask meanwhile.
+
+        What can't be read stays as it was, and is logged.
+        """
+        known = self._reloads
         async with self._reloading:
-            if self._loaded_at > asked_at:
+            if self._reloads != known:
                 return
             try:
-                await self._reload(self._configuration)
+                async with asyncio.timeout(RELOAD_TIMEOUT_SECONDS):
+                    await self._reload(self._configuration)
                 files = _files_of(self._configuration)
                 if files != self._files:
                     self.tls = _tls_of(self._configuration)
                     self._files = files
             except (config.ConfigException, OSError, ValueError) as error:
                 _log.warning("credentials for %s can't be read anew: %s", self.server, error)
+            self._reloads += 1
             self._loaded_at = self._clock()
 
 

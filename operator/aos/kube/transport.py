@@ -20,7 +20,6 @@ CONNECT_TIMEOUT_SECONDS: Final = 5.0
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 _READ_BUFFER_BYTES: Final = 256 * 1024
 _MAX_QUOTED_ANSWER_LENGTH: Final = 200
-_ATTEMPTS: Final = 2
 
 JSON: Final = "application/json"
 APPLY: Final = "application/apply-patch+yaml"
@@ -99,17 +98,18 @@ class Transport:
             raise no_answer(call.target, error) from error
 
     async def _answer(self, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        refused: ApiError | None = None
-        for _ in range(_ATTEMPTS):
-            response = await self._request(call, limits)
-            if response.status < HTTPStatus.MULTIPLE_CHOICES:
-                return response
-            async with response:
-                refused = await _refusal(call.target, response)
-            if not isinstance(refused, Unauthorized):
-                raise refused
+        try:
+            return await self._attempt(call, limits)
+        except Unauthorized:
             await self._credentials.refresh()
-        raise refused or AssertionError("no attempt was made")
+        return await self._attempt(call, limits)
+
+    async def _attempt(self, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        response = await self._request(call, limits)
+        if response.status < HTTPStatus.MULTIPLE_CHOICES:
+            return response
+        async with response:
+            raise await _refusal(call.target, response)
 
     async def _request(self, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         headers = await self._credentials.headers()
