@@ -7,16 +7,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import JsonValue
 
 from aos.kube.backoff import Backoff
-from aos.kube.client import ApiClient
 from aos.kube.clock import Clock, SystemClock, sleep
 from aos.kube.errors import ApiError, NotFound, Unavailable
 from aos.kube.objects import metadata_of, text
-from aos.kube.resources import EVENTS
+from aos.kube.resources import EVENTS, Resource
 from aos.kube.timestamps import micro_time
 from aos.model.base import JsonObject
 
@@ -67,6 +66,18 @@ class ObjectReference:
         )
 
 
+class EventClient(Protocol):
+    """What a recorder needs of a client; `aos.kube.client.ApiClient` has it."""
+
+    async def create(self, resource: Resource, manifest: Mapping[str, JsonValue]) -> JsonObject:
+        """Create an object."""
+
+    async def merge_patch(
+        self, resource: Resource, name: str, patch: Mapping[str, JsonValue], *, namespace: str = ""
+    ) -> JsonObject:
+        """Merge ``patch`` into an object."""
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
     """What makes two events the same."""
@@ -100,7 +111,7 @@ class EventRecorder:
 
     def __init__(
         self,
-        client: ApiClient,
+        client: EventClient,
         *,
         controller: str,
         instance: str,
@@ -187,9 +198,10 @@ class EventRecorder:
         if series.is_waiting or happening in self._waiting:
             return
         if series.tried_at is None:
+            self._enqueue(happening, series)
             return
         series.is_waiting = True
-        delay_seconds = max(0.0, series.tried_at + SERIES_SECONDS - self._clock.monotonic())
+        delay_seconds = series.tried_at + SERIES_SECONDS - self._clock.monotonic()
         self._clock.call_later(delay_seconds, lambda: self._enqueue(happening, series))
 
     def _enqueue(self, happening: Happening, series: _Series) -> None:
@@ -210,7 +222,7 @@ class EventRecorder:
                     await sleep(self._clock, _BACKOFF.delay_seconds(attempt, error.retry_after_seconds))
                     continue
                 self._drop(error)
-            except ApiError as error:
+            except (ApiError, ValueError, TypeError) as error:
                 self._drop(error)
             return
 
@@ -257,7 +269,7 @@ class EventRecorder:
         patch: JsonObject = {"series": {"count": count, "lastObservedTime": last_time}}
         await self._client.merge_patch(EVENTS, name, patch, namespace=_namespace(happening.regarding))
 
-    def _drop(self, error: ApiError) -> None:
+    def _drop(self, error: Exception) -> None:
         self.dropped += 1
         _log.info("an event is lost: %s", error)
 
