@@ -15,7 +15,10 @@ from yarl import URL
 
 from aos import __version__
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
+from aos.model.model import Model
+from aos.model.tool import Tool
 
 USER_AGENT: Final = f"aos-gateway/{__version__}"
 
@@ -50,32 +53,39 @@ class Target:
     Attributes:
         uid: of the Tool or Model.
         url: as its spec gives it.
-        credential: a bearer token; None where the spec asks for none.
+        credential: a bearer token, printable ASCII; None where the spec asks for none.
     """
 
     uid: str
     url: str
     credential: str | None = field(default=None, repr=False)
 
-    def authorization(self) -> str | None:
-        """Return the value of the Authorization header.
-
-        Raises:
-            UpstreamError: the credential can't stand in a header.
-        """
-        if self.credential is None:
-            return None
-        if not self.credential.isascii() or not self.credential.isprintable():
-            raise UpstreamError(
-                RefusalCode.CREDENTIALS_MISSING,
-                "the credential holds characters that no HTTP header can carry",
-                maybe_done=False,
-            )
-        return f"Bearer {self.credential}"
+    def authorization(self) -> dict[str, str]:
+        """Return the header that shows the credential; none where there is none to show."""
+        return {} if self.credential is None else {"Authorization": f"Bearer {self.credential}"}
 
     def gives_away(self, content: bytes) -> bool:
         """Whether ``content``, JSON as orjson writes it, holds the credential."""
         return self.credential is not None and orjson.dumps(self.credential)[1:-1] in content
+
+
+def target_of(registry: Registry, there: Tool | Model) -> Target:
+    """Return where ``there`` is reached, with its credential as it is now.
+
+    Raises:
+        UpstreamError: its credential is missing, or can't stand in a header.
+    """
+    auth = there.spec.auth
+    if auth is None:
+        return Target(uid=there.metadata.uid, url=there.spec.url)
+    credential = (registry.credential(there.metadata.namespace, auth.secret_ref) or "").strip()
+    if not credential or not credential.isascii() or not credential.isprintable():
+        raise UpstreamError(
+            RefusalCode.CREDENTIALS_MISSING,
+            f"the gateway has no credential that it could show {there.kind} {there.metadata.name}",
+            maybe_done=False,
+        )
+    return Target(uid=there.metadata.uid, url=there.spec.url, credential=credential)
 
 
 def open_client(settings: GatewaySettings) -> aiohttp.ClientSession:

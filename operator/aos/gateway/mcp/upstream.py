@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 from pydantic import JsonValue
@@ -51,6 +52,7 @@ class Upstream:
         self._ids = itertools.count(1)
         self._peers: dict[str, _Peer] = {}
         self._sessions = Sessions(clock)
+        self._opening: WeakValueDictionary[SessionKey, asyncio.Lock] = WeakValueDictionary()
         self._background: set[asyncio.Task[None]] = set()
 
     async def request(
@@ -156,7 +158,8 @@ class Upstream:
         found = peer.shared or self._sessions.get(key, target)
         if found is not None:
             return found
-        async with peer.finding_out:
+        opening = self._opening.setdefault(key, asyncio.Lock())
+        async with opening:
             return self._sessions.get(key, target) or await self._open(peer, target, owner)
 
     async def _open(self, peer: _Peer, target: Target, owner: str) -> Session:
@@ -174,9 +177,7 @@ class Upstream:
 
     async def _exchange(self, target: Target, post: Post) -> tuple[dict[str, JsonValue], Mapping[str, str]]:
         """Post one message; return the result, empty for a notification, and the headers of the answer."""
-        headers = dict(post.headers)
-        if authorization := target.authorization():
-            headers["Authorization"] = authorization
+        headers = {**post.headers, **target.authorization()}
         with outbound.failures_as_upstream_errors():
             async with self._http.post(
                 outbound.parsed_url(target.url), data=post.body, headers=headers, allow_redirects=False
@@ -240,10 +241,8 @@ class Upstream:
 
     async def _delete(self, item: OpenSession) -> None:
         """Tell the tool that a session is over; whether it listens is its own affair."""
-        headers = rpc.session_headers(item.session)
+        headers = {**rpc.session_headers(item.session), **item.target.authorization()}
         try:
-            if authorization := item.target.authorization():
-                headers["Authorization"] = authorization
             with outbound.failures_as_upstream_errors():
                 async with self._http.delete(
                     outbound.parsed_url(item.target.url),

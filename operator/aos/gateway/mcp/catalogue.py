@@ -1,0 +1,216 @@
+"""Every Tool's actions, as the tools themselves list them: read anew at intervals and on each change, and judged."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeGuard
+
+from pydantic import JsonValue
+
+from aos.gateway.mcp.definitions import Listing, judge, unlisted
+from aos.gateway.mcp.outbound import Target, UpstreamError, target_of
+from aos.gateway.mcp.protocol import Method
+from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.refusal import RefusalCode
+from aos.gateway.registry import Registry
+from aos.gateway.reporter import Availability, Reporter
+from aos.gateway.settings import GatewaySettings
+from aos.kube.backoff import Backoff
+from aos.kube.queue import WorkQueue
+from aos.model.conditions import Reason
+from aos.model.meta import ObjectKey
+from aos.model.tool import Tool
+
+MAX_PAGES: Final = 64
+MAX_CURSOR_LENGTH: Final = 4096
+
+_WORKERS: Final = 16
+_INITIAL_SECONDS: Final = 1.0
+_log = logging.getLogger(__name__)
+
+
+class _ListError(Exception):
+    """A tool answered ``tools/list``, but not with a list that can be used."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of one Tool.
+
+    Attributes:
+        tool_uid: of the Tool.
+        target: where its definitions were read, or None where there is no credential to read them with.
+        definitions: as last read; None before the first time.
+        read_at: when they were last read.
+        due_at: when they are to be read again.
+        failures: readings that failed since.
+        listing: what they were judged to be.
+    """
+
+    tool_uid: str
+    target: Target | None
+    definitions: list[JsonValue] | None = None
+    read_at: float = 0
+    due_at: float = 0
+    failures: int = 0
+    listing: Listing | None = None
+
+
+class Catalogue:
+    """The listings of all Tools."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        upstream: Upstream,
+        reporter: Reporter,
+        settings: GatewaySettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._upstream = upstream
+        self._reporter = reporter
+        self._settings = settings
+        self._clock = clock
+        self._backoff = Backoff(_INITIAL_SECONDS, settings.catalogue_refresh_seconds)
+        self._known: dict[ObjectKey, _Known] = {}
+        self._queue: WorkQueue[ObjectKey] = WorkQueue(self.refresh, workers=_WORKERS)
+        registry.on_tool_change(self._queue.add)
+
+    async def run(self) -> None:
+        """Keep the listings fresh until cancelled."""
+        for tool in self._registry.tools():
+            self._queue.add(tool.key)
+        await self._queue.run()
+
+    def listing(self, tool: Tool) -> Listing | None:
+        """Return what is known of exactly this Tool; None while it is new or was just changed."""
+        known = self._known.get(tool.key)
+        listing = known.listing if known is not None else None
+        if listing is None or listing.tool_uid != tool.metadata.uid:
+            return None
+        return listing if listing.generation == tool.metadata.generation else None
+
+    async def refresh(self, key: ObjectKey) -> None:
+        """Bring the listing of one Tool up to date; the tool is asked only when that is due."""
+        self._upstream.end_idle()
+        tool = self._registry.tool(key.namespace, key.name)
+        if tool is None:
+            self._drop(key)
+            return
+        known = self._current(key, tool)
+        if known.target is None:
+            known.listing = unlisted(tool, _credentials_missing(tool))
+        elif self._clock() >= known.due_at:
+            await self._read(known, tool, known.target)
+        elif known.definitions is not None and not _is_of(known.listing, tool):
+            known.listing = self._judged(known, tool, known.target)
+        if known.target is not None:
+            self._queue.add_after(key, max(known.due_at - self._clock(), 0))
+        if known.listing is not None and self._known.get(key) is known:
+            self._reporter.report_tool(key, known.listing.availability, known.listing.observed)
+
+    def _current(self, key: ObjectKey, tool: Tool) -> _Known:
+        """Return what is known of the Tool; nothing, if it is another one or its URL or credential changed."""
+        try:
+            target = target_of(self._registry, tool)
+        except UpstreamError:
+            target = None
+        known = self._known.get(key)
+        if known is None or known.tool_uid != tool.metadata.uid or known.target != target:
+            self._drop(key)
+            known = self._known[key] = _Known(tool_uid=tool.metadata.uid, target=target)
+        return known
+
+    def _drop(self, key: ObjectKey) -> None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._upstream.forget_tool(known.tool_uid)
+
+    async def _read(self, known: _Known, tool: Tool, target: Target) -> None:
+        try:
+            definitions = await self._list(target)
+        except (UpstreamError, _ListError) as error:
+            self._failed(known, tool, target, error)
+            return
+        now = self._clock()
+        known.failures, known.read_at = 0, now
+        known.due_at = now + self._settings.catalogue_refresh_seconds
+        same = (
+            definitions == known.definitions and _is_of(known.listing, tool) and known.definitions is not None
+        )
+        known.definitions = definitions
+        if not same or (known.listing is not None and _is_down(known.listing)):
+            known.listing = self._judged(known, tool, target)
+
+    def _failed(self, known: _Known, tool: Tool, target: Target, error: UpstreamError | _ListError) -> None:
+        known.failures += 1
+        known.due_at = self._clock() + self._backoff.delay_seconds(known.failures)
+        message = error.message if isinstance(error, UpstreamError) else str(error)
+        down = Availability(Reason.UNREACHABLE, f"its definitions can't be read: {message}")
+        _log.warning("tool %s can't be listed (%d in a row): %s", tool.key, known.failures, message)
+        if isinstance(error, UpstreamError) and error.code is RefusalCode.UPSTREAM_INVALID:
+            # Whatever answers now may speak otherwise than what answered before.
+            self._upstream.forget_tool(tool.metadata.uid)
+        age = self._clock() - known.read_at
+        if known.definitions is None or age > self._settings.max_staleness_seconds:
+            known.definitions = None
+            known.listing = unlisted(tool, down)
+            return
+        last = self._judged(known, tool, target)
+        known.listing = Listing(
+            tool_uid=last.tool_uid,
+            generation=last.generation,
+            actions=last.actions,
+            observed=last.observed,
+            availability=down,
+        )
+
+    async def _list(self, target: Target) -> list[JsonValue]:
+        definitions: list[JsonValue] = []
+        cursors: set[str] = set()
+        params: dict[str, JsonValue] = {}
+        for _ in range(MAX_PAGES):
+            page = await self._upstream.request(target, Method.LIST_TOOLS, params)
+            listed = page.get("tools")
+            if not isinstance(listed, list):
+                raise _ListError("it gave no list")
+            definitions.extend(listed)
+            if len(definitions) > self._settings.max_tool_actions:
+                raise _ListError(f"it lists more than {self._settings.max_tool_actions} actions")
+            cursor = page.get("nextCursor")
+            if cursor is None:
+                return definitions
+            if not _is_new(cursor, cursors):
+                raise _ListError("its list has no end")
+            cursors.add(cursor)
+            params = {"cursor": cursor}
+        raise _ListError(f"its list has more than {MAX_PAGES} pages")
+
+    def _judged(self, known: _Known, tool: Tool, target: Target) -> Listing:
+        return judge(
+            tool,
+            known.definitions or [],
+            target.gives_away,
+            self._settings.max_schema_bytes,
+            known.listing.actions if known.listing is not None else None,
+        )
+
+
+def _is_new(cursor: JsonValue, seen: set[str]) -> TypeGuard[str]:
+    return isinstance(cursor, str) and len(cursor) <= MAX_CURSOR_LENGTH and cursor not in seen
+
+
+def _is_of(listing: Listing | None, tool: Tool) -> bool:
+    return listing is not None and listing.generation == tool.metadata.generation
+
+
+def _is_down(listing: Listing) -> bool:
+    return listing.availability.reason is Reason.UNREACHABLE
+
+
+def _credentials_missing(tool: Tool) -> Availability:
+    auth = tool.spec.auth
+    where = f"Secret {auth.secret_ref.name}, key {auth.secret_ref.key}" if auth else "the Secret"
+    return Availability(Reason.CREDENTIALS_MISSING, f"{where}: missing, empty, or not fit for a header")

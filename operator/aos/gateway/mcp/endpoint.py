@@ -1,0 +1,161 @@
+"""The MCP endpoint that agents talk to: one message a request, answered for one caller."""
+
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+
+from aos.gateway.caller import Caller
+from aos.gateway.http import HttpRequest, Send, send_bytes, send_json
+from aos.gateway.journal import Journal
+from aos.gateway.mcp import answers
+from aos.gateway.mcp.calls import ToolCall, ToolCalls
+from aos.gateway.mcp.catalogue import Catalogue
+from aos.gateway.mcp.message import (
+    RpcError,
+    RpcNotification,
+    RpcRequest,
+    era_of,
+    id_of,
+    read_message,
+)
+from aos.gateway.mcp.protocol import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, Era, Method
+from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.refusal import Refusal, RefusalCode
+from aos.gateway.registry import Registry
+from aos.gateway.settings import GatewaySettings
+from aos.model.base import JsonObject
+from aos.policy.decision import may_ever
+
+MAX_NAME_LENGTH: Final = 192
+"""Longest ``tool.action``: a Tool's name, a dot, an action's name."""
+
+_ACCEPTED: Final = (b"application/json", b"application/*", b"*/*")
+_CALL_PARAMS: Final = frozenset({"name", "arguments", "_meta"})
+_LIST_PARAMS: Final = frozenset({"_meta"})
+
+
+class McpEndpoint:
+    """Answers at ``/mcp``, where actions are named ``tool.action``, and at ``/mcp/{tool}``, where they have plain names."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        catalogue: Catalogue,
+        upstream: Upstream,
+        journal: Journal,
+        settings: GatewaySettings,
+    ) -> None:
+        self._catalogue = catalogue
+        self._calls = ToolCalls(registry, catalogue, upstream, journal)
+        self._max_json_depth = settings.max_json_depth
+
+    async def handle(self, request: HttpRequest, caller: Caller, send: Send, tool: str | None) -> None:
+        """Answer one request; ``tool`` is None at ``/mcp``.
+
+        Raises:
+            Refusal: nothing was sent yet, and this is the answer.
+            ClientDisconnected: the client went away.
+        """
+        if request.method != "POST":
+            # There are no streams to open and no sessions to end.
+            await send_bytes(send, b"", HTTPStatus.METHOD_NOT_ALLOWED, ((b"allow", b"POST"),))
+            return
+        _check_accept(request)
+        _check_tool(caller, tool)
+        try:
+            body = await request.json(self._max_json_depth)
+        except Refusal as refusal:
+            if refusal.code is not RefusalCode.INVALID_JSON:
+                raise
+            unread = RpcError(PARSE_ERROR, answers.parse_error_of(refusal))
+            await send_json(send, answers.error(None, unread), HTTPStatus.BAD_REQUEST)
+            return
+        try:
+            message = read_message(request.headers, body)
+            if isinstance(message, RpcNotification):
+                await send_bytes(send, b"", HTTPStatus.ACCEPTED)
+                return
+            answer = await self._answer(message, request, caller, tool)
+        except RpcError as error:
+            status = error.status(era_of(request.headers))
+            await send_json(send, answers.error(id_of(body), error), status)
+            return
+        await send_json(send, answer)
+
+    async def _answer(
+        self, message: RpcRequest, request: HttpRequest, caller: Caller, tool: str | None
+    ) -> bytes:
+        match message.era, message.method:
+            case _, Method.CALL_TOOL:
+                return await self._calls.make(_call(message, request, caller, tool))
+            case _, Method.LIST_TOOLS:
+                return self._list(message, caller, tool)
+            case Era.MODERN, Method.DISCOVER:
+                return answers.discovered(message)
+            case Era.SESSION, Method.INITIALIZE:
+                return answers.initialized(message)
+            case Era.SESSION, Method.PING:
+                return answers.pong(message)
+            case _:
+                raise RpcError(METHOD_NOT_FOUND, "Method not found")
+
+    def _list(self, message: RpcRequest, caller: Caller, tool: str | None) -> bytes:
+        _check_params(message, _LIST_PARAMS)
+        policy = caller.policy
+        offers: list[orjson.Fragment] = []
+        for name, there in policy.tools.items():
+            listing = self._catalogue.listing(there) if tool in (None, name) else None
+            if listing is None:
+                continue
+            for action in listing.actions.values():
+                if may_ever(policy, name, action.declared.name):
+                    offer = action.offers[message.era]
+                    offers.append(offer.qualified if tool is None else offer.plain)
+        return answers.listed(message, offers)
+
+
+def _check_accept(request: HttpRequest) -> None:
+    accept = request.header(b"accept").lower()
+    if accept and not any(kind in accept for kind in _ACCEPTED):
+        raise Refusal(
+            HTTPStatus.NOT_ACCEPTABLE,
+            RefusalCode.NOT_ACCEPTABLE,
+            "answers are application/json: accept it, and text/event-stream as MCP asks",
+        )
+
+
+def _check_tool(caller: Caller, tool: str | None) -> None:
+    if tool is not None and tool not in caller.policy.tools:
+        # The same whether it exists or not: an agent learns of no tool that it does not ask for.
+        raise Refusal(
+            HTTPStatus.NOT_FOUND,
+            RefusalCode.TOOL_UNKNOWN,
+            f"there is no Tool of this name that agent {caller.agent} asks for in spec.tools",
+        )
+
+
+def _check_params(message: RpcRequest, known: frozenset[str]) -> None:
+    for name in message.params:
+        if name not in known:
+            raise RpcError(INVALID_PARAMS, f"params.{name[:64]} is not supported by {message.method}")
+
+
+def _call(message: RpcRequest, request: HttpRequest, caller: Caller, tool: str | None) -> ToolCall:
+    _check_params(message, _CALL_PARAMS)
+    name = message.params.get("name")
+    arguments: JsonObject | object = message.params.get("arguments")
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_LENGTH:
+        raise RpcError(
+            INVALID_PARAMS, f"params.name must be a string of at most {MAX_NAME_LENGTH} characters"
+        )
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        raise RpcError(INVALID_PARAMS, "params.arguments must be an object")
+    action = name
+    if tool is None:
+        tool, _, action = name.partition(".")
+        if not tool or not action:
+            raise RpcError(INVALID_PARAMS, "params.name must be tool.action, as tools/list gives it")
+    return ToolCall(message, request.headers, caller, tool, action, arguments)
