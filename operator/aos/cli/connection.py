@@ -1,0 +1,72 @@
+"""Which cluster and namespace a command is about. Imports of the API client wait until a command connects."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from aos.kube.client import ApiClient
+
+DEFAULT_NAMESPACE: Final = "default"
+_POD_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What the options say of the cluster.
+
+    Attributes:
+        kubeconfig: a file; None for ``$KUBECONFIG``, ``~/.kube/config`` or the pod's service account.
+        context: a context of the kubeconfig; None for its current one.
+        namespace: None for the context's own.
+    """
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+    def overridden_by(self, other: "Connection") -> "Connection":
+        """Return these options, with those that ``other`` sets in their place."""
+        return Connection(
+            kubeconfig=other.kubeconfig or self.kubeconfig,
+            context=other.context or self.context,
+            namespace=other.namespace or self.namespace,
+        )
+
+    @asynccontextmanager
+    async def client(self) -> "AsyncGenerator[ApiClient]":
+        """Connect for the time of a block.
+
+        Raises:
+            CredentialsError: no API server is configured.
+        """
+        from aos.kube.client import ApiClient
+
+        async with await ApiClient.connect(self.kubeconfig, self.context) as client:
+            yield client
+
+    def resolved_namespace(self) -> str:
+        """Return the namespace that is meant: given, else the context's, else the pod's, else ``default``."""
+        return self.namespace or self._context_namespace() or _pod_namespace() or DEFAULT_NAMESPACE
+
+    def _context_namespace(self) -> str:
+        from kubernetes.aio import config
+
+        usual: str = config.KUBE_CONFIG_DEFAULT_LOCATION
+        files = str(self.kubeconfig or os.environ.get("KUBECONFIG") or usual)
+        try:
+            contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
+        except (config.ConfigException, OSError):
+            return ""
+        chosen = next((item for item in contexts if item["name"] == self.context), current)
+        return str(chosen["context"].get("namespace") or "")
+
+
+def _pod_namespace() -> str:
+    try:
+        return _POD_NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

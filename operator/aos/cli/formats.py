@@ -1,0 +1,18 @@
+"""The formats in which results are printed for programs."""
+
+from enum import StrEnum
+
+
+class DataFormat(StrEnum):
+    """How a result is printed for programs."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+class ObjectFormat(StrEnum):
+    """How an object is printed for programs."""
+
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"

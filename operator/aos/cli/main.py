@@ -1,0 +1,193 @@
+"""The commands and their options. What a command does is imported when it is called, so that help is quick."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+import aos
+from aos.cli.connection import Connection
+from aos.cli.execution import execute
+from aos.cli.exits import ExitCode
+from aos.cli.formats import DataFormat, ObjectFormat
+
+_PLUGIN: Final = "kubectl-aos"
+
+app = typer.Typer(
+    name="aos",
+    help="Run AI agents on Kubernetes: each with an identity, a sandbox and exactly the tools its policies grant.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option("--kubeconfig", help="Kubeconfig file; else $KUBECONFIG, ~/.kube/config, the pod's own."),
+]
+KubeContext = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's own, else default.")
+]
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        print(f"aos {aos.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    *,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+    namespace: Namespace = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+    context.obj = Connection(kubeconfig, kube_context, namespace)
+
+
+def _connection(context: typer.Context, own: Connection) -> Connection:
+    """Return the options given before the command, with those after it in their place."""
+    above = context.obj
+    return above.overridden_by(own) if isinstance(above, Connection) else own
+
+
+@app.command("run")
+def _run(  # noqa: PLR0913 - each option of a command is an argument
+    context: typer.Context,
+    *,
+    agent: Annotated[str, typer.Argument(help="Name of the Agent.", show_default=False)],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-i",
+            "--input",
+            metavar="KEY=VALUE",
+            help="One value of the input: JSON, else text; @FILE reads it.",
+        ),
+    ] = None,
+    input_json: Annotated[
+        str | None,
+        typer.Option(
+            "--input-json", metavar="JSON", help="The input as a JSON object; - reads it from stdin."
+        ),
+    ] = None,
+    deadline: Annotated[str, typer.Option(help="When the Task is ended, as in 90s or 1h.")] = "10m",
+    watch: Annotated[bool, typer.Option(help="Follow the Task to its end and print its output.")] = True,
+    timeout: Annotated[
+        str, typer.Option(help="How long to follow it; else its deadline and a minute. Then exit with 124.")
+    ] = "",
+    output: Annotated[
+        ObjectFormat | None, typer.Option("-o", "--output", help="Print the Task instead of its output.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Give an agent a Task, follow it, and print its output.
+
+    Exits with 0 if it succeeded, 1 if it failed, 3 if the API server refused it, 124 if it did not end in time.
+    """
+    connection = _connection(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.inputs import read_text, task_input
+        from aos.cli.run import RunRequest, run
+
+        given = task_input(inputs or (), input_json, read_text, sys.stdin.read)
+        return await run(connection, RunRequest(agent, given, deadline, watch, timeout, output))
+
+    execute(work)
+
+
+@app.command("why")
+def _why(  # noqa: PLR0913 - each option of a command is an argument
+    context: typer.Context,
+    *,
+    agent: Annotated[str, typer.Argument(help="Name of the Agent.", show_default=False)],
+    call: Annotated[str, typer.Argument(metavar="TOOL.ACTION", help="The call, as in crm.get_contact.")],
+    args: Annotated[str, typer.Option(metavar="JSON", help="The call's arguments as a JSON object.")] = "",
+    task: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Judge it as a call of this Task; else of one that you ask for."),
+    ] = "",
+    output: Annotated[
+        DataFormat | None, typer.Option("-o", "--output", help="Print it for programs.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Tell whether an agent may make a call, and which rule of which policy decides.
+
+    Exits with 0 if it may, 1 if it may not. Nothing is called.
+    """
+    connection = _connection(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.why import WhyRequest, why
+
+        return await why(connection, WhyRequest(agent, call, args, task, output))
+
+    execute(work)
+
+
+@app.command("status")
+def _status(
+    context: typer.Context,
+    *,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Show every namespace.")] = False,
+    output: Annotated[
+        DataFormat | None, typer.Option("-o", "--output", help="Print it for programs.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Show agents, tools and models, and whether AOS itself is well."""
+    connection = _connection(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.status import status
+
+        return await status(connection, everywhere=everywhere, style=output)
+
+    execute(work)
+
+
+@app.command("operator")
+def _operator() -> None:
+    """Run the operator; set up by its environment."""
+    from aos.cli.servers import serve_operator
+
+    raise typer.Exit(serve_operator())
+
+
+@app.command("gateway")
+def _gateway() -> None:
+    """Run the gateway; set up by its environment."""
+    from aos.cli.servers import serve_gateway
+
+    raise typer.Exit(serve_gateway())
+
+
+@app.command("agent")
+def _agent() -> None:
+    """Do the Task of an agent's pod; set up by its environment."""
+    from aos.cli.servers import serve_agent
+
+    raise typer.Exit(serve_agent())
+
+
+def main() -> None:
+    """Run the command line; as a plugin of kubectl it goes by that name."""
+    called = Path(sys.argv[0]).name
+    app(prog_name="kubectl aos" if called == _PLUGIN else "aos")

@@ -1,0 +1,273 @@
+"""The overview of ``aos status`` as a pure function of what was read."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydantic import JsonValue
+
+from aos.cli.output import Table, age, joined, short_digest, wrapped
+from aos.kube.objects import child, key_of, number, text
+from aos.kube.resources import Resource
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType
+from aos.model.meta import Condition, ConditionStatus
+from aos.model.model import Model
+from aos.model.names import LABEL_COMPONENT
+from aos.model.task import Task
+from aos.model.tool import Tool
+
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
+COMPONENTS: Final = ("operator", "gateway")
+_READY_WORDS: Final = {
+    ConditionStatus.TRUE: "yes",
+    ConditionStatus.FALSE: "no",
+    ConditionStatus.UNKNOWN: "unknown",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A Deployment of AOS itself.
+
+    Attributes:
+        component: ``operator``, ``gateway`` or whatever its label says.
+        ready: replicas that are ready.
+        wanted: replicas that there should be.
+    """
+
+    namespace: str
+    name: str
+    component: str
+    ready: int
+    wanted: int
+
+    @classmethod
+    def parse(cls, raw: JsonObject) -> "Component":
+        """Return what the Deployment says."""
+        key = key_of(raw)
+        labels = child(child(raw, "metadata"), "labels")
+        return cls(
+            namespace=key.namespace,
+            name=key.name,
+            component=text(labels, LABEL_COMPONENT) or key.name,
+            ready=number(child(raw, "status"), "readyReplicas"),
+            wanted=number(child(raw, "spec"), "replicas"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All that was read.
+
+    Attributes:
+        namespace: empty for all of them.
+        components: AOS's own Deployments; None if the caller may not read them.
+        unreadable: kind and key of objects that this version of aos can't parse.
+    """
+
+    namespace: str
+    components: tuple[Component, ...] | None
+    agents: tuple[Agent, ...]
+    tools: tuple[Tool, ...]
+    models: tuple[Model, ...]
+    tasks: tuple[Task, ...]
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The Tasks of one agent.
+
+    Attributes:
+        running: Tasks whose pod exists.
+        waiting: Tasks that are to be started.
+        last: the Task that ended last.
+    """
+
+    running: int
+    waiting: int
+    last: Task | None
+
+
+def report(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
+    """Return the overview for people, in lines of at most ``width`` characters where words allow it."""
+    blocks = [
+        wrapped(f"AOS: {_components(inventory.components)}", width),
+        _section(
+            inventory, AGENT_HEADINGS, [_agent_row(inventory, item, now) for item in inventory.agents], width
+        ),
+        _section(inventory, TOOL_HEADINGS, [_tool_row(item) for item in inventory.tools], width),
+        _section(inventory, MODEL_HEADINGS, [_model_row(item) for item in inventory.models], width),
+        [
+            line
+            for name in inventory.unreadable
+            for line in wrapped(f"{name} can't be read by this version of aos", width)
+        ],
+    ]
+    lines = [line for block in blocks if block for line in ("", *block)]
+    return lines[1:]
+
+
+AGENT_HEADINGS: Final = ("AGENT", "TEAM", "READY", "POLICY", "TASKS", "LAST", "WHY NOT READY")
+TOOL_HEADINGS: Final = ("TOOL", "TYPE", "READY", "ACTIONS", "WHY NOT READY")
+MODEL_HEADINGS: Final = ("MODEL", "NAME", "READY", "WHY NOT READY")
+
+
+def _components(components: Sequence[Component] | None) -> str:
+    if components is None:
+        return "its Deployments may not be read by you"
+    missing = [name for name in COMPONENTS if all(item.component != name for item in components)]
+    said = [
+        f"{item.component} {item.ready}/{item.wanted} ready in {item.namespace}"
+        for item in sorted(components, key=lambda item: (item.namespace, item.component, item.name))
+    ]
+    return "; ".join([*said, *(f"no {name} is installed" for name in missing)])
+
+
+def _section(
+    inventory: Inventory, headings: tuple[str, ...], rows: Iterable[tuple[str, ...]], width: int | None
+) -> list[str]:
+    """Return a table; the first cell of each row is the key, which names the namespace where there may be several."""
+    found = sorted(rows)
+    if not found:
+        where = f"in namespace {inventory.namespace}" if inventory.namespace else "in any namespace"
+        return [f"no {headings[0].lower()}s {where}"]
+    if inventory.namespace:
+        found = [(row[0].partition("/")[2], *row[1:]) for row in found]
+    return Table(headings=headings, rows=tuple(found)).render(width)
+
+
+def _agent_row(inventory: Inventory, agent: Agent, now: datetime) -> tuple[str, ...]:
+    ready, reason = _readiness(agent.status.conditions)
+    published = agent.status.policy
+    work = work_of(agent, inventory.tasks)
+    tasks = f"{work.running} running" + (f", {work.waiting} waiting" if work.waiting else "")
+    return (
+        str(agent.key),
+        agent.spec.owner.team,
+        ready,
+        short_digest(published.digest) if published else "none",
+        tasks,
+        _last(work.last, now),
+        reason,
+    )
+
+
+def _tool_row(tool: Tool) -> tuple[str, ...]:
+    ready, reason = _readiness(tool.status.conditions)
+    return str(tool.key), tool.spec.type.value, ready, str(len(tool.spec.actions)), reason
+
+
+def _model_row(model: Model) -> tuple[str, ...]:
+    ready, reason = _readiness(model.status.conditions)
+    return str(model.key), model.spec.model, ready, reason
+
+
+def _readiness(conditions: Sequence[Condition]) -> tuple[str, str]:
+    ready = _condition(conditions, ConditionType.READY)
+    if ready is None:
+        return _READY_WORDS[ConditionStatus.UNKNOWN], "the operator has not looked at it yet"
+    if ready.status is ConditionStatus.TRUE:
+        return _READY_WORDS[ready.status], ""
+    return _READY_WORDS[ready.status], joined((ready.reason, ready.message))
+
+
+def _condition(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:
+    return next((item for item in conditions if item.type == kind), None)
+
+
+def work_of(agent: Agent, tasks: Sequence[Task]) -> Work:
+    """Return what the agent has to do, and what it did last."""
+    own = [
+        task
+        for task in tasks
+        if task.metadata.namespace == agent.metadata.namespace
+        and task.spec.agent_ref.name == agent.metadata.name
+    ]
+    unfinished = [task for task in own if not task.ended]
+    running = [task for task in unfinished if task.status.pod is not None]
+    ended = sorted((task for task in own if task.ended), key=_ended_at)
+    return Work(
+        running=len(running), waiting=len(unfinished) - len(running), last=ended[-1] if ended else None
+    )
+
+
+def _ended_at(task: Task) -> datetime:
+    succeeded = _condition(task.status.conditions, ConditionType.SUCCEEDED)
+    if succeeded is None:
+        raise ValueError(f"Task {task.key} has not ended")
+    return task.status.completion_time or succeeded.last_transition_time
+
+
+def _last(task: Task | None, now: datetime) -> str:
+    if task is None:
+        return ""
+    condition = _condition(task.status.conditions, ConditionType.SUCCEEDED)
+    reason = condition.reason if condition else ""
+    return f"{reason} {age(_ended_at(task), now)} ago"
+
+
+def data(inventory: Inventory) -> JsonObject:
+    """Return the overview for programs."""
+    components: list[JsonValue] = [
+        {
+            "namespace": item.namespace,
+            "name": item.name,
+            "component": item.component,
+            "ready": item.ready,
+            "wanted": item.wanted,
+        }
+        for item in inventory.components or ()
+    ]
+    return {
+        "namespace": inventory.namespace,
+        "components": components,
+        "agents": [_agent_data(agent, work_of(agent, inventory.tasks)) for agent in inventory.agents],
+        "tools": [
+            {
+                **_object_data(item, item.status.conditions),
+                "type": item.spec.type.value,
+                "actions": len(item.spec.actions),
+            }
+            for item in inventory.tools
+        ],
+        "models": [
+            {**_object_data(item, item.status.conditions), "model": item.spec.model}
+            for item in inventory.models
+        ],
+        "unreadable": list(inventory.unreadable),
+    }
+
+
+def _agent_data(agent: Agent, work: Work) -> JsonObject:
+    last: JsonObject | None = None
+    if work.last is not None:
+        condition = _condition(work.last.status.conditions, ConditionType.SUCCEEDED)
+        last = {
+            "task": work.last.metadata.name,
+            "reason": condition.reason if condition else "",
+            "time": _ended_at(work.last).isoformat(),
+        }
+    published = agent.status.policy
+    return {
+        **_object_data(agent, agent.status.conditions),
+        "team": agent.spec.owner.team,
+        "policyDigest": published.digest if published else "",
+        "runningTasks": work.running,
+        "waitingTasks": work.waiting,
+        "lastTask": last,
+    }
+
+
+def _object_data(item: Agent | Tool | Model, conditions: Sequence[Condition]) -> JsonObject:
+    ready = _condition(conditions, ConditionType.READY)
+    return {
+        "namespace": item.metadata.namespace,
+        "name": item.metadata.name,
+        "ready": ready.status.value if ready else ConditionStatus.UNKNOWN.value,
+        "reason": ready.reason if ready else "",
+        "message": ready.message if ready else "",
+    }

@@ -1,0 +1,173 @@
+"""``aos run``: creates a Task, and follows it to its end."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from aos.cli.connection import Connection
+from aos.cli.exits import CommandError, ExitCode, usage_error
+from aos.cli.formats import DataFormat, ObjectFormat
+from aos.cli.output import as_data
+from aos.cli.progress import progress
+from aos.cli.story import ending, succeeded
+from aos.cli.watch import follow
+from aos.kube.client import ApiClient
+from aos.kube.errors import AlreadyExists, Forbidden, NotFound
+from aos.kube.resources import AGENTS, TASKS
+from aos.model.base import JsonObject
+from aos.model.duration import duration_seconds
+from aos.model.names import API_VERSION, GROUP, MAX_NAME_LENGTH
+from aos.model.task import TASK_KIND, Task
+
+GRACE_SECONDS: Final = 60.0
+"""Waited beyond a Task's deadline: the operator ends it at its deadline, and has to clear up and say so."""
+_SUFFIX_LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
+_SUFFIX_LENGTH: Final = 5
+_NAME_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What is asked.
+
+    Attributes:
+        agent: name of the Agent.
+        task_input: the Task's input.
+        deadline: a duration such as ``10m``.
+        watch: whether to follow the Task to its end.
+        timeout: how long to follow it, as a duration; empty for its deadline and a minute.
+        style: how to print the Task for programs; None for the output alone.
+    """
+
+    agent: str
+    task_input: JsonObject
+    deadline: str
+    watch: bool
+    timeout: str = ""
+    style: ObjectFormat | None = None
+
+
+async def run(connection: Connection, request: RunRequest) -> ExitCode:
+    """Create the Task and follow it; its output is all that goes to standard output.
+
+    Raises:
+        CommandError: the request is malformed, the Agent is not there, or the Task did not end in time.
+        ApiError: the API server refused the Task.
+    """
+    timeout_seconds = _timeout_seconds(request)
+    namespace = connection.resolved_namespace()
+    async with connection.client() as client:
+        await _check_agent(client, namespace, request.agent)
+        task = await create_task(client, namespace, request)
+        if not request.watch:
+            print(as_created(task, request.style))
+            return ExitCode.SUCCESS
+        with progress(f"Task {task.key}") as shown:
+            shown.say(f"Task {task.key} created")
+            task = await follow(client, task, shown, timeout_seconds)
+            shown.say(ending(task))
+    if text := as_ended(task, request.style):
+        print(text)
+    return ExitCode.SUCCESS if succeeded(task) else ExitCode.FAILURE
+
+
+def _timeout_seconds(request: RunRequest) -> float:
+    seconds = _seconds(request.deadline, "--deadline") + GRACE_SECONDS
+    return _seconds(request.timeout, "--timeout") if request.timeout else seconds
+
+
+def _seconds(duration: str, option: str) -> float:
+    try:
+        return duration_seconds(duration)
+    except ValueError as error:
+        raise usage_error(f"{option}: {error}") from error
+
+
+async def _check_agent(client: ApiClient, namespace: str, agent: str) -> None:
+    """A Task for an agent that is not there would wait for it until its deadline; most often it is a typing error."""
+    try:
+        await client.get(AGENTS, agent, namespace)
+    except NotFound as error:
+        if "page not found" in error.message:
+            raise
+        raise CommandError(
+            ExitCode.REFUSED,
+            f"there is no Agent {agent} in namespace {namespace}; `aos status -n {namespace}` shows what there is",
+        ) from error
+    except Forbidden:
+        # Who may create Tasks need not be allowed to read Agents.
+        return
+
+
+async def create_task(client: ApiClient, namespace: str, request: RunRequest) -> Task:
+    """Create the Task, in the name of whom the API server takes the caller for, and return it.
+
+    Raises:
+        ApiError: the API server refused it.
+    """
+    try:
+        requested_by = (await client.self_subject_review()).username
+    except Forbidden:
+        requested_by = ""
+    for attempt in range(1, _NAME_ATTEMPTS + 1):
+        try:
+            raw = await client.create(
+                TASKS, manifest(namespace, task_name(request.agent), requested_by, request)
+            )
+        except AlreadyExists:
+            if attempt == _NAME_ATTEMPTS:
+                raise
+        else:
+            return Task.parse(raw)
+    raise AssertionError("the loop above ends by return or raise")
+
+
+def task_name(agent: str) -> str:
+    """Return a new name for a Task of ``agent``: the agent's, as far as there is room, and random letters."""
+    suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
+    stem = agent[: MAX_NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-")
+    return f"{stem}-{suffix}"
+
+
+def manifest(namespace: str, name: str, requested_by: str, request: RunRequest) -> JsonObject:
+    """Return the Task as it is to be created."""
+    spec: JsonObject = {
+        "agentRef": {"name": request.agent},
+        "input": request.task_input,
+        "deadline": request.deadline,
+    }
+    if requested_by:
+        spec["requestedBy"] = requested_by
+    return {
+        "apiVersion": API_VERSION,
+        "kind": TASK_KIND.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec,
+    }
+
+
+def as_created(task: Task, style: ObjectFormat | None) -> str:
+    """Return what is printed for a Task that is not followed."""
+    if style in {None, ObjectFormat.NAME}:
+        return reference(task) if style else f"{reference(task)} created"
+    return as_data(_object(task), style)
+
+
+def as_ended(task: Task, style: ObjectFormat | None) -> str:
+    """Return what is printed for a Task that was followed to its end; empty if it has no output."""
+    if style is ObjectFormat.NAME:
+        return reference(task)
+    if style is not None:
+        return as_data(_object(task), style)
+    result = task.status.result
+    return as_data(result.output, DataFormat.JSON) if result and result.output is not None else ""
+
+
+def reference(task: Task) -> str:
+    """Return the Task as kubectl names objects with ``-o name``."""
+    return f"task.{GROUP}/{task.metadata.name}"
+
+
+def _object(task: Task) -> JsonObject:
+    raw: JsonObject = task.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return raw

@@ -1,0 +1,96 @@
+"""``aos status``: what runs in a namespace or everywhere, and how AOS itself is."""
+
+import asyncio
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from aos.cli.connection import Connection
+from aos.cli.exits import ExitCode
+from aos.cli.formats import DataFormat
+from aos.cli.output import as_data
+from aos.cli.overview import DEPLOYMENTS, Component, Inventory, data, report
+from aos.kube.client import ApiClient, Selection
+from aos.kube.errors import Forbidden
+from aos.kube.objects import key_of
+from aos.kube.resources import AGENTS, MODELS, TASKS, TOOLS, Resource
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.model import Model
+from aos.model.names import LABEL_PART_OF, MANAGED_BY
+from aos.model.task import Task
+from aos.model.tool import Tool
+
+T = TypeVar("T")
+
+
+async def status(connection: Connection, *, everywhere: bool, style: DataFormat | None) -> ExitCode:
+    """Print the overview; SUCCESS if it could be read, whatever it says.
+
+    Raises:
+        ApiError: something could not be read.
+    """
+    namespace = "" if everywhere else connection.resolved_namespace()
+    async with connection.client() as client:
+        inventory = await gather(client, namespace)
+    now = datetime.now(UTC)
+    if style is None:
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        print("\n".join(report(inventory, now, width)))
+    else:
+        print(as_data(data(inventory), style))
+    return ExitCode.SUCCESS
+
+
+async def gather(client: ApiClient, namespace: str) -> Inventory:
+    """Read all that the overview shows.
+
+    Raises:
+        ApiError: something could not be read.
+    """
+    unreadable: list[str] = []
+    agents, tools, models, tasks, components = await asyncio.gather(
+        _parsed(client, AGENTS, namespace, Agent.parse, unreadable),
+        _parsed(client, TOOLS, namespace, Tool.parse, unreadable),
+        _parsed(client, MODELS, namespace, Model.parse, unreadable),
+        _parsed(client, TASKS, namespace, Task.parse, unreadable),
+        _components(client),
+    )
+    return Inventory(
+        namespace=namespace,
+        components=components,
+        agents=agents,
+        tools=tools,
+        models=models,
+        tasks=tasks,
+        unreadable=tuple(sorted(unreadable)),
+    )
+
+
+async def _parsed(
+    client: ApiClient,
+    resource: Resource,
+    namespace: str,
+    parse: Callable[[JsonObject], T],
+    unreadable: list[str],
+) -> tuple[T, ...]:
+    found: list[T] = []
+    async for raw in client.list(resource, Selection(namespace=namespace)):
+        try:
+            found.append(parse(raw))
+        except ValidationError:
+            unreadable.append(f"{resource.kind} {key_of(raw)}")
+    return tuple(found)
+
+
+async def _components(client: ApiClient) -> tuple[Component, ...] | None:
+    """Return AOS's own Deployments, wherever they are; None if the caller may not read them."""
+    selection = Selection(label_selector=f"{LABEL_PART_OF}={MANAGED_BY}")
+    try:
+        return tuple([Component.parse(raw) async for raw in client.list(DEPLOYMENTS, selection)])
+    except Forbidden:
+        return None

@@ -1,0 +1,116 @@
+"""What a watched Task tells a person: objects and events in, lines out, each thing once. Pure."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aos.cli.output import joined
+from aos.kube.objects import child, number, text
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType, Reason
+from aos.model.meta import Condition, ConditionStatus
+from aos.model.task import Outcome, Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEvent:
+    """An event about the Task, as far as people read it."""
+
+    uid: str
+    reason: str
+    note: str
+    count: int
+
+    @classmethod
+    def parse(cls, raw: JsonObject) -> "TaskEvent":
+        """Return what an events.k8s.io/v1 Event says."""
+        return cls(
+            uid=text(child(raw, "metadata"), "uid"),
+            reason=text(raw, "reason"),
+            note=text(raw, "note"),
+            count=max(1, number(child(raw, "series"), "count")),
+        )
+
+
+class Story:
+    """Remembers what was told.
+
+    Attributes:
+        waiting_for: why the Task is not further, as a phrase; empty once it has ended.
+    """
+
+    def __init__(self) -> None:
+        self.waiting_for = "the operator has not looked at it yet"
+        self._told: set[tuple[str, str, str]] = set()
+        self._events: set[str] = set()
+        self._pod = ""
+        self._result = False
+
+    def task(self, task: Task) -> list[str]:
+        """Return what is new about the Task."""
+        lines = list(self._news(task))
+        ended = condition_of(task, ConditionType.SUCCEEDED)
+        started = condition_of(task, ConditionType.STARTED)
+        if task.ended:
+            self.waiting_for = ""
+        elif task.status.result:
+            self.waiting_for = "the result is in; the pod is being ended"
+        elif told := started or ended:
+            self.waiting_for = joined((told.reason, told.message))
+        return lines
+
+    def event(self, event: TaskEvent) -> list[str]:
+        """Return the event's line, unless it was told; a series is told once."""
+        if event.uid in self._events:
+            return []
+        self._events.add(event.uid)
+        if any(reason == event.reason and note == event.note for _, reason, note in self._told):
+            return []
+        return [joined((event.reason, event.note))]
+
+    def _news(self, task: Task) -> Iterator[str]:
+        if task.status.pod and task.status.pod.name != self._pod:
+            self._pod = task.status.pod.name
+            yield f"pod {self._pod}" + (f", revision {task.status.revision}" if task.status.revision else "")
+        for condition in task.status.conditions:
+            said = (condition.type, condition.reason, condition.message)
+            if said not in self._told:
+                self._told.add(said)
+                yield from _said(condition)
+        if task.status.result and not self._result:
+            self._result = True
+            verb = (
+                "handed in its output"
+                if task.status.result.outcome is Outcome.SUCCEEDED
+                else "reported a failure"
+            )
+            yield f"the agent {verb}"
+
+
+def _said(condition: Condition) -> Iterator[str]:
+    # Succeeded repeats Started for as long as the Task is open, and its end is told by the last line.
+    if condition.type == ConditionType.STARTED and condition.reason != Reason.PENDING:
+        yield joined((condition.reason, condition.message))
+
+
+def condition_of(task: Task, kind: ConditionType) -> Condition | None:
+    """Return the Task's condition of that type, if it is set."""
+    return next((item for item in task.status.conditions if item.type == kind), None)
+
+
+def succeeded(task: Task) -> bool:
+    """Whether the Task has ended well."""
+    condition = condition_of(task, ConditionType.SUCCEEDED)
+    return condition is not None and condition.status is ConditionStatus.TRUE
+
+
+def ending(task: Task) -> str:
+    """Return how an ended Task ended, and what it used, as one line."""
+    condition = condition_of(task, ConditionType.SUCCEEDED)
+    said = joined((condition.reason, condition.message)) if condition else ""
+    verb = "succeeded" if succeeded(task) else "failed"
+    usage = task.status.usage
+    if usage is None:
+        return joined((verb, said))
+    tokens = usage.prompt_tokens + usage.completion_tokens
+    used = f"{usage.calls} calls, {usage.denied} denied, {tokens} tokens"
+    return f"{joined((verb, said))} ({used})"

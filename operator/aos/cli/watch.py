@@ -1,0 +1,141 @@
+"""Follows one Task from its creation to its end: what the API server tells goes through a `Story` to a `Progress`."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import asynccontextmanager
+
+from aos.cli.exits import CommandError, ExitCode
+from aos.cli.progress import Progress
+from aos.cli.story import Story, TaskEvent
+from aos.kube.client import ApiClient, Selection
+from aos.kube.errors import ApiError
+from aos.kube.informer import Informer, InvalidObject
+from aos.kube.resources import EVENTS, TASKS, Resource
+from aos.model.meta import ObjectKey
+from aos.model.task import Task
+
+Notice = Task | TaskEvent | CommandError
+Send = Callable[[Notice], None]
+
+
+async def follow(client: ApiClient, task: Task, shown: Progress, timeout_seconds: float) -> Task:
+    """Show what happens to the Task until it ends, and return it as it then is.
+
+    Raises:
+        CommandError: it was deleted, or did not end in time.
+        ApiError: it may not be watched.
+    """
+    story = Story()
+    try:
+        async with asyncio.timeout(timeout_seconds), _notices(client, task, shown) as notices:
+            while True:
+                shown.wait_for(story.waiting_for)
+                notice = await notices.get()
+                if isinstance(notice, CommandError):
+                    raise notice
+                for line in story.event(notice) if isinstance(notice, TaskEvent) else story.task(notice):
+                    shown.say(line)
+                if isinstance(notice, Task) and notice.ended:
+                    return notice
+    except TimeoutError as error:
+        hint = f"`kubectl get task {task.metadata.name} -n {task.metadata.namespace}` shows it"
+        raise CommandError(
+            ExitCode.TIMED_OUT,
+            f"Task {task.key} did not end within {timeout_seconds:g} s and goes on ({story.waiting_for}); {hint}",
+        ) from error
+
+
+@asynccontextmanager
+async def _notices(client: ApiClient, task: Task, shown: Progress) -> AsyncGenerator[asyncio.Queue[Notice]]:
+    """Watch the Task and its events for the time of a block; what comes is in the queue."""
+    notices: asyncio.Queue[Notice] = asyncio.Queue()
+    send = notices.put_nowait
+    watches = [asyncio.create_task(await _watch_task(client, task, send))]
+    try:
+        watches.append(asyncio.create_task(await _watch_events(client, task, send)))
+    except ApiError as error:
+        shown.say(f"events are not shown: {error.message}")
+    try:
+        yield notices
+    finally:
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+
+
+async def _watch_task(client: ApiClient, task: Task, send: Send) -> Coroutine[None, None, None]:
+    selection = Selection(
+        namespace=task.metadata.namespace, field_selector=f"metadata.name={task.metadata.name}"
+    )
+    if not await _read_once(client, TASKS, selection):
+        raise _deleted(task)
+
+    def unreadable(invalid: InvalidObject) -> None:
+        send(
+            CommandError(
+                ExitCode.REFUSED, f"Task {task.key} can't be read by this version of aos: {invalid.error}"
+            )
+        )
+
+    informer = Informer(client, TASKS, Task.parse, selection=selection, on_invalid=unreadable)
+    informer.add_handler(_TaskHandler(informer, task, send))
+    return informer.run()
+
+
+async def _watch_events(client: ApiClient, task: Task, send: Send) -> Coroutine[None, None, None]:
+    selection = Selection(
+        namespace=task.metadata.namespace, field_selector=f"regarding.uid={task.metadata.uid}"
+    )
+    await _read_once(client, EVENTS, selection)
+    informer = Informer(client, EVENTS, TaskEvent.parse, selection=selection)
+    informer.add_handler(_EventHandler(send))
+    return informer.run()
+
+
+async def _read_once(client: ApiClient, resource: Resource, selection: Selection) -> int:
+    """Return how many objects there are. An informer tries for ever what RBAC refuses, so this asks first."""
+    return sum([1 async for _ in client.list(resource, selection)])
+
+
+def _deleted(task: Task) -> CommandError:
+    return CommandError(ExitCode.FAILURE, f"Task {task.key} was deleted, which cancels it")
+
+
+class _TaskHandler:
+    """Passes the Task on; another one of the same name means that it was deleted."""
+
+    def __init__(self, informer: Informer[Task], task: Task, send: Send) -> None:
+        self._informer = informer
+        self._task = task
+        self._send = send
+
+    def added(self, key: ObjectKey, new: Task) -> None:
+        del key
+        self._send(new if new.metadata.uid == self._task.metadata.uid else _deleted(self._task))
+
+    def updated(self, key: ObjectKey, old: Task, new: Task) -> None:
+        del old
+        self.added(key, new)
+
+    def deleted(self, key: ObjectKey, old: Task) -> None:
+        del old
+        if key not in self._informer.invalid:
+            self._send(_deleted(self._task))
+
+
+class _EventHandler:
+    """Passes events on; one that expires says nothing."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    def added(self, key: ObjectKey, new: TaskEvent) -> None:
+        del key
+        self._send(new)
+
+    def updated(self, key: ObjectKey, old: TaskEvent, new: TaskEvent) -> None:
+        del old
+        self.added(key, new)
+
+    def deleted(self, key: ObjectKey, old: TaskEvent) -> None:
+        del key, old
