@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Protocol
 
-from hack.cluster import programs
+from hack.cluster import build, images, packages, programs, recipes
 from hack.cluster.control_plane import ControlPlane
 from hack.cluster.errors import ClusterError, OwnershipError, PrerequisiteError
 from hack.cluster.handle import Handle, Status
@@ -17,6 +17,9 @@ from hack.cluster.source import Source, choose, gather
 
 class Backend(Protocol):
     """What every kind of cluster can be asked."""
+
+    def prepare(self) -> None:
+        """Build or fetch everything that `up` needs, and start nothing."""
 
     def up(self) -> None:
         """Bring the cluster up, or repair it."""
@@ -45,6 +48,9 @@ class Given:
             )
         self._paths = paths
         self._kubeconfig = kubeconfig
+
+    def prepare(self) -> None:
+        """Do nothing: whoever made the cluster has prepared it."""
 
     def up(self) -> None:
         """Check that the cluster answers."""
@@ -86,14 +92,17 @@ class LocalNode:
         self._paths = paths
         self._node = Node(paths)
 
+    def prepare(self) -> None:
+        """Install packages, build programs and pack images."""
+        packages.ensure_packages(packages.RUN_NODE, why="to run a node")
+        self._kubernetes()
+        for recipe in recipes.node_recipes():
+            build.ensure(self._paths.programs, recipe)
+        images.ensure(self._paths)
+
     def up(self) -> None:
         """Bring the node up, or repair it."""
-
-        def kubernetes() -> Path:
-            facts = gather(self._paths, control_plane=False)
-            return programs.kubernetes(self._paths, facts, choose(facts))
-
-        self._node.up(kubernetes)
+        self._node.up(self._kubernetes)
 
     def down(self) -> None:
         """End the node."""
@@ -112,13 +121,23 @@ class LocalNode:
         """Give what is needed to use the node."""
         return self._node.handle()
 
+    def _kubernetes(self) -> Path:
+        facts = gather(self._paths, control_plane=False)
+        return programs.kubernetes(self._paths, facts, choose(facts))
+
 
 class LocalControlPlane:
     """The control plane without a node."""
 
     def __init__(self, paths: Paths) -> None:
         """Look at its state."""
+        self._paths = paths
         self._plane = ControlPlane(paths)
+
+    def prepare(self) -> None:
+        """Build or fetch the programs."""
+        facts = gather(self._paths, control_plane=True)
+        programs.kubernetes(self._paths, facts, choose(facts))
 
     def up(self) -> None:
         """Bring it up, or repair it."""

@@ -86,6 +86,11 @@ def _backend(paths: Paths, options: argparse.Namespace) -> Backend:
     )
 
 
+def _prepare(paths: Paths, options: argparse.Namespace) -> int:
+    _backend(paths, options).prepare()
+    return 0
+
+
 def _up(paths: Paths, options: argparse.Namespace) -> int:
     _backend(paths, options).up()
     return 0

@@ -32,6 +32,10 @@ class KindCluster:
         self._kubeconfig = paths.kind / "kubeconfig"
         self._made = paths.kind / "made"
 
+    def prepare(self) -> None:
+        """Pack the image that tests try the network with; kind fetches everything else."""
+        images.archive(self._paths, "probe")
+
     def up(self) -> None:
         """Make the cluster, unless it is there."""
         with exclusive(self._paths.state / "kind.lock"):

@@ -97,7 +97,7 @@ def gather(
 ) -> Facts:
     """Look at the machine."""
     given = environment.get("KUBEBUILDER_ASSETS")
-    assets = Path(given) if given else None
+    assets = Path(given).absolute() if given else None
     kind = None if control_plane else shutil.which("kind")
     return Facts(
         control_plane=control_plane,

@@ -7,6 +7,9 @@
 //	probe get URL...                     fetch each
 //	probe read PATH...                   read each file
 //	probe sleep                          wait until ended
+//	probe echo                           as an agent: fetch the task from the gateway and hand its input back
+//
+// Called with nothing in an agent's pod (AOS_GATEWAY_URL is set) it is `probe echo`.
 //
 // It exits with 0 when every try succeeded, 1 when one failed, 2 when it was called wrongly. PROBE_TIMEOUT (a Go
 // duration, 2s when unset) bounds each try.
@@ -40,6 +43,9 @@ type result struct {
 type attempt func(ctx context.Context, found *result) error
 
 func main() {
+	if len(os.Args) < 2 && os.Getenv("AOS_GATEWAY_URL") != "" {
+		os.Args = append(os.Args, "echo")
+	}
 	if len(os.Args) < 2 {
 		usage("no command")
 	}
@@ -47,6 +53,11 @@ func main() {
 	switch {
 	case command == "sleep" && len(targets) == 0:
 		time.Sleep(1<<63 - 1)
+	case command == "echo" && len(targets) == 0:
+		if err := echo(); err != nil {
+			fmt.Fprintln(os.Stderr, "probe:", err)
+			os.Exit(1)
+		}
 	case command == "serve" && len(targets) > 0:
 		serve(targets)
 	case command == "tcp" && len(targets) > 0:
@@ -64,7 +75,7 @@ func main() {
 
 func usage(problem string) {
 	fmt.Fprintln(os.Stderr, "probe:", problem)
-	fmt.Fprintln(os.Stderr, "usage: probe serve ADDRESS... | tcp HOST:PORT... | dns SERVER:PORT NAME... | get URL... | read PATH... | sleep")
+	fmt.Fprintln(os.Stderr, "usage: probe serve ADDRESS... | tcp HOST:PORT... | dns SERVER:PORT NAME... | get URL... | read PATH... | sleep | echo")
 	os.Exit(2)
 }
 
