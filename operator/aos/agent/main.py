@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import IntEnum
+from pathlib import Path
 
 from aos.agent.failure import CannotReportError
 from aos.agent.inbox import Inbox
 from aos.agent.journal import Journal, Level, leave_termination_message
-from aos.agent.settings import AgentSettings
+from aos.agent.settings import DEFAULT_TERMINATION_LOG, AgentSettings, SettingsError
 from aos.agent.transport import gateway_client
 from aos.agent.worker import Worker
 
@@ -23,8 +25,19 @@ class ExitCode(IntEnum):
     """A result or a failure stands on the Task."""
     NOT_REPORTED = 1
     """Nothing could be posted; the termination message says why."""
+    MISCONFIGURED = 2
+    """The environment is incomplete."""
     TERMINATED = 143
     """The pod was ended first."""
+
+
+def main() -> int:
+    """Run the agent that the environment describes and return the process's exit code (an :class:`ExitCode`)."""
+    try:
+        settings = AgentSettings.from_environment(os.environ)
+    except SettingsError as error:
+        return _give_up(Path(DEFAULT_TERMINATION_LOG), Journal(), ExitCode.MISCONFIGURED, str(error))
+    return asyncio.run(run_agent(settings))
 
 
 async def run_agent(settings: AgentSettings) -> int:
@@ -36,9 +49,14 @@ async def run_agent(settings: AgentSettings) -> int:
         async with _ended_by_sigterm():
             await _do_task(settings, journal)
     except CannotReportError as error:
-        return _give_up(settings, journal, ExitCode.NOT_REPORTED, str(error))
+        return _give_up(settings.termination_log, journal, ExitCode.NOT_REPORTED, str(error))
     except asyncio.CancelledError:
-        return _give_up(settings, journal, ExitCode.TERMINATED, "the pod was ended before its task was done")
+        return _give_up(
+            settings.termination_log,
+            journal,
+            ExitCode.TERMINATED,
+            "the pod was ended before its task was done",
+        )
     return ExitCode.REPORTED
 
 
@@ -69,9 +87,9 @@ def _check_files(settings: AgentSettings) -> None:
             raise CannotReportError(f"can't read {path}: {error.strerror}") from error
 
 
-def _give_up(settings: AgentSettings, journal: Journal, code: ExitCode, message: str) -> ExitCode:
+def _give_up(termination_log: Path, journal: Journal, code: ExitCode, message: str) -> ExitCode:
     journal.write("gave up", Level.ERROR, message=message)
-    leave_termination_message(settings.termination_log, message)
+    leave_termination_message(termination_log, message)
     return code
 
 

@@ -228,9 +228,7 @@ def failure_of(error: OpenAIError) -> Failure:
         case APIStatusError(status_code=status) if status in _DENIALS:
             return Failure(FailureReason.MODEL_DENIED, f"the gateway denies the model: {_said(error)}")
         case APIStatusError(code=code) if code == str(GATEWAY_UNREACHABLE):
-            return Failure(
-                FailureReason.GATEWAY_UNAVAILABLE, f"no answer to a model request: {error.message}"
-            )
+            return Failure(FailureReason.GATEWAY_UNAVAILABLE, f"no answer to a model request: {_said(error)}")
         case APIStatusError():
             return Failure(FailureReason.MODEL_UNAVAILABLE, f"the model gave no answer: {_said(error)}")
         case APIConnectionError():
@@ -243,7 +241,8 @@ def failure_of(error: OpenAIError) -> Failure:
 
 
 def _said(error: APIStatusError) -> str:
-    return f"HTTP {error.status_code}: {shortened(error.message)}"
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return f"HTTP {error.status_code}: {message}" if isinstance(message, str) else f"HTTP {error.status_code}"
 
 
 def _invalid(message: str) -> TaskFailedError:

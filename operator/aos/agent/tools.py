@@ -109,8 +109,12 @@ async def open_tools(http: httpx2.AsyncClient, settings: AgentSettings) -> Async
     )
     try:
         await client.__aenter__()
-    except MCPError as error:
-        raise _unavailable("the gateway opens no session for tools", error) from error
+    except (MCPError, ExceptionGroup) as error:
+        # The session's task groups wrap what ends them.
+        cause = _innermost(error)
+        if not isinstance(cause, MCPError | ValidationError):
+            raise
+        raise _unavailable("the gateway opens no session for tools", cause) from error
     try:
         yield ToolClient(client, settings.bounds)
     finally:
@@ -152,6 +156,12 @@ def _denial(result: CallToolResult) -> str:
 
 def _offer(tool: Tool) -> ToolOffer:
     return ToolOffer(name=tool.name, description=tool.description or "", input_schema=tool.input_schema)
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _unavailable(what: str, error: MCPError | ValidationError) -> TaskFailedError:

@@ -10,8 +10,8 @@ import httpx2
 
 from aos.agent.settings import AgentSettings
 
-GATEWAY_UNREACHABLE: Final = -32050
-"""JSON-RPC code, from the range that is free for implementations, of a request that got no usable response."""
+GATEWAY_UNREACHABLE: Final = -32010
+"""JSON-RPC code, from the range that MCP leaves to implementations, of a request that got no usable response."""
 
 
 class TokenFileAuth(httpx2.Auth):

@@ -3,6 +3,7 @@
 It checks the agent's token and puts each system's own in its place; everything else is the real gateway's business.
 """
 
+import asyncio
 import fnmatch
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ class FakeGateway:
 
     Attributes:
         not_yet: Answers of 503 that the task's endpoint gives first.
+        asked: Set when the model is asked for the first time.
         on_call: What happens before a tool call is judged.
     """
 
@@ -50,6 +52,7 @@ class FakeGateway:
     not_yet: int = 0
     ended: bool = False
     on_call: Callable[[str], None] = lambda _: None
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     chats: list[JsonObject] = field(default_factory=list)
@@ -104,6 +107,7 @@ class FakeGateway:
 
     async def _chat(self, request: Request) -> Response:
         self.chats.append(await request.json())
+        self.asked.set()
         async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {self.model_token}"}) as http:
             answer = await http.post(
                 f"{self.model_url}/v1/chat/completions",

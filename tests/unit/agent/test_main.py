@@ -1,5 +1,43 @@
-from aos.agent.main import ExitCode, run_agent
-from tests.unit.agent.conftest import World
+import asyncio
+import json
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import JsonValue
+
+from aos.agent.main import ExitCode, main, run_agent
+from aos.agent.settings import AgentSettings
+from aos.model.base import JsonObject
+from examples.sales.crm import fingerprint
+from tests.unit.agent.conftest import World, task
+from tests.unit.agent.serving import make_identity
+from tests.unit.agent.test_settings import ENVIRONMENT
+
+GOOD: JsonObject = {"summary": "fine", "score": 0.5}
+
+
+def scripted(*turns: JsonObject, **changes: object) -> JsonObject:
+    return task(
+        input={"lead": {"company": "Halden Robotics", "territory": "emea"}, "script": [*turns]}, **changes
+    )
+
+
+def calling(tool: str, **args: JsonValue) -> JsonObject:
+    return {"calls": [{"tool": tool, "args": args}]}
+
+
+def last_words(settings: AgentSettings) -> str:
+    return settings.termination_log.read_text(encoding="utf-8")
+
+
+def failure_of(world: World) -> tuple[str, str]:
+    [result] = world.gateway.results
+    failure = result["failure"]
+    assert isinstance(failure, dict)
+    return str(failure["reason"]), str(failure["message"])
 
 
 async def test_a_task_runs_from_its_assignment_to_its_posted_output(world: World) -> None:
@@ -19,3 +57,219 @@ async def test_a_task_runs_from_its_assignment_to_its_posted_output(world: World
         "notes": ["crm.export_contacts denied: PolicyDenied: no rule allows crm.export_contacts"],
     }
     assert world.database.contact("emea-0001").stage == "qualified"
+    assert not world.settings.termination_log.exists()
+
+
+async def test_the_crm_sees_its_own_credential_and_never_the_agents(world: World) -> None:
+    await run_agent(world.settings)
+    seen = {access.credential for access in world.database.accesses(100)}
+    assert seen == {fingerprint("Bearer crm-secret")}
+    assert fingerprint("Bearer agent-token-1") not in seen
+
+
+async def test_the_log_holds_names_and_reasons_and_no_content(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await run_agent(world.settings)
+    written = capsys.readouterr()
+    lines = [json.loads(line) for line in written.out.splitlines() if "credential" not in line]
+    assert [line["event"] for line in lines if line["event"].startswith("tool ")] == [
+        "tool called",
+        "tool called",
+        "tool denied",
+        "tool called",
+    ]
+    assert [line["reason"] for line in lines if line["event"] == "tool denied"] == ["PolicyDenied"]
+    assert not any(
+        secret in json.dumps(line) for line in lines for secret in ("Halden", "emea", "token-1", "Enrich the")
+    )
+    assert written.err == ""
+
+
+async def test_the_runtime_waits_until_the_gateway_knows_its_pod(world: World) -> None:
+    world.gateway.not_yet = 3
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert world.gateway.results
+
+
+async def test_a_token_that_is_replaced_in_the_middle_is_used_from_then_on(world: World) -> None:
+    def rotate(name: str) -> None:
+        if name == "crm.get_contact":
+            world.settings.token_file.write_text("agent-token-2")
+
+    world.gateway.on_call = rotate
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert "output" in world.gateway.results[0]
+    assert set(world.gateway.tokens) == {"agent-token-1", "agent-token-2"}
+
+
+async def test_an_answer_that_does_not_fit_is_repaired_once_without_tools_and_by_the_schema(
+    world: World,
+) -> None:
+    world.gateway.task = scripted({"output": {"summary": "no score"}}, {"output": GOOD})
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert world.gateway.results == [{"output": GOOD}]
+    first, repair = world.gateway.chats
+    assert "response_format" not in first
+    assert repair["tool_choice"] == "none"
+    assert repair["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "output", "schema": world.gateway.task["outputSchema"]},
+    }
+    assert '"score" is a required property' in str(repair["messages"])
+
+
+async def test_an_answer_that_never_fits_is_a_failure(world: World) -> None:
+    world.gateway.task = scripted({"text": "no JSON"}, {"output": {"summary": 1, "score": 0.5}})
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    reason, message = failure_of(world)
+    assert reason == "OutputInvalid"
+    assert "summary" in message
+
+
+async def test_a_model_that_goes_round_in_circles_is_stopped(world: World) -> None:
+    bounds = replace(world.settings.bounds, max_steps=3)
+    world.gateway.task = scripted({**calling("crm.search_contacts", territory="emea"), "repeat": True})
+    assert await run_agent(replace(world.settings, bounds=bounds)) == ExitCode.REPORTED
+    assert failure_of(world)[0] == "StepLimitReached"
+    assert world.gateway.calls == ["crm.search_contacts"] * 3
+
+
+async def test_the_failure_is_posted_before_the_deadline(world: World) -> None:
+    deadline = datetime.now(UTC) + timedelta(seconds=1)
+    bounds = replace(world.settings.bounds, report_margin_seconds=0.5)
+    world.gateway.task = scripted({"sleepSeconds": 5, "text": "late"}, deadline=deadline.isoformat())
+    assert await run_agent(replace(world.settings, bounds=bounds)) == ExitCode.REPORTED
+    assert datetime.now(UTC) < deadline
+    assert failure_of(world)[0] == "DeadlineExceeded"
+
+
+async def test_a_deadline_that_has_passed_is_a_failure_at_once(world: World) -> None:
+    world.gateway.task = task(deadline="2020-01-01T00:00:00Z")
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert failure_of(world)[0] == "DeadlineExceeded"
+    assert world.gateway.chats == []
+
+
+async def test_a_model_that_fails_is_named(world: World) -> None:
+    world.gateway.task = scripted({"status": 500, "repeat": True})
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert failure_of(world) == (
+        "ModelUnavailable",
+        "the model gave no answer: HTTP 500: the script says so",
+    )
+
+
+async def test_a_failing_tool_is_shown_to_the_model_which_goes_on(world: World) -> None:
+    world.gateway.task = scripted(
+        calling("crm.get_contact", id="emea-9999"),
+        calling("crm.search_contacts", territory="nowhere"),
+        calling("erp.pay", amount=1),
+        {"output": GOOD},
+    )
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert world.gateway.results == [{"output": GOOD}]
+    said = [message["content"] for message in messages(world.gateway.chats[-1]) if message["role"] == "tool"]
+    assert str(said[0]).endswith("there is no contact emea-9999")
+    assert "territory" in str(said[1])
+    assert str(said[2]).startswith("denied:")
+
+
+def messages(chat: JsonObject) -> list[JsonObject]:
+    found = chat["messages"]
+    assert isinstance(found, list)
+    return [message for message in found if isinstance(message, dict)]
+
+
+async def test_a_task_that_has_ended_needs_no_result(world: World) -> None:
+    world.gateway.ended = True
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert world.gateway.results == []
+
+
+async def test_a_failure_of_a_task_that_has_ended_is_dropped(world: World) -> None:
+    world.gateway.ended = True
+    world.gateway.task = task(model="")
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+
+
+async def test_a_pod_that_the_gateway_refuses_says_so_in_its_last_words(world: World) -> None:
+    other = world.settings.token_file.with_name("other-token")
+    other.write_text("not-the-pods")
+    assert await run_agent(replace(world.settings, token_file=other)) == ExitCode.NOT_REPORTED
+    assert last_words(world.settings) == (
+        "the gateway does not hand out a task: HTTP 401 TokenInvalid: the token is not the pod's"
+    )
+
+
+async def test_a_token_that_is_revoked_in_the_middle_ends_the_run(world: World) -> None:
+    def revoke(_: str) -> None:
+        world.gateway.token_file = world.settings.token_file.with_name("revoked")
+        world.gateway.token_file.write_text("nobody has this one")
+
+    world.gateway.on_call = revoke
+    assert await run_agent(world.settings) == ExitCode.NOT_REPORTED
+    assert "does not take the result: HTTP 401" in last_words(world.settings)
+
+
+async def test_a_gateway_that_never_hands_out_the_task_is_given_up(world: World) -> None:
+    world.gateway.not_yet = 1000
+    bounds = replace(world.settings.bounds, fetch_timeout_seconds=0.3)
+    assert await run_agent(replace(world.settings, bounds=bounds)) == ExitCode.NOT_REPORTED
+    assert "gave no answer in 0.3 seconds: HTTP 503 PodNotRecorded" in last_words(world.settings)
+
+
+async def test_a_gateway_that_is_not_there_is_given_up(world: World) -> None:
+    bounds = replace(world.settings.bounds, fetch_timeout_seconds=0.3, connect_retries=0)
+    settings = replace(world.settings, gateway_url="https://127.0.0.1:9", bounds=bounds)
+    assert await run_agent(settings) == ExitCode.NOT_REPORTED
+    assert "ConnectError" in last_words(settings)
+
+
+async def test_a_gateway_of_another_authority_is_not_spoken_to(
+    world: World, tmp_path_factory: object
+) -> None:
+    stranger = world.settings.ca_file.with_name("stranger")
+    stranger.mkdir()
+    bounds = replace(world.settings.bounds, fetch_timeout_seconds=0.3, connect_retries=0)
+    settings = replace(world.settings, ca_file=make_identity(stranger).certificate, bounds=bounds)
+    assert await run_agent(settings) == ExitCode.NOT_REPORTED
+    assert world.gateway.tokens == []
+
+
+@pytest.mark.parametrize("missing", ["token_file", "ca_file"])
+async def test_a_missing_file_is_named(world: World, missing: str) -> None:
+    path = world.settings.token_file.with_name("nowhere")
+    settings = replace(world.settings, **{missing: path})  # type: ignore[arg-type]  # both are paths
+    assert await run_agent(settings) == ExitCode.NOT_REPORTED
+    assert last_words(settings) == f"can't read {path}: No such file or directory"
+
+
+async def test_sigterm_ends_the_run_at_once_and_posts_nothing(world: World) -> None:
+    world.gateway.task = scripted({"sleepSeconds": 3, "text": "late"})
+    running = asyncio.create_task(run_agent(world.settings))
+    await asyncio.wait_for(world.gateway.asked.wait(), timeout=5)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, timeout=2) == ExitCode.TERMINATED
+    assert world.gateway.results == []
+    assert last_words(world.settings) == "the pod was ended before its task was done"
+
+
+async def test_a_defect_of_the_runtime_is_a_reason_on_the_task(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a text that may quote anything")
+
+    monkeypatch.setattr("aos.agent.worker.begin", broken)
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert failure_of(world) == ("InternalError", "unexpected ZeroDivisionError")
+
+
+def test_an_incomplete_environment_ends_the_process_with_two(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    assert main() == ExitCode.MISCONFIGURED
+    assert "AOS_GATEWAY_URL" in capsys.readouterr().out
