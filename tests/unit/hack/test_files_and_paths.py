@@ -1,7 +1,6 @@
 """Where things are kept, and how they are written and locked."""
 
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -53,23 +52,20 @@ def test_a_file_is_written_whole_and_with_its_mode(tmp_path: Path) -> None:
 
 
 def test_a_lock_lets_one_in_at_a_time_and_says_that_it_waits(tmp_path: Path) -> None:
-    inside: list[int] = []
-    waited: list[bool] = []
+    waiting = threading.Event()
+    entered = threading.Event()
 
     def enter() -> None:
-        with exclusive(tmp_path / "lock", lambda: waited.append(True)):
-            inside.append(1)
-            assert sum(inside) == 1
-            time.sleep(0.05)
-            inside.append(-1)
+        with exclusive(tmp_path / "lock", waiting.set):
+            entered.set()
 
-    runs = [threading.Thread(target=enter) for _ in range(3)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    assert len(inside) == 6
-    assert waited
+    other = threading.Thread(target=enter)
+    with exclusive(tmp_path / "lock"):
+        other.start()
+        assert waiting.wait(10)
+        assert not entered.is_set()
+    other.join()
+    assert entered.is_set()
 
 
 @pytest.mark.parametrize(

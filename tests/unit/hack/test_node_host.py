@@ -94,7 +94,7 @@ def test_a_machine_without_ip_has_no_interface_of_ours(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("alias", ['"ifalias": "mine"', '"mtu": 1500'])
 def test_an_interface_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPatch, alias: str) -> None:
-    answer(monkeypatch, 0, f'[{{{{"ifname": "aos0", {alias}}}}}]')
+    answer(monkeypatch, 0, f'[{{"ifname": "aos0", {alias}}}]')
     with pytest.raises(OwnershipError, match="that this tool did not make"):
         node_host.link_owner()
 
