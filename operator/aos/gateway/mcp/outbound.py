@@ -1,10 +1,10 @@
 """HTTP to tools and models: one shared client, no redirects, cookies or proxies, and answers read within bounds."""
 
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import TracebackType
 from typing import Final
 
 import aiohttp
@@ -116,31 +116,41 @@ def parsed_url(url: str) -> URL:
     return URL(url, encoded=True)
 
 
-@contextmanager
-def failures_as_upstream_errors() -> Iterator[None]:
-    """Turn what the HTTP client raises into `UpstreamError`, whose message tells nothing of the other side."""
-    try:
-        yield
-    except aiohttp.ConnectionTimeoutError:
-        raise UpstreamError(
-            RefusalCode.UPSTREAM_TIMEOUT, "no connection could be made in time", maybe_done=False
-        ) from None
-    except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
-        raise UpstreamError(
-            RefusalCode.UPSTREAM_UNREACHABLE, "no connection could be made", maybe_done=False
-        ) from None
-    except TimeoutError:
-        raise UpstreamError(
-            RefusalCode.UPSTREAM_TIMEOUT, "no whole answer came in time", maybe_done=True
-        ) from None
-    except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, HttpProcessingError):
-        raise UpstreamError(
-            RefusalCode.UPSTREAM_INVALID, "the answer was no sound HTTP", maybe_done=True
-        ) from None
-    except (aiohttp.ClientError, OSError):
-        raise UpstreamError(
-            RefusalCode.UPSTREAM_UNREACHABLE, "the connection was lost before the answer", maybe_done=True
-        ) from None
+class _Failures:
+    """Turns what the HTTP client raises into `UpstreamError`, whose message tells nothing of the other side."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise the failure that ``error`` stands for."""
+        if isinstance(error, Exception):
+            failure = _failure_of(error)
+            if failure is not None:
+                raise failure from None
+
+
+failures: Final = _Failures()
+"""Around each use of the HTTP client, and around nothing else: the caller's connection fails in the same words."""
+
+
+def _failure_of(error: Exception) -> UpstreamError | None:
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            code, message, maybe_done = RefusalCode.UPSTREAM_TIMEOUT, "no connection was made in time", False
+        case aiohttp.ClientConnectorError() | aiohttp.InvalidURL():
+            code, message, maybe_done = RefusalCode.UPSTREAM_UNREACHABLE, "no connection was made", False
+        case TimeoutError():
+            code, message, maybe_done = RefusalCode.UPSTREAM_TIMEOUT, "no whole answer came in time", True
+        case aiohttp.ClientPayloadError() | aiohttp.ClientResponseError() | HttpProcessingError():
+            code, message, maybe_done = RefusalCode.UPSTREAM_INVALID, "the answer was no sound HTTP", True
+        case aiohttp.ClientError() | OSError():
+            code, message, maybe_done = RefusalCode.UPSTREAM_UNREACHABLE, "the connection was lost", True
+        case _:
+            return None
+    return UpstreamError(code, message, maybe_done=maybe_done)
 
 
 def check_encoding(response: aiohttp.ClientResponse) -> None:
@@ -164,30 +174,35 @@ async def chunks(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncItera
     """Yield the answer's body as it comes.
 
     Raises:
-        UpstreamError: it has more than ``max_bytes``.
+        UpstreamError: it has more than ``max_bytes``, or did not come whole.
     """
     received = 0
-    while chunk := await response.content.readany():
+    while chunk := await _next(response):
         received += len(chunk)
         if received > max_bytes:
             raise too_large(max_bytes)
         yield chunk
 
 
+async def _next(response: aiohttp.ClientResponse) -> bytes:
+    with failures:
+        return await response.content.readany()
+
+
 async def read_all(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     """Return the answer's whole body.
 
     Raises:
-        UpstreamError: it has more than ``max_bytes``.
+        UpstreamError: it has more than ``max_bytes``, or did not come whole.
     """
     if (response.content_length or 0) > max_bytes:
         raise too_large(max_bytes)
-    first = await response.content.readany()
+    first = await _next(response)
     if response.content.at_eof() and len(first) <= max_bytes:
         return first
     content = bytearray(first)
     while len(content) <= max_bytes:
-        chunk = await response.content.readany()
+        chunk = await _next(response)
         if not chunk:
             return bytes(content)
         content += chunk

@@ -177,12 +177,17 @@ class Upstream:
 
     async def _exchange(self, target: Target, post: Post) -> tuple[dict[str, JsonValue], Mapping[str, str]]:
         """Post one message; return the result, empty for a notification, and the headers of the answer."""
-        headers = {**post.headers, **target.authorization()}
-        with outbound.failures_as_upstream_errors():
-            async with self._http.post(
-                outbound.parsed_url(target.url), data=post.body, headers=headers, allow_redirects=False
-            ) as response:
-                return await self._result(response, post), response.headers
+        with outbound.failures:
+            response = await self._http.post(
+                outbound.parsed_url(target.url),
+                data=post.body,
+                headers={**post.headers, **target.authorization()},
+                allow_redirects=False,
+            )
+        try:
+            return await self._result(response, post), response.headers
+        finally:
+            response.release()
 
     async def _result(self, response: aiohttp.ClientResponse, post: Post) -> dict[str, JsonValue]:
         outbound.check_encoding(response)
@@ -228,9 +233,8 @@ class Upstream:
             return
         try:
             async with asyncio.timeout(_DRAIN_SECONDS):
-                if await response.content.readany():
-                    response.close()
-        except TimeoutError:
+                await response.content.readany()
+        except (TimeoutError, aiohttp.ClientError):
             response.close()
 
     def _end(self, sessions: list[OpenSession]) -> None:
@@ -243,16 +247,16 @@ class Upstream:
         """Tell the tool that a session is over; whether it listens is its own affair."""
         headers = {**rpc.session_headers(item.session), **item.target.authorization()}
         try:
-            with outbound.failures_as_upstream_errors():
-                async with self._http.delete(
+            with outbound.failures:
+                response = await self._http.delete(
                     outbound.parsed_url(item.target.url),
                     headers=headers,
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=_END_SECONDS),
-                ):
-                    pass
+                )
         except UpstreamError:
             return
+        response.release()
 
 
 def _is_refusal(error: UpstreamError) -> bool:

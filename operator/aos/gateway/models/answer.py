@@ -1,0 +1,185 @@
+"""What a model answers, whole or chunk by chunk: checked, counted, and given on. No I/O."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from pydantic import JsonValue
+
+from aos.gateway.mcp.outbound import UpstreamError, decoded, encoded
+from aos.gateway.models.failure import ModelFailure
+from aos.gateway.refusal import RefusalCode
+
+DONE: Final = b"[DONE]"
+
+_MAX_TOKENS: Final = 2**53 - 1
+_MAX_MESSAGE_LENGTH: Final = 500
+_PASSED_ON: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.TOO_MANY_REQUESTS,
+    }
+)
+"""Errors that are about the request, which its agent has to know of; others are about the gateway's own affairs."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens that the model counted."""
+
+    prompt: int = 0
+    completion: int = 0
+
+
+NOTHING_USED: Final = TokenUsage()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One event of a stream.
+
+    Attributes:
+        content: to give on; empty where it is kept back.
+        usage: if the event counts tokens.
+        ends: whether it is the last one.
+    """
+
+    content: bytes
+    usage: TokenUsage | None = None
+    ends: bool = False
+
+
+def read_answer(content: bytes, gives_away: Callable[[bytes], bool]) -> tuple[bytes, TokenUsage]:
+    """Return a whole answer, written anew, and what it counts.
+
+    Raises:
+        UpstreamError: it can't be given on.
+    """
+    value = decoded(content)
+    if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+        raise _unsound("its answer is no chat completion")
+    return _given_on(value, gives_away), usage_of(value) or NOTHING_USED
+
+
+def read_event(data: bytes, gives_away: Callable[[bytes], bool], *, shows_usage: bool) -> Chunk:
+    """Return one event of a stream, written anew.
+
+    Args:
+        data: of the event.
+        gives_away: whether JSON holds the credential.
+        shows_usage: whether the agent asked for the chunk that only counts tokens.
+
+    Raises:
+        UpstreamError: it can't be given on.
+    """
+    if data == DONE:
+        return Chunk(_event(DONE), ends=True)
+    value = decoded(data)
+    if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+        raise _unsound("its stream holds something other than chunks of a chat completion")
+    usage = usage_of(value)
+    # Clients that did not ask for it take a chunk without choices for a fault.
+    kept = usage is not None and not value["choices"] and not shows_usage
+    return Chunk(b"" if kept else _event(_given_on(value, gives_away)), usage)
+
+
+def error_event(failure: ModelFailure) -> bytes:
+    """Return the event that ends a stream that failed after it began."""
+    return _event(failure.body())
+
+
+def usage_of(value: dict[str, JsonValue]) -> TokenUsage | None:
+    """Return what an answer or a chunk counts; None if it counts nothing."""
+    usage = value.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    return TokenUsage(
+        prompt=_count(usage.get("prompt_tokens")), completion=_count(usage.get("completion_tokens"))
+    )
+
+
+def failure_of(
+    status: int, content: bytes, retry_after: str, gives_away: Callable[[bytes], bool]
+) -> ModelFailure:
+    """Return what an agent is told of an error of its model.
+
+    Args:
+        status: of the model's answer.
+        content: of the model's answer.
+        retry_after: its header of that name; empty if it has none.
+        gives_away: whether JSON holds the credential.
+    """
+    if status in _PASSED_ON:
+        message, code = _said(content)
+        if gives_away(orjson.dumps([message, code])):
+            message, code = "", ""
+        return ModelFailure(
+            status,
+            RefusalCode.UPSTREAM_INVALID,
+            message or f"the model answered with the HTTP status {status}",
+            code=code,
+            retry_after_seconds=int(retry_after) if retry_after.isdecimal() and len(retry_after) < 5 else 0,  # noqa: PLR2004 - hours
+        )
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        why = "it refused the gateway's credential"
+    elif HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        why = "it answered with a redirect, which is not followed"
+    else:
+        why = f"it answered with the HTTP status {status}"
+    code_, answer = (
+        (RefusalCode.UPSTREAM_UNREACHABLE, HTTPStatus.SERVICE_UNAVAILABLE)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        else (RefusalCode.UPSTREAM_INVALID, HTTPStatus.BAD_GATEWAY)
+    )
+    return ModelFailure(answer, code_, f"the model gave no answer: {why}")
+
+
+def failure_from(error: UpstreamError) -> ModelFailure:
+    """Return what an agent is told of a model that gave no usable answer."""
+    match error.code:
+        case RefusalCode.UPSTREAM_TIMEOUT:
+            status = HTTPStatus.GATEWAY_TIMEOUT
+        case RefusalCode.UPSTREAM_UNREACHABLE | RefusalCode.CREDENTIALS_MISSING:
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        case _:
+            status = HTTPStatus.BAD_GATEWAY
+    return ModelFailure(status, error.code, f"the model gave no answer: {error.message}")
+
+
+def _event(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"
+
+
+def _given_on(value: JsonValue, gives_away: Callable[[bytes], bool]) -> bytes:
+    content = encoded(value)
+    if gives_away(content):
+        raise _unsound("its answer holds the gateway's credential and was withheld")
+    return content
+
+
+def _count(value: JsonValue) -> int:
+    counts = isinstance(value, int) and not isinstance(value, bool)
+    return min(max(value, 0), _MAX_TOKENS) if counts and isinstance(value, int) else 0
+
+
+def _said(content: bytes) -> tuple[str, str]:
+    try:
+        value: JsonValue = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return "", ""
+    error = value.get("error") if isinstance(value, dict) else None
+    if not isinstance(error, dict):
+        return "", ""
+    message, code = error.get("message"), error.get("code")
+    return (
+        message[:_MAX_MESSAGE_LENGTH] if isinstance(message, str) else "",
+        code[:64] if isinstance(code, str) else "",
+    )
+
+
+def _unsound(message: str) -> UpstreamError:
+    return UpstreamError(RefusalCode.UPSTREAM_INVALID, message, maybe_done=True)
