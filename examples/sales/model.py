@@ -42,7 +42,11 @@ class Part(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, value: object) -> object:
-        return {name: item for name, item in value.items() if item is not None} if isinstance(value, dict) else value
+        return (
+            {name: item for name, item in value.items() if item is not None}
+            if isinstance(value, dict)
+            else value
+        )
 
 
 class FunctionCall(Part):
