@@ -1,5 +1,6 @@
 """``aos run``: creates a Task, and follows it to its end."""
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +11,7 @@ from aos.cli.formats import DataFormat, ObjectFormat
 from aos.cli.output import as_data
 from aos.cli.progress import progress
 from aos.cli.story import ending, succeeded
-from aos.cli.watch import follow
+from aos.cli.watch import follow, kubectl
 from aos.kube.client import ApiClient
 from aos.kube.errors import AlreadyExists, Forbidden, NotFound
 from aos.kube.resources import AGENTS, TASKS
@@ -64,7 +65,11 @@ async def run(connection: Connection, request: RunRequest) -> ExitCode:
             return ExitCode.SUCCESS
         with progress(f"Task {task.key}") as shown:
             shown.say(f"Task {task.key} created")
-            task = await follow(client, task, shown, timeout_seconds)
+            try:
+                task = await follow(client, task, shown, timeout_seconds)
+            except asyncio.CancelledError:
+                shown.say(f"Task {task.key} goes on; `{kubectl('delete', task)}` cancels it")
+                raise
             shown.say(ending(task))
     if text := as_ended(task, request.style):
         print(text)

@@ -38,11 +38,16 @@ async def follow(client: ApiClient, task: Task, shown: Progress, timeout_seconds
                 if isinstance(notice, Task) and notice.ended:
                     return notice
     except TimeoutError as error:
-        hint = f"`kubectl get task {task.metadata.name} -n {task.metadata.namespace}` shows it"
         raise CommandError(
             ExitCode.TIMED_OUT,
-            f"Task {task.key} did not end within {timeout_seconds:g} s and goes on ({story.waiting_for}); {hint}",
+            f"Task {task.key} did not end within {timeout_seconds:g} s and goes on ({story.waiting_for});"
+            f" `{kubectl('get', task)}` shows it",
         ) from error
+
+
+def kubectl(verb: str, task: Task) -> str:
+    """Return the command by which a person goes on with the Task."""
+    return f"kubectl {verb} task {task.metadata.name} -n {task.metadata.namespace}"
 
 
 @asynccontextmanager
