@@ -48,6 +48,7 @@ class Reason(StrEnum):
     DEFINITION_CHANGED = "DefinitionChanged"
     DEFINITION_INVALID = "DefinitionInvalid"
     NOT_OBSERVED = "NotObserved"
+    UNAVAILABLE = "Unavailable"
     GUARDED = "Guarded"
     POLICY_MISSING = "PolicyMissing"
     PENDING = "Pending"
@@ -180,7 +181,12 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         ConditionType.READY,
         "positive",
         "Accepted and available.",
-        {**_COMMON_NOT_READY, Reason.NOT_OBSERVED: "Not available; see Available."},
+        {
+            **_COMMON_NOT_READY,
+            Reason.PROVISIONING: "The API server refused the gateway's access to the credential; it is tried again.",
+            Reason.UNAVAILABLE: "Not available; see Available.",
+            Reason.NOT_OBSERVED: "No gateway has looked at this generation yet.",
+        },
     ),
     ConditionDoc(
         "Model",
@@ -208,7 +214,12 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         ConditionType.READY,
         "positive",
         "Accepted and available.",
-        {**_COMMON_NOT_READY, Reason.NOT_OBSERVED: "Not available; see Available."},
+        {
+            **_COMMON_NOT_READY,
+            Reason.PROVISIONING: "The API server refused the gateway's access to the credential; it is tried again.",
+            Reason.UNAVAILABLE: "Not available; see Available.",
+            Reason.NOT_OBSERVED: "No gateway has looked at this generation yet.",
+        },
     ),
     ConditionDoc(
         "Policy",
@@ -269,7 +280,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.AGENT_NOT_READY: "The agent did not get ready before the deadline.",
             Reason.AGENT_NOT_FOUND: "The agent did not appear before the deadline.",
             Reason.AGENT_SUSPENDED: "The agent stayed suspended until the deadline.",
-            Reason.DEADLINE_EXCEEDED: "The deadline passed while the agent ran.",
+            Reason.DEADLINE_EXCEEDED: "The deadline passed before the agent had handed in a result.",
             Reason.REVISION_LOST: "The revision that the Task runs was removed.",
         },
     ),

@@ -1,0 +1,342 @@
+"""Agent: identity, isolation and revision as children; what may be said of its policy and its readiness."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from aos.model.agent import (
+    MAX_INSTRUCTIONS_BYTES,
+    Agent,
+    AgentStatus,
+    EffectivePolicyStatus,
+    MessageSchema,
+    ToolRequest,
+)
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType, Reason
+from aos.model.names import agent_service_account
+from aos.model.policy import Policy
+from aos.model.tool import Tool
+from aos.policy import glob
+from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+from aos.policy.schemas import check_schema
+from aos.reconcile.children import controller_revision, network_policy, service_account
+from aos.reconcile.conditions import Verdict, conditions, no, unchanged, yes
+from aos.reconcile.events import EventReason, Happening, happenings, restored
+from aos.reconcile.fingerprint import fingerprint
+from aos.reconcile.guard import Guard
+from aos.reconcile.plan import ChildKey, Deletion, ObservedChild, Plan
+from aos.reconcile.revision import ObservedRevision, Revision, number_of, revision_of, superfluous
+from aos.reconcile.settings import OperatorSettings
+from aos.reconcile.transitions import AGENT, transitions
+
+_NAMES_SHOWN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayReport:
+    """What one ready replica of the gateway says that it enforces for the agent.
+
+    Attributes:
+        replica: its pod.
+        digest: of the effective policy; empty if it does not know the agent.
+        problem: why its word does not count, such as a lost connection; empty if it does.
+    """
+
+    replica: str
+    digest: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAgent:
+    """All that an agent's children and status are made from.
+
+    Attributes:
+        agent: as the API server has it.
+        namespace_labels: of its namespace.
+        tools: the namespace's Tools by name.
+        models: names of the namespace's Models.
+        policies: the namespace's Policies.
+        unreadable: names of Policies that could not be read.
+        instructions: the ConfigMap that ``instructionsFrom`` names; None if it is missing or lacks the label.
+        children: what there is of its children.
+        revisions: its ControllerRevisions.
+        revisions_in_use: those that open Tasks run.
+        gateways: one report for each ready replica.
+        guard: whether the admission policies are in place.
+        refused: what the API server said when a child was to be written; empty if it took all.
+    """
+
+    agent: Agent
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    models: frozenset[str] = frozenset()
+    policies: Sequence[Policy] = ()
+    unreadable: Sequence[str] = ()
+    instructions: Mapping[str, str] | None = None
+    children: Mapping[ChildKey, ObservedChild] = field(default_factory=dict)
+    revisions: Sequence[ObservedRevision] = ()
+    revisions_in_use: frozenset[str] = frozenset()
+    gateways: Sequence[GatewayReport] = ()
+    guard: Guard = field(default_factory=Guard)
+    refused: str = ""
+
+
+def reconcile_agent(observed: ObservedAgent, settings: OperatorSettings, now: datetime) -> Plan:
+    """Return what the agent needs."""
+    if observed.agent.metadata.deletion_timestamp is not None:
+        return Plan()
+    accepted = _accepted(observed)
+    revision = _revision(observed, settings) if accepted.holds else None
+    policy = _effective(observed)
+    desired = _children(observed, revision, settings)
+    missing = {
+        key: child for key, child in desired.items() if not _is_there(child, observed.children.get(key))
+    }
+    status = _status(observed, accepted, revision, policy, now)
+    return Plan(
+        apply=tuple(missing.values()),
+        delete=_obsolete(observed, revision),
+        status=None if _stands(observed.agent.status, status) else _as_json(status),
+        events=(
+            *_child_events(observed, missing, revision),
+            *transitions(observed.agent.status.conditions, status.conditions, AGENT),
+        ),
+    )
+
+
+def instructions_of(agent: Agent, config_map: Mapping[str, str] | None) -> str | None:
+    """Return what the agent is told; None if it can't be found."""
+    source = agent.spec.instructions_from
+    if source is None:
+        return agent.spec.instructions
+    return (config_map or {}).get(source.config_map_key_ref.key) or None
+
+
+def _accepted(observed: ObservedAgent) -> Verdict:
+    for check in _CHECKS:
+        found = check(observed)
+        if found is not None:
+            return found
+    return yes(Reason.ACCEPTED)
+
+
+def _check_instructions(observed: ObservedAgent) -> Verdict | None:
+    text = instructions_of(observed.agent, observed.instructions)
+    source = observed.agent.spec.instructions_from
+    if text is None and source is not None:
+        reference = source.config_map_key_ref
+        return no(
+            Reason.INSTRUCTIONS_NOT_FOUND,
+            f"spec.instructionsFrom: there is no ConfigMap {reference.name} with the label aos.dev/instructions=true"
+            f" and the key {reference.key}",
+        )
+    if text is None:
+        return no(Reason.INVALID, "spec.instructions: give instructions or instructionsFrom")
+    size = len(text.encode())
+    if size > MAX_INSTRUCTIONS_BYTES:
+        return no(
+            Reason.INVALID,
+            f"the instructions have {size} bytes, and at most {MAX_INSTRUCTIONS_BYTES} are taken",
+        )
+    return None
+
+
+def _check_schemas(observed: ObservedAgent) -> Verdict | None:
+    spec = observed.agent.spec
+    named: Mapping[str, MessageSchema | None] = {"input": spec.input, "output": spec.output}
+    for name, message in named.items():
+        problems = check_schema(message.schema_) if message else []
+        if problems:
+            return no(Reason.INVALID_SCHEMA, f"spec.{name}.schema: {'; '.join(problems)}")
+    return None
+
+
+def _check_model(observed: ObservedAgent) -> Verdict | None:
+    model = observed.agent.spec.model
+    if model is None or model.name in observed.models:
+        return None
+    return no(Reason.MODEL_NOT_FOUND, f"spec.model: there is no Model {model.name} in this namespace")
+
+
+def _check_tools(observed: ObservedAgent) -> Verdict | None:
+    for request in observed.agent.spec.tools:
+        tool = observed.tools.get(request.name)
+        if tool is None:
+            return no(Reason.TOOL_NOT_FOUND, f"spec.tools: there is no Tool {request.name} in this namespace")
+        missing = _missing_actions(request, tool)
+        if missing:
+            return no(
+                Reason.ACTION_NOT_FOUND,
+                f"spec.tools[{request.name}].actions: the Tool declares nothing like {', '.join(missing)}",
+            )
+    return None
+
+
+def _missing_actions(request: ToolRequest, tool: Tool) -> list[str]:
+    declared = [action.name for action in tool.spec.actions]
+    return [
+        pattern for pattern in request.actions if not any(glob.matches(pattern, name) for name in declared)
+    ]
+
+
+_CHECKS: Final[tuple[Callable[[ObservedAgent], Verdict | None], ...]] = (
+    _check_instructions,
+    _check_schemas,
+    _check_model,
+    _check_tools,
+)
+
+
+def _revision(observed: ObservedAgent, settings: OperatorSettings) -> Revision:
+    text = instructions_of(observed.agent, observed.instructions)
+    return revision_of(observed.agent, text or "", settings)
+
+
+def _effective(observed: ObservedAgent) -> EffectivePolicy:
+    return effective_policy(
+        PolicyInputs(
+            agent=observed.agent,
+            namespace_labels=observed.namespace_labels,
+            tools=observed.tools,
+            policies=observed.policies,
+            unreadable=observed.unreadable,
+        )
+    )
+
+
+def _children(
+    observed: ObservedAgent, revision: Revision | None, settings: OperatorSettings
+) -> dict[ChildKey, JsonObject]:
+    metadata = observed.agent.metadata
+    # Isolation first: no pod can be made before its identity is there.
+    made = [network_policy(metadata, settings), service_account(metadata)]
+    if revision is not None:
+        number = number_of(revision.name, observed.revisions)
+        made.append(controller_revision(metadata, revision, number))
+    return {ChildKey.of(child): child for child in made}
+
+
+def _is_there(desired: JsonObject, observed: ObservedChild | None) -> bool:
+    return observed is not None and observed.fingerprint == fingerprint(desired)
+
+
+def _obsolete(observed: ObservedAgent, revision: Revision | None) -> tuple[Deletion, ...]:
+    if revision is None:
+        return ()
+    return tuple(
+        Deletion("ControllerRevision", item.name, item.uid)
+        for item in superfluous(revision.name, observed.revisions, observed.revisions_in_use)
+    )
+
+
+def _status(
+    observed: ObservedAgent,
+    accepted: Verdict,
+    revision: Revision | None,
+    policy: EffectivePolicy,
+    now: datetime,
+) -> AgentStatus:
+    agent = observed.agent
+    enforced = _enforced(observed, accepted, policy)
+    verdicts = {
+        ConditionType.ACCEPTED: accepted,
+        ConditionType.ADMISSION_GUARDED: _guarded(observed.guard),
+        ConditionType.POLICY_ENFORCED: enforced,
+        ConditionType.SUSPENDED: _suspended(agent),
+        ConditionType.READY: _ready(observed, accepted, enforced),
+    }
+    return AgentStatus(
+        observed_generation=agent.metadata.generation,
+        conditions=conditions(agent.status.conditions, verdicts, agent.metadata.generation, now),
+        # While the spec is not accepted the last revision stays on show; no Task starts meanwhile.
+        revision=revision.name if revision else agent.status.revision,
+        service_account=agent_service_account(agent.metadata.name),
+        policy=EffectivePolicyStatus(digest=policy.digest, sources=policy.sources),
+    )
+
+
+def _enforced(observed: ObservedAgent, accepted: Verdict, policy: EffectivePolicy) -> Verdict:
+    if not accepted.holds:
+        return no(Reason.NOT_ACCEPTED, "the Agent is not accepted; see Accepted")
+    if policy.problems:
+        return no(Reason.POLICY_NOT_ACCEPTED, f"every call is denied: {policy.problems[0]}")
+    if not policy.layers:
+        return no(Reason.NO_POLICY, "no Policy selects this agent, so every call is denied")
+    if not observed.gateways:
+        return no(Reason.NO_GATEWAY, "no gateway replica is ready")
+    behind = [
+        _behind(report) for report in observed.gateways if report.problem or report.digest != policy.digest
+    ]
+    if behind:
+        more = f" and {len(behind) - _NAMES_SHOWN} more" if len(behind) > _NAMES_SHOWN else ""
+        return no(Reason.GATEWAY_BEHIND, "; ".join(behind[:_NAMES_SHOWN]) + more)
+    count = len(observed.gateways)
+    return yes(Reason.ENFORCED, f"{count} gateway replica{'s' if count > 1 else ''} of {count} enforce it")
+
+
+def _behind(report: GatewayReport) -> str:
+    return f"{report.replica}: {report.problem or 'enforces another policy still'}"
+
+
+def _guarded(guard: Guard) -> Verdict:
+    if guard.problem:
+        return no(Reason.POLICY_MISSING, guard.problem)
+    return yes(Reason.GUARDED)
+
+
+def _suspended(agent: Agent) -> Verdict:
+    return yes(Reason.SUSPENDED) if agent.spec.suspend else no(Reason.NOT_SUSPENDED)
+
+
+def _ready(observed: ObservedAgent, accepted: Verdict, enforced: Verdict) -> Verdict:
+    if observed.guard.problem:
+        return no(Reason.POLICY_MISSING, observed.guard.problem)
+    if not accepted.holds:
+        return no(Reason.NOT_ACCEPTED, accepted.message)
+    if observed.agent.spec.suspend:
+        return no(Reason.SUSPENDED, "spec.suspend is true")
+    if observed.refused:
+        return no(Reason.PROVISIONING, observed.refused)
+    if not enforced.holds:
+        return no(Reason.NOT_ENFORCED, enforced.message)
+    return yes(Reason.READY)
+
+
+def _stands(observed: AgentStatus, desired: AgentStatus) -> bool:
+    return (
+        unchanged(observed.conditions, desired.conditions)
+        and observed.observed_generation == desired.observed_generation
+        and observed.revision == desired.revision
+        and observed.service_account == desired.service_account
+        and observed.policy == desired.policy
+    )
+
+
+def _as_json(status: AgentStatus) -> JsonObject:
+    said = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {name: value for name, value in said.items() if value != ""}
+
+
+def _child_events(
+    observed: ObservedAgent, missing: Mapping[ChildKey, JsonObject], revision: Revision | None
+) -> tuple[Happening, ...]:
+    was_provisioned = observed.agent.status.service_account != ""
+    altered = [
+        key
+        for key in missing
+        if key in observed.children or (was_provisioned and key.kind != "ControllerRevision")
+    ]
+    renumbered = [key for key in altered if key.kind == "ControllerRevision"]
+    is_new = revision is not None and observed.agent.status.revision != revision.name
+    return (
+        *restored(key for key in altered if key not in renumbered),
+        *happenings(
+            Happening(EventReason.REVISION_CREATED, f"new Tasks run revision {revision.name}")
+            if revision is not None and is_new
+            else None,
+            Happening(EventReason.CHILD_REFUSED, observed.refused) if observed.refused else None,
+        ),
+    )

@@ -1,0 +1,139 @@
+"""Every event that the operator records: its reason, and when. Code refers to events only by these names."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class EventType(StrEnum):
+    """Whether somebody should look."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class EventReason(StrEnum):
+    """Reasons of events."""
+
+    ACCEPTED = "Accepted"
+    NOT_ACCEPTED = "NotAccepted"
+    READY = "Ready"
+    NOT_READY = "NotReady"
+    POLICY_ENFORCED = "PolicyEnforced"
+    POLICY_NOT_ENFORCED = "PolicyNotEnforced"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
+    UNGUARDED = "Unguarded"
+    REVISION_CREATED = "RevisionCreated"
+    CHILD_RESTORED = "ChildRestored"
+    CHILD_REFUSED = "ChildRefused"
+    CREDENTIAL_GRANTED = "CredentialGranted"
+    CREDENTIAL_REVOKED = "CredentialRevoked"
+    POD_CREATED = "PodCreated"
+    POD_REMOVED = "PodRemoved"
+    WAITING = "Waiting"
+    STARTED = "Started"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CERTIFICATE_ISSUED = "CertificateIssued"
+    AUTHORITY_CREATED = "AuthorityCreated"
+    AUTHORITY_PREPARED = "AuthorityPrepared"
+    AUTHORITY_REPLACED = "AuthorityReplaced"
+
+
+@dataclass(frozen=True, slots=True)
+class EventDoc:
+    """When an event is recorded, and about which kinds of objects."""
+
+    type: EventType
+    kinds: tuple[str, ...]
+    action: str
+    when: str
+
+
+_ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy")
+_N, _W = EventType.NORMAL, EventType.WARNING
+
+EVENTS: Final[Mapping[EventReason, EventDoc]] = {
+    EventReason.ACCEPTED: EventDoc(_N, _ACCEPTING, "Check", "The spec is sound; before, it was not."),
+    EventReason.NOT_ACCEPTED: EventDoc(_W, _ACCEPTING, "Check", "The spec can't be used; the note says why."),
+    EventReason.READY: EventDoc(_N, ("Agent",), "Check", "The agent can take Tasks."),
+    EventReason.NOT_READY: EventDoc(_W, ("Agent",), "Check", "The agent was ready and no longer is."),
+    EventReason.POLICY_ENFORCED: EventDoc(
+        _N, ("Agent",), "Compare", "Every ready gateway replica enforces the agent's effective policy."
+    ),
+    EventReason.POLICY_NOT_ENFORCED: EventDoc(
+        _W, ("Agent",), "Compare", "No Policy selects the agent, one is broken, or no gateway is ready."
+    ),
+    EventReason.SUSPENDED: EventDoc(_N, ("Agent",), "Suspend", "spec.suspend became true."),
+    EventReason.RESUMED: EventDoc(_N, ("Agent",), "Resume", "spec.suspend became false."),
+    EventReason.UNGUARDED: EventDoc(
+        _W, ("Agent",), "Guard", "An admission policy that guards agent identities is missing or altered."
+    ),
+    EventReason.REVISION_CREATED: EventDoc(
+        _N, ("Agent",), "Revise", "Instructions, spec or image changed; new Tasks run the new revision."
+    ),
+    EventReason.CHILD_RESTORED: EventDoc(
+        _W, ("Agent", "Tool", "Model"), "Restore", "Somebody changed or removed a child; it was put right."
+    ),
+    EventReason.CHILD_REFUSED: EventDoc(
+        _W, ("Agent", "Tool", "Model"), "Apply", "The API server refused a child; the note says why."
+    ),
+    EventReason.CREDENTIAL_GRANTED: EventDoc(
+        _N, ("Tool", "Model"), "Grant", "The gateway may read the one Secret that spec.auth names."
+    ),
+    EventReason.CREDENTIAL_REVOKED: EventDoc(
+        _N, ("Tool", "Model"), "Revoke", "spec.auth is gone; the gateway may no longer read the Secret."
+    ),
+    EventReason.POD_CREATED: EventDoc(_N, ("Task",), "Create", "The Task's one pod was created."),
+    EventReason.POD_REMOVED: EventDoc(_N, ("Task",), "Delete", "A pod of the Task is being removed."),
+    EventReason.WAITING: EventDoc(_W, ("Task",), "Wait", "Something holds the Task up; the note says what."),
+    EventReason.STARTED: EventDoc(_N, ("Task",), "Start", "The agent runs."),
+    EventReason.COMPLETED: EventDoc(_N, ("Task",), "Finish", "The agent handed in its output."),
+    EventReason.FAILED: EventDoc(_W, ("Task",), "Finish", "The Task failed; the note says why."),
+    EventReason.CERTIFICATE_ISSUED: EventDoc(
+        _N, ("Secret",), "Issue", "The gateway got a new serving certificate."
+    ),
+    EventReason.AUTHORITY_CREATED: EventDoc(
+        _N, ("Secret",), "Issue", "The certificate authority was made; there was none that could be used."
+    ),
+    EventReason.AUTHORITY_PREPARED: EventDoc(
+        _N,
+        ("Secret",),
+        "Issue",
+        "The next certificate authority was made; it is trusted and does not sign yet.",
+    ),
+    EventReason.AUTHORITY_REPLACED: EventDoc(
+        _N,
+        ("Secret",),
+        "Issue",
+        "The next certificate authority signs from now on; the last is still trusted.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something to tell people about the object that is reconciled."""
+
+    reason: EventReason
+    note: str
+
+    @property
+    def doc(self) -> EventDoc:
+        """What the table says of it."""
+        return EVENTS[self.reason]
+
+
+def happenings(*candidates: Happening | None) -> tuple[Happening, ...]:
+    """Return the candidates that are there."""
+    return tuple(item for item in candidates if item is not None)
+
+
+def restored(children: Iterable[object]) -> tuple[Happening, ...]:
+    """Return one event for each child that had to be put right."""
+    return tuple(
+        Happening(EventReason.CHILD_RESTORED, f"{child} was not as the operator makes it and was put right")
+        for child in children
+    )

@@ -1,0 +1,184 @@
+"""The one pod of a Task as a manifest: locked down, with no credential but its own token, and one address to talk to."""
+
+import math
+from datetime import datetime
+from typing import Final
+
+from pydantic import JsonValue
+
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.names import (
+    ANNOTATION_GATEWAY_CA,
+    ANNOTATION_TASK_UID,
+    AUDIENCE_GATEWAY,
+    GROUP,
+    LABEL_AGENT,
+    LABEL_TASK,
+    TOKEN_EXPIRATION_SECONDS,
+    agent_service_account,
+    task_pod,
+)
+from aos.model.task import Task
+from aos.reconcile.children import COMPONENT_AGENT, labels, owner_reference
+from aos.reconcile.resources import container_resources
+from aos.reconcile.revision import image_of
+from aos.reconcile.settings import OperatorSettings, Platform
+
+ANNOTATION_REVISION: Final = f"{GROUP}/revision"
+CONTAINER: Final = "agent"
+USER_ID: Final = 65532
+TEMPORARY_SIZE: Final = "64Mi"
+TOKEN_DIRECTORY: Final = "/var/run/secrets/aos"  # noqa: S105 - where it stands, not what it is
+AUTHORITY_DIRECTORY: Final = "/var/run/aos"
+TEMPORARY_DIRECTORY: Final = "/tmp"  # noqa: S108 - of the container
+TERMINATION_GRACE_SECONDS: Final = 10
+_TOKEN_FILE: Final = "token"  # noqa: S105 - as above
+_AUTHORITY_FILE: Final = "ca.crt"
+_READ_ONLY_MODE: Final = 0o444
+
+
+def pod(
+    task: Task,
+    agent: Agent,
+    revision: str,
+    settings: OperatorSettings,
+    platform: Platform,
+    remaining_seconds: float,
+) -> JsonObject:
+    """Return the pod that does ``task``.
+
+    Args:
+        task: the work.
+        agent: who does it; its spec is what ``revision`` records.
+        revision: name of the ControllerRevision that the pod runs.
+        settings: of the operator.
+        platform: where the gateway is; nothing of it may be missing.
+        remaining_seconds: until the Task's deadline.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": task_pod(task.metadata.name, task.metadata.uid),
+            "namespace": task.metadata.namespace,
+            "labels": {
+                **labels(COMPONENT_AGENT),
+                LABEL_AGENT: agent.metadata.name,
+                LABEL_TASK: task.metadata.name,
+            },
+            "annotations": {
+                ANNOTATION_TASK_UID: task.metadata.uid,
+                ANNOTATION_REVISION: revision,
+                ANNOTATION_GATEWAY_CA: platform.authorities,
+            },
+            "ownerReferences": [owner_reference("Task", task.metadata)],
+        },
+        "spec": _spec(agent, settings, platform, remaining_seconds),
+    }
+
+
+def remaining_seconds(deadline: datetime, now: datetime) -> float:
+    """Return the time until ``deadline``, at least one second."""
+    return max(1.0, (deadline - now).total_seconds())
+
+
+def _spec(
+    agent: Agent, settings: OperatorSettings, platform: Platform, remaining_seconds: float
+) -> JsonObject:
+    spec: JsonObject = {
+        "serviceAccountName": agent_service_account(agent.metadata.name),
+        "automountServiceAccountToken": False,
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": math.ceil(remaining_seconds) + settings.deadline_grace_seconds,
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "enableServiceLinks": False,
+        # A resolver that nobody runs: with the policy None the kubelet writes no other into the pod.
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        "hostAliases": [{"ip": platform.gateway_address, "hostnames": [settings.gateway_host]}],
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(agent, settings)],
+        "volumes": _volumes(),
+    }
+    if settings.user_namespaces:
+        spec["hostUsers"] = False
+    if agent.spec.runtime.runtime_class_name:
+        spec["runtimeClassName"] = agent.spec.runtime.runtime_class_name
+    return spec
+
+
+def _container(agent: Agent, settings: OperatorSettings) -> JsonObject:
+    token_file = f"{TOKEN_DIRECTORY}/{_TOKEN_FILE}"
+    authority_file = f"{AUTHORITY_DIRECTORY}/{_AUTHORITY_FILE}"
+    environment = {
+        "AOS_GATEWAY_URL": settings.gateway_url,
+        "AOS_MCP_URL": f"{settings.gateway_url}/mcp",
+        "OPENAI_BASE_URL": f"{settings.gateway_url}/v1",
+        "AOS_TOKEN_FILE": token_file,
+        "AOS_CA_FILE": authority_file,
+        "SSL_CERT_FILE": authority_file,
+        "HOME": TEMPORARY_DIRECTORY,
+    }
+    container: JsonObject = {
+        "name": CONTAINER,
+        "image": image_of(agent, settings),
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "resources": container_resources(agent.spec.runtime.resources, settings.default_resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        # Not the fallback to the log, which may hold what the agent worked on.
+        "terminationMessagePolicy": "File",
+        "volumeMounts": [
+            {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
+            {"name": "authority", "mountPath": AUTHORITY_DIRECTORY, "readOnly": True},
+            {"name": "temporary", "mountPath": TEMPORARY_DIRECTORY},
+        ],
+    }
+    if not agent.spec.runtime.image:
+        container["args"] = ["agent"]
+    return container
+
+
+def _volumes() -> list[JsonValue]:
+    return [
+        {
+            "name": "token",
+            "projected": {
+                "defaultMode": _READ_ONLY_MODE,
+                "sources": [
+                    {
+                        "serviceAccountToken": {
+                            "audience": AUDIENCE_GATEWAY,
+                            "expirationSeconds": TOKEN_EXPIRATION_SECONDS,
+                            "path": _TOKEN_FILE,
+                        }
+                    }
+                ],
+            },
+        },
+        {
+            "name": "authority",
+            "downwardAPI": {
+                "defaultMode": _READ_ONLY_MODE,
+                "items": [
+                    {
+                        "path": _AUTHORITY_FILE,
+                        "fieldRef": {"fieldPath": f"metadata.annotations['{ANNOTATION_GATEWAY_CA}']"},
+                    }
+                ],
+            },
+        },
+        # In memory: counted against the pod's limit, bounded by the kernel, and nothing stays on the node's disk.
+        {"name": "temporary", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY_SIZE}},
+    ]

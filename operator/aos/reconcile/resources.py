@@ -1,0 +1,68 @@
+"""What a pod may use: what the Agent says, filled up with defaults that never contradict it."""
+
+import re
+from decimal import Decimal
+from typing import Final
+
+from aos.model.agent import ResourceAmounts, Resources
+from aos.model.base import JsonObject
+
+_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi)?")
+_UNITS: Final = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    "k": Decimal(1000),
+    "M": Decimal(1000) ** 2,
+    "G": Decimal(1000) ** 3,
+    "Ki": Decimal(1024),
+    "Mi": Decimal(1024) ** 2,
+    "Gi": Decimal(1024) ** 3,
+}
+
+
+def quantity(text: str) -> Decimal:
+    """Return an amount as a number.
+
+    Raises:
+        ValueError: it is not written as the API's ``Quantity`` allows.
+    """
+    found = _QUANTITY.fullmatch(text)
+    if found is None:
+        raise ValueError(
+            f"{text!r} is no quantity: write a number with m, k, Ki, M, Mi, G or Gi, as in 256Mi"
+        )
+    return Decimal(found[1]) * _UNITS[found[2] or ""]
+
+
+def container_resources(asked: Resources, defaults: Resources) -> JsonObject:
+    """Return requests and limits, both for both resources.
+
+    A default limit gives way to a larger request, and a default request to a smaller limit.
+    """
+    cpu_limit = _limit(asked.limits.cpu, asked.requests.cpu, defaults.limits.cpu)
+    memory_limit = _limit(asked.limits.memory, asked.requests.memory, defaults.limits.memory)
+    return {
+        "requests": _present(
+            ResourceAmounts(
+                cpu=_request(asked.requests.cpu, cpu_limit, defaults.requests.cpu),
+                memory=_request(asked.requests.memory, memory_limit, defaults.requests.memory),
+            )
+        ),
+        "limits": _present(ResourceAmounts(cpu=cpu_limit, memory=memory_limit)),
+    }
+
+
+def _limit(asked: str | None, request: str | None, default: str | None) -> str | None:
+    if asked or not request or not default:
+        return asked or default
+    return request if quantity(request) > quantity(default) else default
+
+
+def _request(asked: str | None, limit: str | None, default: str | None) -> str | None:
+    if asked or not limit or not default:
+        return asked or default
+    return limit if quantity(limit) < quantity(default) else default
+
+
+def _present(amounts: ResourceAmounts) -> JsonObject:
+    return amounts.model_dump(mode="json", exclude_none=True)

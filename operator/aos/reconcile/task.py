@@ -1,0 +1,193 @@
+"""Task: one run by one pod, from waiting to its one end. Level-based: what is observed decides, not what was seen before.
+
+The pod's uid is recorded in the status before the gateway takes calls from it. A pod that vanished before it was recorded did
+nothing and may be made again; one that was recorded never is. The record and the end are written against the version
+of the Task that they were decided on, so that a stale cache can neither start a second run nor end a Task wrongly.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType, Reason
+from aos.model.meta import Condition, ConditionStatus
+from aos.model.task import Task
+from aos.reconcile.conditions import Verdict, as_json, conditions, find, unchanged, unknown
+from aos.reconcile.events import EventReason, Happening, happenings
+from aos.reconcile.plan import Deletion, Plan
+from aos.reconcile.settings import OperatorSettings
+from aos.reconcile.task_run import run_step
+from aos.reconcile.task_start import start_step
+from aos.reconcile.task_step import ObservedTask, Step, deadline_of, handed_in, started_of
+
+_SELF_ENDING: Final = frozenset({Reason.COMPLETED, Reason.AGENT_FAILED})
+"""Ends after which the pod goes by itself; after every other one a pod that still runs is removed at once."""
+_WORTH_WAITING: Final = frozenset(
+    {
+        Reason.AGENT_NOT_FOUND,
+        Reason.AGENT_NOT_READY,
+        Reason.AGENT_SUSPENDED,
+        Reason.QUOTA_EXCEEDED,
+        Reason.POD_REJECTED,
+        Reason.UNSCHEDULABLE,
+        Reason.IMAGE_PULL_FAILED,
+    }
+)
+
+
+def reconcile_task(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Plan:
+    """Return what the Task needs; its status must be written against the version that was observed."""
+    task = observed.task
+    if task.metadata.deletion_timestamp is not None:
+        # Deleting is cancelling: the gateway refuses its pod from now on, and the pod goes with its owner.
+        return Plan()
+    if task.ended:
+        return _after_end(observed, settings, now)
+    step = _step(observed, settings, now)
+    if step.confirm:
+        return Plan(confirm=True)
+    return _plan(observed, step, now)
+
+
+def _step(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Step:
+    result = handed_in(observed.task)
+    if result is not None:
+        return Step(started=started_of(observed.task), ended=result)
+    recorded = observed.task.status.pod
+    if recorded is None:
+        return start_step(observed, settings, now)
+    return run_step(observed, recorded, settings, now)
+
+
+def _plan(observed: ObservedTask, step: Step, now: datetime) -> Plan:
+    task = observed.task
+    after = conditions(
+        task.status.conditions,
+        {ConditionType.STARTED: step.started, ConditionType.SUCCEEDED: step.ended or _open(step)},
+        task.metadata.generation,
+        now,
+    )
+    status = None if step.create is not None else _status(task, step, after, now)
+    return Plan(
+        create=step.create,
+        delete=_strays(observed, step),
+        status=status,
+        events=() if status is None else _events(task, step, after),
+        requeue_after_seconds=_look_again(observed, step, now),
+    )
+
+
+def _open(step: Step) -> Verdict:
+    return unknown(Reason.RUNNING if step.started.holds else Reason.PENDING)
+
+
+def _status(task: Task, step: Step, after: tuple[Condition, ...], now: datetime) -> JsonObject | None:
+    before = task.status
+    generation = task.metadata.generation
+    if (
+        step.record is None
+        and step.ended is None
+        and unchanged(before.conditions, after)
+        and before.observed_generation == generation
+    ):
+        return None
+    status: JsonObject = {"observedGeneration": generation, "conditions": list(as_json(after))}
+    status |= _record(task, step, now)
+    if step.ended is not None:
+        status["completionTime"] = _moment(now)
+    return status
+
+
+def _record(task: Task, step: Step, now: datetime) -> JsonObject:
+    before = task.status
+    if step.record is not None:
+        pod: JsonObject = {"name": step.record.name, "uid": step.record.uid}
+        return {"pod": pod, "revision": step.revision, "startTime": _moment(now)}
+    if before.pod is None:
+        return {}
+    # Server-side apply drops what is not said again.
+    said: JsonObject = {"pod": before.pod.model_dump(mode="json", by_alias=True), "revision": before.revision}
+    if before.start_time is not None:
+        said["startTime"] = _moment(before.start_time)
+    return said
+
+
+def _moment(time: datetime) -> str:
+    return time.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def _strays(observed: ObservedTask, step: Step) -> tuple[Deletion, ...]:
+    """Return the Task's pods that are not its one pod: the gateway takes no call from them."""
+    recorded = observed.task.status.pod
+    uid = step.record.uid if step.record is not None else recorded.uid if recorded is not None else ""
+    if not uid:
+        return ()
+    return tuple(
+        Deletion("Pod", item.name, item.uid)
+        for item in observed.pods
+        if item.owner_uid == observed.task.metadata.uid and item.uid != uid and not item.is_deleting
+    )
+
+
+def _look_again(observed: ObservedTask, step: Step, now: datetime) -> float | None:
+    if step.ended is not None or step.create is not None:
+        # The write that follows brings the Task back.
+        return None
+    until_deadline = max(0.0, (deadline_of(observed.task, now) - now).total_seconds())
+    return until_deadline if step.look_again_seconds is None else min(until_deadline, step.look_again_seconds)
+
+
+def _events(task: Task, step: Step, after: tuple[Condition, ...]) -> tuple[Happening, ...]:
+    started = find(after, ConditionType.STARTED)
+    before = find(task.status.conditions, ConditionType.STARTED)
+    told = started is not None and (
+        before is None or (before.status, before.reason) != (started.status, started.reason)
+    )
+    return happenings(
+        Happening(EventReason.POD_CREATED, f"pod {step.record.name} runs revision {step.revision}")
+        if step.record is not None
+        else None,
+        _start_event(step) if told and step.ended is None else None,
+        _end_event(step.ended) if step.ended is not None else None,
+    )
+
+
+def _start_event(step: Step) -> Happening | None:
+    if step.started.holds:
+        return Happening(EventReason.STARTED, "the agent runs")
+    if step.started.reason in _WORTH_WAITING:
+        return Happening(EventReason.WAITING, f"{step.started.reason}: {step.started.message}")
+    return None
+
+
+def _end_event(ended: Verdict) -> Happening:
+    if ended.holds:
+        return Happening(EventReason.COMPLETED, "the agent handed in its output")
+    return Happening(EventReason.FAILED, f"{ended.reason}: {ended.message}")
+
+
+def _after_end(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Plan:
+    """Return what is left to do once the Task has ended: its pods go, some at once, some when their logs were there long enough."""
+    own = [
+        item
+        for item in observed.pods
+        if item.owner_uid == observed.task.metadata.uid and not item.is_deleting
+    ]
+    seconds = {item.uid: _linger_seconds(observed.task, item.has_ended, settings, now) for item in own}
+    due = tuple(Deletion("Pod", item.name, item.uid) for item in own if seconds[item.uid] <= 0)
+    waiting = [left for left in seconds.values() if left > 0]
+    return Plan(
+        delete=due,
+        events=tuple(Happening(EventReason.POD_REMOVED, f"pod {item.name} is removed") for item in due),
+        requeue_after_seconds=min(waiting) if waiting else None,
+    )
+
+
+def _linger_seconds(task: Task, has_ended: bool, settings: OperatorSettings, now: datetime) -> float:  # noqa: FBT001
+    end = find(task.status.conditions, ConditionType.SUCCEEDED)
+    if end is None or (not has_ended and end.reason not in _SELF_ENDING):
+        return 0
+    succeeded = end.status is ConditionStatus.TRUE
+    stay_seconds = settings.finished_pod_seconds if succeeded else settings.failed_pod_seconds
+    since = task.status.completion_time or end.last_transition_time
+    return (since + timedelta(seconds=stay_seconds) - now).total_seconds()

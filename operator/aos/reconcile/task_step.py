@@ -1,0 +1,104 @@
+"""What the two halves of a Task's life (before its pod is recorded, and after) share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType, Reason
+from aos.model.duration import duration_seconds
+from aos.model.meta import Condition
+from aos.model.task import Outcome, Task
+from aos.reconcile.conditions import Verdict, find, no, yes
+from aos.reconcile.guard import Guard
+from aos.reconcile.observed_pod import ObservedNode, ObservedPod
+from aos.reconcile.settings import Platform
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The API server refused the pod: QuotaExceeded or PodRejected, and its own words."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedTask:
+    """All that a Task's fate is decided from.
+
+    Attributes:
+        task: as the API server has it.
+        agent: who is to do it; None if there is no such Agent, or it can't be read.
+        instructions: the ConfigMap that the agent's ``instructionsFrom`` names; None if it is missing.
+        revisions: names of the agent's ControllerRevisions.
+        pods: every pod whose controller is this Task, and whatever pod stands under the name of its pod.
+        nodes: the cluster's nodes by name.
+        platform: where the gateway is.
+        guard: whether the admission policies are in place.
+        rejection: why the pod could not be created just now; None if it was not tried or it worked.
+        confirmed: whether pods were read from the API server itself, and not from a cache that may lag.
+    """
+
+    task: Task
+    agent: Agent | None = None
+    instructions: Mapping[str, str] | None = None
+    revisions: frozenset[str] = frozenset()
+    pods: Sequence[ObservedPod] = ()
+    nodes: Mapping[str, ObservedNode] = field(default_factory=dict)
+    platform: Platform = field(default_factory=Platform)
+    guard: Guard = field(default_factory=Guard)
+    rejection: Rejection | None = None
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a Task is now.
+
+    Attributes:
+        started: whether its pod runs, and if not, why.
+        ended: how it ended; None while it has not.
+        record: the pod to record as the Task's one pod; None to leave the record as it is.
+        revision: the revision that the recorded pod runs.
+        create: the pod to create; None for none.
+        look_again_seconds: when time alone may change something; None for never before the deadline.
+        confirm: whether the edge must read pods from the API server before this may be believed.
+    """
+
+    started: Verdict
+    ended: Verdict | None = None
+    record: ObservedPod | None = None
+    revision: str = ""
+    create: JsonObject | None = None
+    look_again_seconds: float | None = None
+    confirm: bool = False
+
+
+def deadline_of(task: Task, now: datetime) -> datetime:
+    """Return when the Task must have ended: its deadline counts from its creation."""
+    created = task.metadata.creation_timestamp or now
+    return created + timedelta(seconds=duration_seconds(task.spec.deadline))
+
+
+def started_of(task: Task) -> Verdict:
+    """Return what the status says of the start."""
+    found = find(task.status.conditions, ConditionType.STARTED)
+    return verdict_of(found) if found else no(Reason.PENDING)
+
+
+def verdict_of(condition: Condition) -> Verdict:
+    """Return the verdict that a condition records."""
+    return Verdict(condition.status, Reason(condition.reason), condition.message)
+
+
+def handed_in(task: Task) -> Verdict | None:
+    """Return the end that the gateway recorded as the result; None if there is no result."""
+    result = task.status.result
+    if result is None:
+        return None
+    if result.outcome is Outcome.SUCCEEDED:
+        return yes(Reason.COMPLETED)
+    told = ": ".join(part for part in (result.reason, result.message) if part)
+    return no(Reason.AGENT_FAILED, told or "the agent gave no reason")

@@ -1,0 +1,43 @@
+"""Tool: the gateway's access to its one credential, and conditions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aos.model.tool import Tool
+from aos.reconcile.connected import Connected, reconcile_connected
+from aos.reconcile.plan import ChildKey, ObservedChild, Plan
+from aos.reconcile.settings import OperatorSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedTool:
+    """All that a Tool's children and status are made from.
+
+    Attributes:
+        tool: as the API server has it.
+        children: what there is of its Role and RoleBinding.
+        refused: what the API server said when a child was to be written; empty if it took all.
+    """
+
+    tool: Tool
+    children: Mapping[ChildKey, ObservedChild] = field(default_factory=dict)
+    refused: str = ""
+
+
+def reconcile_tool(observed: ObservedTool, settings: OperatorSettings, now: datetime) -> Plan:
+    """Return what the Tool needs."""
+    tool = observed.tool
+    return reconcile_connected(
+        Connected(
+            kind="Tool",
+            metadata=tool.metadata,
+            auth=tool.spec.auth,
+            observed_generation=tool.status.observed_generation,
+            conditions=tool.status.conditions,
+            children=observed.children,
+            refused=observed.refused,
+        ),
+        settings,
+        now,
+    )
