@@ -31,3 +31,20 @@ def exclusive(path: Path, when_waiting: Callable[[], None] | None = None) -> Ite
                 when_waiting()
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[Callable[[], bool]]:
+    """Hold a file together with others; gives a question whether nobody else holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_SH)
+
+        def alone() -> bool:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        yield alone

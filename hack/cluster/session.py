@@ -1,11 +1,13 @@
 """Lends a whole cluster to a test session."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hack.cluster import backends
 from hack.cluster.backends import Backend
+from hack.cluster.errors import PrerequisiteError
+from hack.cluster.files import shared
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
 
@@ -17,6 +19,15 @@ def choose_cluster(kubeconfig: Path | None = None) -> Backend:
     )
 
 
+def prepare(*, control_plane: bool, kubeconfig: Path | None = None) -> None:
+    """Build or fetch what a session needs, before any test's time runs; what stands in the way, `up` will say again."""
+    cluster = backends.select(
+        Paths.from_environment(), control_plane=control_plane, kubeconfig=kubeconfig, kind_name=None
+    )
+    with suppress(PrerequisiteError):
+        cluster.prepare()
+
+
 @contextmanager
 def borrowed(kubeconfig: Path | None = None) -> Iterator[Handle]:
     """Bring a cluster up and give it back as it was: one that was there before stays, a new one is ended.
@@ -24,10 +35,12 @@ def borrowed(kubeconfig: Path | None = None) -> Iterator[Handle]:
     Raises PrerequisiteError when this machine can have none, before anything is started.
     """
     cluster = choose_cluster(kubeconfig)
-    made_before = cluster.status().made
-    try:
-        cluster.up()
-        yield cluster.handle()
-    finally:
-        if not made_before:
-            cluster.down()
+    with shared(Paths.from_environment().state / "sessions.lock") as alone:
+        made_before = cluster.status().made
+        try:
+            cluster.up()
+            yield cluster.handle()
+        finally:
+            # Another session may have begun since, and works on this cluster.
+            if not made_before and alone():
+                cluster.down()

@@ -7,6 +7,16 @@ import pytest
 from hack.cluster.control_plane import ControlPlane
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
+from hack.cluster.session import prepare
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    needed = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    if needed and capture is not None and not session.config.option.collectonly:
+        # A first build takes minutes: no test's time limit may count them, and the person shall see them pass.
+        with capture.global_and_fixture_disabled():
+            prepare(control_plane=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,28 +6,47 @@ from pathlib import Path
 
 import pytest
 
+from hack.cluster.backends import LocalNode
 from hack.cluster.errors import PrerequisiteError
 from hack.cluster.handle import Handle
-from hack.cluster.session import borrowed, choose_cluster
+from hack.cluster.session import borrowed, choose_cluster, prepare
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What takes the node away must come after all that uses it.
-    items.sort(key=lambda item: item.path.name == "test_node_life.py")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    last = [item for item in items if item.path.name == "test_node_life.py"]
+    rest = [item for item in items if item not in last]
+    if last and not isinstance(choose_cluster(given()), LocalNode):
+        # They are about this machine's own node; any other cluster has its own tests.
+        config.hook.pytest_deselected(items=last)
+        last = []
+    # What takes the node away comes after all that uses it.
+    items[:] = rest + last
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    needed = any("node" in getattr(item, "fixturenames", ()) for item in session.items)
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    if needed and capture is not None and not session.config.option.collectonly:
+        # A first build takes minutes: no test's time limit may count them, and the person shall see them pass.
+        with capture.global_and_fixture_disabled():
+            prepare(control_plane=False, kubeconfig=given())
+
+
+def given() -> Path | None:
+    named = os.environ.get("KUBECONFIG")
+    return Path(named) if named else None
 
 
 @pytest.fixture(scope="session")
 def node_was_there() -> bool:
     """Whether a cluster stood before these tests, so that it is not theirs to break."""
-    given = os.environ.get("KUBECONFIG")
-    return choose_cluster(Path(given) if given else None).status().made
+    return choose_cluster(given()).status().made
 
 
 @pytest.fixture(scope="session")
 def node(*, node_was_there: bool) -> Iterator[Handle]:
-    given = os.environ.get("KUBECONFIG")
     try:
-        with borrowed(Path(given) if given else None) as cluster:
+        with borrowed(given()) as cluster:
             yield cluster
     except PrerequisiteError as obstacle:
         if os.environ.get("CI") == "true":

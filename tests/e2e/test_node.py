@@ -1,10 +1,8 @@
 """The local node itself: what the tests of isolation lean on must be seen to hold, and to fail, with real packets."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -163,16 +161,3 @@ def test_a_default_deny_blocks_everything_and_an_exception_opens_one_port(place:
     assert place.soon("tcp", f"{server}:8080", expected=True)
     assert not place.reaches("tcp", f"{server}:8081")
     assert not place.reaches("dns", f"{dns}:53", "kubernetes.default.svc.cluster.local")
-
-
-@pytest.mark.skipif("KUBECONFIG" in os.environ, reason="the process table is that of this machine's own node")
-def test_a_second_up_is_quick_and_changes_nothing(node: Handle) -> None:
-    from hack.cluster.backends import select
-    from hack.cluster.paths import Paths
-
-    table = Path(Paths.from_environment().node / "processes.json")
-    before = table.read_bytes() if table.exists() else b""
-    started = time.monotonic()
-    select(Paths.from_environment(), control_plane=False, kubeconfig=None, kind_name=None).up()
-    assert time.monotonic() - started < 2
-    assert (table.read_bytes() if table.exists() else b"") == before

@@ -22,16 +22,22 @@ def cluster(node: Handle, *, node_was_there: bool) -> LocalNode:
         pytest.skip(
             "a cluster stood before these tests and is not theirs to break: run `hack.cluster down` first"
         )
-    if "KUBECONFIG" in os.environ:
-        pytest.skip("the cluster of KUBECONFIG is not ours to break")
     found = choose_cluster()
-    if not isinstance(found, LocalNode):
-        pytest.skip("kind looks after its own cluster")
+    assert isinstance(found, LocalNode)
     return found
 
 
 def init_pid() -> int:
     return Table(Paths.from_environment().node / "processes.json").read()["init"].pid
+
+
+def test_a_second_up_is_quick_and_changes_nothing(node: Handle) -> None:
+    table = Paths.from_environment().node / "processes.json"
+    before = table.read_bytes()
+    started = time.monotonic()
+    choose_cluster().up()
+    assert time.monotonic() - started < 2
+    assert table.read_bytes() == before
 
 
 def pid_of(name: str) -> int | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hack.cluster.environment import inherited
-from hack.cluster.files import exclusive, write_atomically
+from hack.cluster.files import exclusive, shared, write_atomically
 from hack.cluster.paths import Paths
 from hack.cluster.progress import duration, step
 
@@ -66,6 +66,14 @@ def test_a_lock_lets_one_in_at_a_time_and_says_that_it_waits(tmp_path: Path) -> 
         assert not entered.is_set()
     other.join()
     assert entered.is_set()
+
+
+def test_a_shared_hold_tells_whether_others_hold_too(tmp_path: Path) -> None:
+    with shared(tmp_path / "lock") as alone:
+        with shared(tmp_path / "lock") as also:
+            assert not also()
+            assert not alone()
+        assert alone()
 
 
 @pytest.mark.parametrize(
