@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from aos.kube.client import ApiClient
 from aos.kube.difference import covers, status_differs
-from aos.kube.objects import annotation_of, child, key_of, metadata_of, uid_of
+from aos.kube.objects import child, key_of, metadata_of, resource_version_of
 from aos.kube.resources import Resource
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
@@ -29,16 +29,12 @@ def with_digest(manifest: Mapping[str, JsonValue]) -> JsonObject:
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def is_applied(manifest: Mapping[str, JsonValue], known: Mapping[str, JsonValue]) -> bool:
-    """Whether ``known`` is what applying ``manifest`` would make of it.
+def is_applied(stamped: JsonObject, known: Mapping[str, JsonValue]) -> bool:
+    """Whether ``known`` is what applying ``stamped``, a manifest with its digest, would make of it.
 
     The digest tells that nothing was taken out of the manifest since; the comparison, that nobody changed what it says.
     """
-    desired = with_digest(manifest)
-    same_digest = annotation_of(known, ANNOTATION_CHILD_DIGEST) == annotation_of(
-        desired, ANNOTATION_CHILD_DIGEST
-    )
-    return same_digest and covers(dict(known), dict(manifest))
+    return covers(dict(known), stamped)
 
 
 async def apply_child(
@@ -61,9 +57,10 @@ async def apply_child(
     Raises:
         ApiError: as `ApiClient.apply`.
     """
-    if known is not None and is_applied(manifest, known):
+    stamped = with_digest(manifest)
+    if known is not None and is_applied(stamped, known):
         return Applied.UNCHANGED
-    await client.apply(resource, with_digest(manifest), field_manager=field_manager)
+    await client.apply(resource, stamped, field_manager=field_manager)
     return Applied.CREATED if known is None else Applied.CONFIGURED
 
 
@@ -80,18 +77,19 @@ async def apply_status(
     Args:
         client: where to.
         resource: the object's kind.
-        observed: the object as last read, with its uid; another object of that name is never written to.
+        observed: the object as last read; what has changed since, or has its name now, is not written to.
         status: all of the status that this manager has to say, without nulls.
         field_manager: in whose name; its fields are taken over from others.
 
     Raises:
         NotFound: the object is not there any more.
-        Conflict: another object has its name now.
+        Conflict: it changed since, or is another one: decide again from what is there now. (A uid would be the lesser
+            condition, but the API server does not heed it for a status.)
     """
     if not status_differs(observed, status, field_manager):
         return Applied.UNCHANGED
     key = key_of(observed)
-    metadata: JsonObject = {"name": key.name, "uid": uid_of(observed)}
+    metadata: JsonObject = {"name": key.name, "resourceVersion": resource_version_of(observed)}
     if key.namespace:
         metadata["namespace"] = key.namespace
     manifest: JsonObject = {

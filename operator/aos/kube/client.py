@@ -20,10 +20,13 @@ from aos.model.base import JsonObject
 
 PAGE_SIZE: Final = 500
 """Objects per answer of a list."""
-WATCH_TIMEOUT_SECONDS: Final = 270
-"""How long the API server holds a watch before it ends it in good order."""
-WATCH_IDLE_SECONDS: Final = 90.0
-"""A healthy watch carries at least a bookmark a minute; one that is silent for longer is taken for dead."""
+WATCH_TIMEOUT_SECONDS: Final = 60
+"""How long the API server holds a watch before it ends it in good order: a sign of life even where nothing happens.
+
+Bookmarks are no such sign: an API server sends none for a kind that had no event since it started.
+"""
+WATCH_IDLE_SECONDS: Final = 75.0
+"""A watch that is silent for longer than it should last is taken for dead."""
 
 
 class Propagation(StrEnum):
@@ -69,7 +72,8 @@ class ApiClient:
     """Requests to one API server. Use it as an asynchronous context manager, or close it.
 
     Every method raises an `ApiError` that tells what to do: see `aos.kube.errors`. None tries again by itself,
-    but for one renewed attempt after credentials that the API server no longer knew.
+    but for one renewed attempt after credentials that the API server no longer knew. A name that is empty or
+    can't stand in an address is a `ValueError`, and nothing is sent.
     """
 
     def __init__(self, credentials: Credentials) -> None:
@@ -107,7 +111,7 @@ class ApiClient:
             NotFound: it is not there.
         """
         target = Target("get", resource.plural, _key(namespace, name))
-        return await self._transport.send(Call(target, "GET", resource.path(namespace, name)))
+        return await self._transport.send(Call(target, "GET", resource.object_path(namespace, name)))
 
     async def list(
         self, resource: Resource, selection: Selection = EVERYTHING, page_size: int = PAGE_SIZE
@@ -216,7 +220,7 @@ class ApiClient:
             Conflict: the patch names a ``metadata.resourceVersion`` that is no longer the object's.
         """
         target = Target("patch", resource.plural, _key(namespace, name))
-        path = resource.path(namespace, name, subresource)
+        path = resource.object_path(namespace, name, subresource)
         return await self._transport.send(Call(target, "PATCH", path, {}, patch, MERGE_PATCH))
 
     async def delete(
@@ -249,7 +253,9 @@ class ApiClient:
         if grace_period_seconds is not None:
             options["gracePeriodSeconds"] = grace_period_seconds
         target = Target("delete", resource.plural, _key(namespace, name))
-        await self._transport.send(Call(target, "DELETE", resource.path(namespace, name), body=options))
+        await self._transport.send(
+            Call(target, "DELETE", resource.object_path(namespace, name), body=options)
+        )
 
     async def token_review(self, token: str, audiences: tuple[str, ...] = ()) -> TokenReview:
         """Return the API server's verdict on a token.
@@ -341,7 +347,7 @@ class ApiClient:
     ) -> JsonObject:
         key = key_of(manifest)
         target = Target("apply", resource.plural, _key(key.namespace, key.name))
-        path = resource.path(key.namespace, key.name, subresource)
+        path = resource.object_path(key.namespace, key.name, subresource)
         query = {"fieldManager": field_manager, "force": "true" if force else "false"}
         return await self._transport.send(Call(target, "PATCH", path, query, manifest, APPLY))
 

@@ -182,7 +182,8 @@ class Informer(Generic[T]):
             self._position = ""
         asked_seconds = error.retry_after_seconds if isinstance(error, Unavailable) else 0
         delay_seconds = self._backoff.delay_seconds(self._failures, asked_seconds)
-        _log.warning("%s; next attempt in %.1f s", error, delay_seconds)
+        level = logging.INFO if isinstance(error, Gone) else logging.WARNING
+        _log.log(level, "%s; next attempt in %.1f s", error, delay_seconds)
         await sleep(self._clock, delay_seconds)
 
     def _contact(self) -> None:
@@ -254,5 +255,9 @@ class Informer(Generic[T]):
     def _report(self, key: ObjectKey) -> None:
         invalid = self._invalid[key]
         _log.warning("%s %s is not valid: %s", self._resource.kind, key, invalid.error)
-        if self._on_invalid:
+        if self._on_invalid is None:
+            return
+        try:
             self._on_invalid(invalid)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("the report of invalid %s %s failed", self._resource.kind, key)

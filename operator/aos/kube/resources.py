@@ -30,32 +30,33 @@ class Resource:
         """Group and version as manifests spell them."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """Return the address of the collection, of one object, or of its subresource.
-
-        Args:
-            namespace: empty for cluster-wide kinds, and for a collection over all namespaces.
-            name: empty for the collection.
-            subresource: such as ``status``; only with a name.
+    def path(self, namespace: str = "") -> str:
+        """Return the address of the collection; without a namespace, over all namespaces.
 
         Raises:
-            ValueError: the namespace does not fit the kind, or a name can't stand in an address.
+            ValueError: the kind has no namespaces, or the name can't stand in an address.
         """
         if namespace and not self.namespaced:
             raise ValueError(f"{self.plural} are cluster-wide, yet namespace {namespace!r} was given")
-        if name and self.namespaced and not namespace:
-            raise ValueError(f"{self.plural} {name!r} needs a namespace")
-        if subresource and not name:
-            raise ValueError(f"{self.plural} has no subresource {subresource!r} without a name")
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         scope = f"/namespaces/{_segment(namespace)}" if namespace else ""
-        rest = "".join(f"/{_segment(part)}" for part in (name, subresource) if part)
-        return f"{root}{scope}/{self.plural}{rest}"
+        return f"{root}{scope}/{self.plural}"
+
+    def object_path(self, namespace: str, name: str, subresource: str = "") -> str:
+        """Return the address of one object, or of its subresource such as ``status``.
+
+        Raises:
+            ValueError: the namespace does not fit the kind, or a name is empty or can't stand in an address.
+        """
+        if self.namespaced and not namespace:
+            raise ValueError(f"{self.plural} {name!r} needs a namespace")
+        rest = f"/{_segment(subresource)}" if subresource else ""
+        return f"{self.path(namespace)}/{_segment(name)}{rest}"
 
 
 def _segment(part: str) -> str:
-    if part in {".", ".."} or "/" in part or "%" in part:
-        raise ValueError(f"{part!r} can't be a name: it would change the address")
+    if part in {"", ".", ".."} or "/" in part or "%" in part:
+        raise ValueError(f"{part!r} can't be a name: it would be another address")
     return quote(part, safe="")
 
 

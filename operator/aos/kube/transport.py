@@ -53,7 +53,7 @@ class Transport:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._session = aiohttp.ClientSession(
-            headers={"Accept": JSON, "User-Agent": f"aos/{aos.__version__}"},
+            headers={"Accept": f"{JSON}, */*;q=0.1", "User-Agent": f"aos/{aos.__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_READ_BUFFER_BYTES,
             trust_env=True,

@@ -23,17 +23,17 @@ def test_the_digest_stands_beside_the_other_annotations_and_the_manifest_stays_a
 
 def test_a_child_with_defaults_and_server_fields_is_applied() -> None:
     known = with_digest(CHILD) | {"immutable": False}
-    assert is_applied(CHILD, known)
+    assert is_applied(with_digest(CHILD), known)
 
 
 def test_a_child_from_another_manifest_is_not_applied() -> None:
     former: JsonObject = {**CHILD, "data": {"a": "1", "b": "2"}}
-    assert not is_applied(CHILD, with_digest(former))
+    assert not is_applied(with_digest(CHILD), with_digest(former))
 
 
 def test_a_child_that_somebody_edited_is_not_applied_although_its_digest_is() -> None:
-    assert not is_applied(CHILD, with_digest(CHILD) | {"data": {"a": "2"}})
+    assert not is_applied(with_digest(CHILD), with_digest(CHILD) | {"data": {"a": "2"}})
 
 
 def test_a_child_without_digest_is_not_applied() -> None:
-    assert not is_applied(CHILD, CHILD)
+    assert not is_applied(with_digest(CHILD), CHILD)

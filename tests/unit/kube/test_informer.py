@@ -372,6 +372,13 @@ async def test_a_handler_that_fails_on_an_end_does_not_stop_the_informer(bench: 
     assert dict(bench.informer.items) == {key("b"): "B"}
 
 
+async def test_a_report_that_fails_does_not_stop_the_informer(bench: Bench) -> None:
+    bench.informer._on_invalid = {}.__getitem__
+    await bench.start(one("a", 1, "bad"), one("b", 2, "B"))
+    assert dict(bench.informer.items) == {key("b"): "B"}
+    assert bench.informer.synced.is_set()
+
+
 async def test_the_views_can_not_be_written_to(bench: Bench) -> None:
     for view in (bench.informer.items, bench.informer.invalid):
         assert not isinstance(view, MutableMapping)

@@ -8,13 +8,10 @@ from aos.kube.resources import AGENTS, NAMESPACES, PODS, ROLES, TOKEN_REVIEWS, R
 @pytest.mark.parametrize(
     ("resource", "where", "path"),
     [
-        (PODS, (), "/api/v1/pods"),
-        (PODS, ("sales",), "/api/v1/namespaces/sales/pods"),
         (PODS, ("sales", "one"), "/api/v1/namespaces/sales/pods/one"),
         (PODS, ("sales", "one", "status"), "/api/v1/namespaces/sales/pods/one/status"),
         (AGENTS, ("sales", "one"), "/apis/aos.dev/v1alpha1/namespaces/sales/agents/one"),
         (NAMESPACES, ("", "sales"), "/api/v1/namespaces/sales"),
-        (TOKEN_REVIEWS, (), "/apis/authentication.k8s.io/v1/tokenreviews"),
         (
             ROLES,
             ("sales", "a:b c?"),
@@ -22,8 +19,20 @@ from aos.kube.resources import AGENTS, NAMESPACES, PODS, ROLES, TOKEN_REVIEWS, R
         ),
     ],
 )
-def test_a_resource_knows_its_address(resource: Resource, where: tuple[str, ...], path: str) -> None:
-    assert resource.path(*where) == path
+def test_an_object_has_an_address(resource: Resource, where: tuple[str, str], path: str) -> None:
+    assert resource.object_path(*where) == path
+
+
+@pytest.mark.parametrize(
+    ("resource", "namespace", "path"),
+    [
+        (PODS, "", "/api/v1/pods"),
+        (PODS, "sales", "/api/v1/namespaces/sales/pods"),
+        (TOKEN_REVIEWS, "", "/apis/authentication.k8s.io/v1/tokenreviews"),
+    ],
+)
+def test_a_collection_has_an_address(resource: Resource, namespace: str, path: str) -> None:
+    assert resource.path(namespace) == path
 
 
 @pytest.mark.parametrize(
@@ -31,7 +40,9 @@ def test_a_resource_knows_its_address(resource: Resource, where: tuple[str, ...]
     [
         (NAMESPACES, ("sales", "one")),
         (PODS, ("", "one")),
+        (PODS, ("sales", "")),
         (PODS, ("sales", "", "status")),
+        (NAMESPACES, ("", "")),
         (PODS, ("sales", "..")),
         (PODS, ("sales", ".")),
         (PODS, ("sales", "a/b")),
@@ -39,9 +50,9 @@ def test_a_resource_knows_its_address(resource: Resource, where: tuple[str, ...]
         (PODS, ("sales", "%2e%2e")),
     ],
 )
-def test_a_name_that_would_lead_elsewhere_is_refused(resource: Resource, where: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"namespace|name|subresource"):
-        resource.path(*where)
+def test_a_name_that_would_lead_elsewhere_is_refused(resource: Resource, where: tuple[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"namespace|name"):
+        resource.object_path(*where)
 
 
 def test_the_core_group_has_a_bare_version() -> None:

@@ -218,7 +218,7 @@ async def test_a_watch_asks_for_bookmarks_from_its_position(server: Server, clie
         "watch": "1",
         "allowWatchBookmarks": "true",
         "resourceVersion": "1",
-        "timeoutSeconds": "270",
+        "timeoutSeconds": "60",
     }
 
 
@@ -244,6 +244,20 @@ async def test_a_silent_watch_is_given_up(server: Server, client: ApiClient) -> 
     server.answers.append(stream(EVENT, hang=True))
     with pytest.raises(IdleWatch, match=r"nothing came for 0\.05 s"):
         await watched(client, idle_seconds=0.05)
+
+
+async def test_an_empty_name_is_never_sent_for_it_would_mean_the_whole_collection(
+    server: Server, client: ApiClient
+) -> None:
+    for attempt in (
+        client.delete(CONFIG_MAPS, "", namespace="sales"),
+        client.get(CONFIG_MAPS, "", "sales"),
+        client.merge_patch(CONFIG_MAPS, "", {}, namespace="sales"),
+        client.apply(CONFIG_MAPS, {"metadata": {"namespace": "sales"}}, field_manager="us"),
+    ):
+        with pytest.raises(ValueError, match="can't be a name"):
+            await attempt
+    assert server.seen == []
 
 
 async def test_a_token_under_review_is_in_no_message(server: Server, client: ApiClient) -> None:
