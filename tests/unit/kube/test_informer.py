@@ -373,7 +373,10 @@ async def test_a_handler_that_fails_on_an_end_does_not_stop_the_informer(bench: 
 
 
 async def test_a_report_that_fails_does_not_stop_the_informer(bench: Bench) -> None:
-    bench.informer._on_invalid = {}.__getitem__
+    def fail(invalid: InvalidObject) -> None:
+        raise RuntimeError("no room")
+
+    bench.informer._on_invalid = fail
     await bench.start(one("a", 1, "bad"), one("b", 2, "B"))
     assert dict(bench.informer.items) == {key("b"): "B"}
     assert bench.informer.synced.is_set()
