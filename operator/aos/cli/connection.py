@@ -53,16 +53,18 @@ class Connection:
         return self.namespace or self._context_namespace() or _pod_namespace() or DEFAULT_NAMESPACE
 
     def _context_namespace(self) -> str:
+        import yaml
         from kubernetes.aio import config
 
         usual: str = config.KUBE_CONFIG_DEFAULT_LOCATION
         files = str(self.kubeconfig or os.environ.get("KUBECONFIG") or usual)
         try:
             contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
-        except (config.ConfigException, OSError):
+            chosen = next((item for item in contexts if item["name"] == self.context), current)
+            return str(chosen["context"].get("namespace") or "")
+        except (config.ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+            # What is wrong with the file is told by the connection, which needs all of it.
             return ""
-        chosen = next((item for item in contexts if item["name"] == self.context), current)
-        return str(chosen["context"].get("namespace") or "")
 
 
 def _pod_namespace() -> str:

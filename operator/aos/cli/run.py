@@ -55,7 +55,7 @@ async def run(connection: Connection, request: RunRequest) -> ExitCode:
         CommandError: the request is malformed, the Agent is not there, or the Task did not end in time.
         ApiError: the API server refused the Task.
     """
-    timeout_seconds = _timeout_seconds(request)
+    seconds = timeout_seconds(request)
     namespace = connection.resolved_namespace()
     async with connection.client() as client:
         await _check_agent(client, namespace, request.agent)
@@ -66,7 +66,7 @@ async def run(connection: Connection, request: RunRequest) -> ExitCode:
         with progress(f"Task {task.key}") as shown:
             shown.say(f"Task {task.key} created")
             try:
-                task = await follow(client, task, shown, timeout_seconds)
+                task = await follow(client, task, shown, seconds)
             except asyncio.CancelledError:
                 shown.say(f"Task {task.key} goes on; `{kubectl('delete', task)}` cancels it")
                 raise
@@ -76,7 +76,12 @@ async def run(connection: Connection, request: RunRequest) -> ExitCode:
     return ExitCode.SUCCESS if succeeded(task) else ExitCode.FAILURE
 
 
-def _timeout_seconds(request: RunRequest) -> float:
+def timeout_seconds(request: RunRequest) -> float:
+    """Return how long the Task is followed.
+
+    Raises:
+        CommandError: a duration is malformed.
+    """
     seconds = _seconds(request.deadline, "--deadline") + GRACE_SECONDS
     return _seconds(request.timeout, "--timeout") if request.timeout else seconds
 

@@ -1,0 +1,161 @@
+from datetime import timedelta
+
+import pytest
+from pydantic import JsonValue
+
+from aos.cli.overview import Component, Inventory, data, report, work_of
+from aos.model.agent import Agent
+from aos.model.model import Model
+from aos.model.task import Task
+from tests.unit.cli.make import NOW, Object, condition, task
+from tests.unit.policy.make import agent, tool
+
+READY = condition("Ready", "True", "Ready")
+DONE = condition("Succeeded", "True", "Completed")
+GATEWAY = Component("aos-system", "aos-gateway", "gateway", ready=2, wanted=2)
+OPERATOR = Component("aos-system", "aos-operator", "operator", ready=0, wanted=1)
+
+
+def agent_with(*conditions: Object, **status: JsonValue) -> Agent:
+    raw = agent().model_dump(mode="json", by_alias=True, exclude_none=True)
+    return Agent.parse({**raw, "status": {"conditions": list(conditions), **status}})
+
+
+def model(*conditions: Object) -> Model:
+    return Model.parse(
+        {
+            "metadata": {"name": "default", "namespace": "sales"},
+            "spec": {"url": "https://models.example.com/v1", "model": "small-1"},
+            "status": {"conditions": list(conditions)},
+        }
+    )
+
+
+def inventory(
+    *agents: Agent,
+    namespace: str = "sales",
+    components: tuple[Component, ...] | None = (GATEWAY, OPERATOR),
+    tasks: tuple[Task, ...] = (),
+    unreadable: tuple[str, ...] = (),
+) -> Inventory:
+    return Inventory(
+        namespace=namespace,
+        components=components,
+        agents=agents,
+        tools=(tool(),),
+        models=(model(READY),),
+        tasks=tasks,
+        unreadable=unreadable,
+    )
+
+
+def lines_of(shown: Inventory, width: int | None = None) -> list[str]:
+    return report(shown, NOW, width)
+
+
+def test_a_ready_agent_is_one_line_with_its_last_outcome() -> None:
+    ended = task(DONE, completionTime=(NOW - timedelta(minutes=3)).isoformat())
+    ready = agent_with(READY, policy={"digest": "sha256:" + "ab" * 32})
+    lines = lines_of(inventory(ready, tasks=(ended,)))
+    assert lines[:4] == [
+        "AOS: gateway 2/2 ready in aos-system; operator 0/1 ready in aos-system",
+        "",
+        "AGENT     TEAM    READY  POLICY        TASKS      LAST              WHY NOT READY",
+        "enricher  revops  yes    abababababab  0 running  Completed 3m ago",
+    ]
+
+
+def test_an_agent_that_is_not_ready_says_why() -> None:
+    lines = lines_of(inventory(agent_with(condition("Ready", "False", "NotEnforced", "a replica is behind"))))
+    assert lines[3].endswith("NotEnforced: a replica is behind")
+    assert " no " in lines[3]
+
+
+def test_what_nobody_looked_at_is_unknown() -> None:
+    lines = lines_of(inventory(agent_with()))
+    assert lines[3] == (
+        "enricher  revops  unknown  none    0 running        the operator has not looked at it yet"
+    )
+
+
+def test_several_namespaces_are_told_apart() -> None:
+    lines = lines_of(inventory(agent_with(READY), namespace=""))
+    assert lines[3].startswith("sales/enricher ")
+
+
+def test_nothing_is_said_to_be_nothing() -> None:
+    assert "no agents in namespace sales" in lines_of(inventory())
+    assert "no agents in any namespace" in lines_of(inventory(namespace=""))
+
+
+def test_a_narrow_terminal_loses_nothing() -> None:
+    behind = agent_with(condition("Ready", "False", "NotEnforced", "a replica of the gateway is behind"))
+    lines = lines_of(inventory(behind), 40)
+    assert max(len(line) for line in lines) <= 40
+    assert "  why not ready: NotEnforced: a replica" in lines
+
+
+@pytest.mark.parametrize(
+    ("components", "says"),
+    [
+        (None, "AOS: its Deployments may not be read by you"),
+        ((), "AOS: no operator is installed; no gateway is installed"),
+        ((GATEWAY,), "AOS: gateway 2/2 ready in aos-system; no operator is installed"),
+    ],
+)
+def test_the_state_of_aos_itself_is_said_in_one_line(
+    components: tuple[Component, ...] | None, says: str
+) -> None:
+    assert lines_of(inventory(components=components))[0] == says
+
+
+def test_an_object_of_another_version_is_named_and_does_not_hide_the_rest() -> None:
+    lines = lines_of(inventory(agent_with(READY), unreadable=("Agent sales/newer",)))
+    assert lines[-1] == "Agent sales/newer can't be read by this version of aos"
+
+
+def test_a_deployment_is_read_from_what_the_api_server_sends() -> None:
+    labels: Object = {"app.kubernetes.io/component": "gateway"}
+    raw: Object = {
+        "metadata": {"name": "aos-gateway", "namespace": "aos-system", "labels": labels},
+        "spec": {"replicas": 2},
+        "status": {"readyReplicas": 2},
+    }
+    assert Component.parse(raw) == GATEWAY
+    assert Component.parse({"metadata": {"name": "a", "namespace": "b"}}) == Component("b", "a", "a", 0, 0)
+
+
+def test_only_the_agents_own_tasks_count() -> None:
+    running = task(condition("Succeeded", "Unknown", "Running"), name="r", pod={"name": "p", "uid": "u"})
+    waiting = task(name="w")
+    early = task(DONE, name="early", completionTime=(NOW - timedelta(hours=1)).isoformat())
+    late = task(condition("Succeeded", "False", "NodeLost"), name="late")
+    other = task(name="o", agent="other")
+    work = work_of(agent_with(), (running, late, waiting, early, other))
+    assert (work.running, work.waiting) == (1, 1)
+    assert work.last == late
+
+
+def test_programs_get_the_same() -> None:
+    shown = inventory(agent_with(READY), tasks=(task(DONE),), unreadable=("Agent sales/newer",))
+    said = data(shown)
+    assert said["agents"] == [
+        {
+            "namespace": "sales",
+            "name": "enricher",
+            "ready": "True",
+            "reason": "Ready",
+            "message": "",
+            "team": "revops",
+            "policyDigest": "",
+            "runningTasks": 0,
+            "waitingTasks": 0,
+            "lastTask": {"task": "t1", "reason": "Completed", "time": NOW.isoformat()},
+        }
+    ]
+    assert isinstance(said["tools"], list)
+    assert isinstance(said["components"], list)
+    assert len(said["components"]) == 2
+    assert said["unreadable"] == ["Agent sales/newer"]
+    empty = data(inventory(agent_with(), components=None))
+    assert empty["components"] == []

@@ -1,0 +1,72 @@
+from aos.cli.story import Story, TaskEvent, ending, succeeded
+from tests.unit.cli.make import Object, condition, result, task
+
+PENDING = condition("Succeeded", "Unknown", "Pending")
+FULL = condition("Started", "False", "QuotaExceeded", "requests.cpu is used up")
+RUNNING = condition("Started", "True", "Running")
+POD: Object = {"name": "pod-1", "uid": "u"}
+
+
+def event(uid: str, reason: str, note: str, count: int = 1) -> TaskEvent:
+    return TaskEvent(uid=uid, reason=reason, note=note, count=count)
+
+
+def test_each_thing_is_told_once_and_in_order() -> None:
+    story = Story()
+    assert story.task(task(PENDING)) == []
+    assert story.task(task(PENDING, FULL)) == ["QuotaExceeded: requests.cpu is used up"]
+    assert story.task(task(PENDING, FULL)) == []
+    assert story.task(task(PENDING, RUNNING, pod=POD, revision="enricher-1")) == [
+        "pod pod-1, revision enricher-1",
+        "Running",
+    ]
+    assert story.task(task(PENDING, RUNNING, pod=POD, result=result())) == ["the agent handed in its output"]
+    assert story.task(task(condition("Succeeded", "True", "Completed"), pod=POD, result=result())) == []
+
+
+def test_a_failure_that_the_agent_reports_is_told() -> None:
+    assert Story().task(task(RUNNING, result=result("Failed"))) == ["Running", "the agent reported a failure"]
+
+
+def test_what_is_waited_for_follows_the_task() -> None:
+    story = Story()
+    assert story.waiting_for == "the operator has not looked at it yet"
+    story.task(task())
+    assert story.waiting_for == "the operator has not looked at it yet"
+    story.task(task(condition("Succeeded", "Unknown", "Pending", "the agent is not ready")))
+    assert story.waiting_for == "Pending: the agent is not ready"
+    story.task(task(PENDING, FULL))
+    assert story.waiting_for == "QuotaExceeded: requests.cpu is used up"
+    story.task(task(RUNNING, result=result()))
+    assert story.waiting_for == "the result is in; the pod is being ended"
+    story.task(task(condition("Succeeded", "True", "Completed")))
+    assert story.waiting_for == ""
+
+
+def test_an_event_is_told_once_however_often_it_is_repeated() -> None:
+    story = Story()
+    assert story.event(event("1", "PodCreated", "a pod was made")) == ["PodCreated: a pod was made"]
+    assert story.event(event("1", "PodCreated", "a pod was made", count=5)) == []
+
+
+def test_an_event_that_repeats_a_condition_is_not_told_again() -> None:
+    story = Story()
+    story.task(task(FULL))
+    assert story.event(event("1", "QuotaExceeded", "requests.cpu is used up")) == []
+
+
+def test_an_event_is_read_from_what_the_api_server_sends() -> None:
+    raw: Object = {"metadata": {"uid": "1"}, "reason": "R", "note": "n", "series": {"count": 3}}
+    assert TaskEvent.parse(raw) == event("1", "R", "n", 3)
+    assert TaskEvent.parse({}) == event("", "", "")
+
+
+def test_the_end_is_one_line_with_what_was_used() -> None:
+    usage: Object = {"calls": 3, "denied": 1, "promptTokens": 10, "completionTokens": 5}
+    ended = task(condition("Succeeded", "False", "AgentFailed", "it gave up"), usage=usage)
+    assert not succeeded(ended)
+    assert ending(ended) == "failed: AgentFailed: it gave up (3 calls, 1 denied, 15 tokens)"
+    done = task(condition("Succeeded", "True", "Completed"))
+    assert succeeded(done)
+    assert ending(done) == "succeeded: Completed"
+    assert not succeeded(task())

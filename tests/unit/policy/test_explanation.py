@@ -1,0 +1,82 @@
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aos.policy.decision import DecisionReason, decide
+from aos.policy.explanation import ConsideredRule, RuleVerdict, explain
+from tests.unit.policy.make import agent, call, merged, policy, rule
+
+READ = rule("read", access=["Read"], when="args.id.startsWith('emea-')")
+NO_EXPORT = rule("no-export", "Deny", "*", actions=["export_*"])
+WRITE = rule("write", actions=["update_*"])
+EMEA = {"id": "emea-1"}
+
+
+def verdicts(rules: Sequence[ConsideredRule]) -> dict[str, tuple[RuleVerdict, bool]]:
+    return {item.reference.rule: (item.verdict, item.decides) for item in rules}
+
+
+def test_each_rule_about_the_action_has_its_verdict_and_the_decisive_one_is_marked() -> None:
+    explanation = explain(merged(policy(READ, NO_EXPORT, WRITE)), call("export_contacts", EMEA))
+    assert explanation.decision.reason is DecisionReason.DENIED_BY_RULE
+    assert verdicts(explanation.considered) == {
+        "no-export": (RuleVerdict.MATCHES, True),
+        "read": (RuleVerdict.MATCHES, False),
+    }
+
+
+def test_a_condition_that_does_not_hold_does_not_match() -> None:
+    explanation = explain(merged(policy(READ)), call(arguments={"id": "amer-1"}))
+    assert verdicts(explanation.considered) == {"read": (RuleVerdict.DOES_NOT_MATCH, False)}
+
+
+def test_a_deny_whose_condition_does_not_hold_does_not_match() -> None:
+    explanation = explain(merged(policy(rule("no", "Deny", when="false"), rule("yes"))), call())
+    assert explanation.decision.allowed
+    assert verdicts(explanation.considered) == {
+        "no": (RuleVerdict.DOES_NOT_MATCH, False),
+        "yes": (RuleVerdict.MATCHES, True),
+    }
+
+
+def test_a_condition_that_fails_is_shown_with_its_message_and_a_deny_then_decides() -> None:
+    failing = rule("broken", "Deny", when="args.missing == 1")
+    (considered,) = explain(merged(policy(failing)), call()).considered
+    assert considered.verdict is RuleVerdict.FAILED
+    assert considered.decides
+    assert considered.failure
+    assert considered.condition == "args.missing == 1"
+
+
+def test_an_allow_whose_condition_fails_decides_nothing() -> None:
+    (considered,) = explain(merged(policy(READ)), call()).considered
+    assert considered.verdict is RuleVerdict.FAILED
+    assert not considered.decides
+
+
+def test_a_call_that_no_rule_was_asked_about_has_no_considered_rules() -> None:
+    suspended = merged(policy(READ), of=agent(suspend=True))
+    assert explain(suspended, call(arguments=EMEA)).considered == ()
+    assert explain(merged(policy(READ)), call("no_such_action")).considered == ()
+    assert explain(merged(policy(WRITE)), call(arguments=EMEA)).considered == ()
+
+
+EFFECTS = st.sampled_from(["Allow", "Deny"])
+CONDITIONS = st.sampled_from(["", "true", "false", "args.missing == 1", "args.id == 'emea-1'"])
+
+
+@given(st.lists(st.tuples(EFFECTS, CONDITIONS), min_size=1, max_size=5))
+def test_the_decision_is_the_one_that_decide_makes_and_its_rules_are_among_the_considered(
+    drawn: list[tuple[str, str]],
+) -> None:
+    rules = [rule(f"r{number}", effect, when=when) for number, (effect, when) in enumerate(drawn)]
+    effective = merged(policy(*rules))
+    explanation = explain(effective, call(arguments=EMEA))
+    assert explanation.decision == decide(effective, call(arguments=EMEA))
+    assert len(explanation.considered) == len(rules)
+    marked = {item.reference for item in explanation.considered if item.decides}
+    assert marked == set(explanation.decision.determined_by)
+    for item in explanation.considered:
+        if item.decides and item.effect == "Allow":
+            assert item.verdict is RuleVerdict.MATCHES
