@@ -35,12 +35,13 @@ def exclusive(path: Path, when_waiting: Callable[[], None] | None = None) -> Ite
 
 @contextmanager
 def shared(path: Path) -> Iterator[Callable[[], bool]]:
-    """Hold a file together with others; gives a question whether nobody else holds it."""
+    """Hold a file together with others; gives a question whether nobody else does, to be asked at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         fcntl.flock(stream, fcntl.LOCK_SH)
 
         def alone() -> bool:
+            # A refused change of the lock gives up the old one too (flock(2)), hence only at the end.
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

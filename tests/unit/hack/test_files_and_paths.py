@@ -69,11 +69,10 @@ def test_a_lock_lets_one_in_at_a_time_and_says_that_it_waits(tmp_path: Path) -> 
 
 
 def test_a_shared_hold_tells_whether_others_hold_too(tmp_path: Path) -> None:
-    with shared(tmp_path / "lock") as alone:
-        with shared(tmp_path / "lock") as also:
-            assert not also()
-            assert not alone()
-        assert alone()
+    with shared(tmp_path / "lock") as first:
+        with shared(tmp_path / "lock") as second:
+            assert not second()
+        assert first()
 
 
 @pytest.mark.parametrize(
