@@ -19,7 +19,7 @@ class McpHandler(Protocol):
 
 
 class ModelHandler(Protocol):
-    """Answers requests at ``/v1/chat/completions`` and ``/v1/models``."""
+    """Answers requests at ``/v1/chat/completions``, ``/v1/models`` and below ``/v1/models/``."""
 
     async def handle(self, request: HttpRequest, caller: Caller, send: Send) -> None:
         """Answer one request of any method.

@@ -37,6 +37,9 @@ _SINGLE: Final = frozenset(
     }
 )
 _SINGLE_PREFIX: Final = b"mcp-"
+_CREDENTIALS: Final = (b"authorization", b"proxy-authorization", b"cookie")
+DISCARD_SECONDS: Final = 2.0
+"""How long the rest of a body is read and thrown away, so that a refusal reaches a client that is still sending."""
 
 
 class ClientDisconnected(Exception):  # noqa: N818 - an event, not a fault of the program
@@ -135,6 +138,23 @@ class HttpRequest:
         except StrictJsonError as error:
             raise Refusal(HTTPStatus.BAD_REQUEST, RefusalCode.INVALID_JSON, str(error)) from None
 
+    def drop_credentials(self) -> None:
+        """Forget what the caller proved itself with, so that nothing downstream can pass it on."""
+        for name in _CREDENTIALS:
+            self.headers.pop(name, None)
+
+    async def discard(self) -> bool:
+        """Read the rest of a body that nobody wants, for a short time; return whether its end was reached."""
+        if self._body is not None:
+            return True
+        try:
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while (message := await self._receive()).get("more_body"):
+                    pass
+        except TimeoutError:
+            return False
+        return message["type"] != "http.disconnect"
+
     async def disconnected(self) -> None:
         """Return when the client has gone away; call it only after the body was read."""
         while (await self._receive())["type"] != "http.disconnect":
@@ -197,9 +217,9 @@ async def send_stream(
     await send({"type": "http.response.body", "body": b""})
 
 
-async def send_refusal(send: Send, refusal: Refusal) -> None:
+async def send_refusal(send: Send, refusal: Refusal, headers: Sequence[Header] = ()) -> None:
     """Answer with a refusal."""
-    await send_bytes(send, refusal.body(), refusal.status, (JSON_TYPE, *refusal.headers()))
+    await send_bytes(send, refusal.body(), refusal.status, (JSON_TYPE, *refusal.headers(), *headers))
 
 
 def _single(raw: list[Header]) -> dict[bytes, bytes]:

@@ -1,13 +1,21 @@
 """The record of every decision: one line of JSON, one span, and metrics. Never arguments, results or messages."""
 
-from collections.abc import Mapping
+import hashlib
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
+import orjson
+from opentelemetry import trace
 from pydantic import JsonValue
 
 from aos.gateway.caller import Caller
-from aos.gateway.refusal import RefusalCode
+from aos.gateway.metrics import CallLabels, GatewayMetrics, TokenLabels
+from aos.gateway.refusal import Refusal, RefusalCode
+from aos.gateway.usage import Usage
 from aos.model.canonical import json_digest
 from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import RuleReference
@@ -68,10 +76,162 @@ class Entry:
 class Journal:
     """Writes entries, and counts them for the caller's Task."""
 
+    def __init__(
+        self, usage: Usage, metrics: GatewayMetrics, write: Callable[[bytes], None], tracer: trace.Tracer
+    ) -> None:
+        """Make a journal.
+
+        Args:
+            usage: counters of Tasks.
+            metrics: counters of the gateway.
+            write: takes a line; quick, and raises nothing.
+            tracer: makes spans.
+        """
+        self._usage = usage
+        self._metrics = metrics
+        self._write = write
+        self._tracer = tracer
+        self._refusals = _Rate(MAX_REFUSAL_LINES_PER_SECOND)
+
     def record(self, entry: Entry) -> None:
         """Record one decision, once it is known what became of the call. It never raises and never waits."""
+        ended_at = datetime.now(UTC)
+        try:
+            self._count(entry)
+            fields = _fields(entry)
+            self._write(_line(ended_at, "decision", fields))
+            self._trace(entry, ended_at, fields)
+        except Exception:  # noqa: BLE001 - a call that was made is not undone by a record that failed
+            self._metrics.journal_failure()
+
+    def refused(self, refusal: Refusal, client_address: str) -> None:
+        """Record a request that was refused before anything was decided; of a flood only the first lines each second."""
+        self._metrics.refusal(refusal.code.value)
+        if self._refusals.allows():
+            fields: dict[str, JsonValue] = {
+                "code": refusal.code.value,
+                "status": refusal.status,
+                "client": client_address,
+            }
+            self._write(_line(datetime.now(UTC), "refusal", fields))
+
+    def _count(self, entry: Entry) -> None:
+        caller = entry.caller
+        denied = entry.effect is Effect.DENY
+        self._usage.add(
+            caller.task.metadata.uid,
+            calls=0 if denied else 1,
+            denied=1 if denied else 0,
+            prompt_tokens=entry.prompt_tokens,
+            completion_tokens=entry.completion_tokens,
+        )
+        name, action = _known_names(entry)
+        labels = CallLabels(
+            caller.namespace,
+            caller.agent,
+            entry.subject.value,
+            name,
+            action,
+            entry.effect.value,
+            entry.reason.value,
+            entry.outcome.value,
+        )
+        self._metrics.call(labels, entry.duration_seconds, entry.upstream_seconds)
+        for direction, count in (("prompt", entry.prompt_tokens), ("completion", entry.completion_tokens)):
+            if count:
+                self._metrics.tokens(TokenLabels(caller.namespace, caller.agent, name, direction), count)
+
+    def _trace(self, entry: Entry, ended_at: datetime, fields: Mapping[str, JsonValue]) -> None:
+        end_ns = int(ended_at.timestamp() * _NANOSECONDS)
+        span = self._tracer.start_span(
+            f"aos.gateway.{entry.subject.value}",
+            kind=trace.SpanKind.SERVER,
+            start_time=end_ns - int(entry.duration_seconds * _NANOSECONDS),
+        )
+        if span.is_recording():
+            for name, value in fields.items():
+                if isinstance(value, str | int | float):
+                    span.set_attribute(f"aos.{name}", value)
+            span.set_attribute("aos.rules", [str(rule) for rule in entry.rules])
+        span.end(end_ns)
+
+
+MAX_REFUSAL_LINES_PER_SECOND: Final = 20
+_NANOSECONDS: Final = 1_000_000_000
+_MAX_NAME_LENGTH: Final = 192
+_UNKNOWN: Final = "(unknown)"
+
+
+class _Rate:
+    """Allows so many events in each second."""
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
+        self._second = 0
+        self._count = 0
+
+    def allows(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        return self._count <= self._per_second
+
+
+def _fields(entry: Entry) -> dict[str, JsonValue]:
+    caller = entry.caller
+    fields: dict[str, JsonValue] = {
+        "namespace": caller.namespace,
+        "agent": caller.agent,
+        "task": caller.task.metadata.name,
+        "pod": caller.pod_name,
+        "podUid": caller.pod_uid,
+        "revision": caller.revision,
+        entry.subject.value: entry.name[:_MAX_NAME_LENGTH],
+        "action": entry.action[:_MAX_NAME_LENGTH],
+        "effect": entry.effect.value,
+        "reason": entry.reason.value,
+        "rules": [f"{rule.kind}/{rule.name}/{rule.rule}" for rule in entry.rules],
+        "policy": caller.policy.digest,
+        "outcome": entry.outcome.value,
+        "durationSeconds": round(entry.duration_seconds, 6),
+        "upstreamSeconds": round(entry.upstream_seconds, 6),
+    }
+    if entry.arguments_digest:
+        fields["arguments"] = entry.arguments_digest
+    if entry.prompt_tokens or entry.completion_tokens:
+        fields["promptTokens"] = entry.prompt_tokens
+        fields["completionTokens"] = entry.completion_tokens
+    return fields
+
+
+def _line(moment: datetime, kind: str, fields: Mapping[str, JsonValue]) -> bytes:
+    record: dict[str, JsonValue | datetime] = {"time": moment, "kind": kind, **fields}
+    return orjson.dumps(record, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE)
+
+
+def _known_names(entry: Entry) -> tuple[str, str]:
+    """Return the names to count by: callers can make up names without end, so only those that exist count."""
+    if entry.subject is Subject.MODEL:
+        model = entry.caller.policy.agent.spec.model
+        return (entry.name if model and entry.name == model.name else _UNKNOWN), entry.action
+    if entry.caller.policy.action(entry.name, entry.action) is None:
+        return _UNKNOWN, _UNKNOWN
+    return entry.name, entry.action
 
 
 def arguments_digest(arguments: Mapping[str, JsonValue]) -> str:
-    """Return the digest by which a call's arguments are recorded."""
+    """Return the digest by which a call's arguments are recorded: ``sha256:`` over RFC 8785 JSON."""
+    encoded = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
+    if encoded.isascii() and not _has_float(arguments):
+        # For ASCII without fractions sorted JSON is canonical JSON, at a fraction of the cost.
+        return "sha256:" + hashlib.sha256(encoded).hexdigest()
     return json_digest(arguments)
+
+
+def _has_float(value: JsonValue | Mapping[str, JsonValue]) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_float(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_has_float(item) for item in value)
+    return isinstance(value, float)

@@ -64,7 +64,10 @@ class GatewaySettings(BaseModel):
         default=64, ge=4, le=200, description="Nesting of JSON in requests and answers."
     )
     max_connections: int = Field(
-        default=2048, ge=1, le=100_000, description="Connections at once; more are answered 503."
+        default=2048, ge=1, le=100_000, description="Connections at once; more are closed."
+    )
+    max_connections_per_address: int = Field(
+        default=64, ge=1, le=100_000, description="Connections from one address at once; more are closed."
     )
     max_concurrent_calls_per_agent: int = Field(
         default=32, ge=1, le=10_000, description="Requests of one agent at once; more are answered 429."
@@ -118,6 +121,15 @@ class GatewaySettings(BaseModel):
     )
     report_heartbeat_seconds: float = Field(
         default=5, gt=0, le=60, description="Time between two lines of the enforcement report."
+    )
+    write_timeout_seconds: float = Field(
+        default=30, gt=0, le=300, description="Wait for a client that does not read its answer."
+    )
+    stop_delay_seconds: float = Field(
+        default=3,
+        ge=0,
+        le=60,
+        description="Time between becoming unready and closing the ports, so that nobody new is sent here.",
     )
     drain_seconds: float = Field(
         default=25, ge=0, le=600, description="Time that open requests have to end after a stop signal."

@@ -1,0 +1,299 @@
+"""The registry on informers: what the gateway knows of the cluster, kept in step by watches."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, Protocol, TypeVar
+
+from aos.gateway.credentials import CredentialStore, Owner
+from aos.gateway.facts import PodFacts, UnreadablePolicy, parse_labels, parse_policy, parse_revision
+from aos.gateway.registry import Listener, Revision
+from aos.gateway.settings import GatewaySettings
+from aos.gateway.table import Change, Table
+from aos.kube.client import EVERYTHING, Selection
+from aos.kube.informer import Informer, Source
+from aos.kube.objects import uid_of
+from aos.kube.resources import (
+    AGENTS,
+    CONTROLLER_REVISIONS,
+    MODELS,
+    NAMESPACES,
+    PODS,
+    POLICIES,
+    SERVICE_ACCOUNTS,
+    TASKS,
+    TOOLS,
+    Resource,
+)
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.meta import KeyReference, ObjectKey
+from aos.model.model import Model
+from aos.model.names import LABEL_AGENT, LABEL_MANAGED_BY, MANAGED_BY
+from aos.model.policy import Policy
+from aos.model.task import Task
+from aos.model.tool import Tool
+from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+
+MAX_REMEMBERED_PODS: Final = 10_000
+"""Pods whose end is remembered, so that their tokens are told from those of pods that are not known yet."""
+
+PolicyListener = Callable[[str, str], None]
+"""Told namespace and name of an agent whose effective policy may be another now."""
+
+T = TypeVar("T")
+
+_OURS: Final = Selection(label_selector=f"{LABEL_MANAGED_BY}={MANAGED_BY}")
+_AGENT_PODS: Final = Selection(label_selector=LABEL_AGENT)
+
+
+class _Watched(Protocol):
+    synced: asyncio.Event
+
+    def staleness_seconds(self) -> float: ...
+
+    async def run(self) -> None: ...
+
+
+class ClusterRegistry:
+    """Everything that decisions rest on. Make it, and run it, within a running event loop."""
+
+    def __init__(self, client: Source, settings: GatewaySettings) -> None:
+        self._client = client
+        self._own_namespace = settings.namespace
+        self._informers: list[tuple[str, _Watched]] = []
+        self._policies_of: dict[str, dict[str, EffectivePolicy]] = {}
+        self._ended_pods: OrderedDict[str, None] = OrderedDict()
+        self._closed_tasks: set[str] = set()
+        self._tool_listeners: list[Listener] = []
+        self._model_listeners: list[Listener] = []
+        self._policy_listeners: list[PolicyListener] = []
+        self._task_end_listeners: list[Callable[[str], None]] = []
+        self._credentials = CredentialStore(client, self._credential_changed, settings.max_staleness_seconds)
+        self._agents = self._follow(AGENTS, Agent.parse, Table(self._agent_changed))
+        self._tools = self._follow(TOOLS, Tool.parse, Table(self._tool_changed))
+        self._models = self._follow(MODELS, Model.parse, Table(self._model_changed))
+        self._policies = self._follow(POLICIES, parse_policy, Table(self._policy_changed))
+        self._tasks = self._follow(TASKS, Task.parse, Table(self._task_changed))
+        self._revisions = self._follow(CONTROLLER_REVISIONS, parse_revision, Table(), _OURS)
+        self._pods = self._follow(PODS, PodFacts.parse, Table(self._pod_changed), _AGENT_PODS)
+        self._service_accounts = self._follow(SERVICE_ACCOUNTS, uid_of, Table(), _OURS)
+        self._namespaces = self._follow(NAMESPACES, parse_labels, Table(self._namespace_changed))
+
+    async def run(self) -> None:
+        """Follow the cluster until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, informer in self._informers:
+                    group.create_task(informer.run(), name=f"watch {name}")
+        finally:
+            await self._credentials.close()
+
+    async def synced(self) -> None:
+        """Return once everything was read for the first time."""
+        for _, informer in self._informers:
+            await informer.synced.wait()
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether everything was read for the first time."""
+        return all(informer.synced.is_set() for _, informer in self._informers)
+
+    def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
+        """Return what the agent may do; None if the agent or its namespace is not known."""
+        cached = self._policies_of.get(namespace)
+        found = None if cached is None else cached.get(agent)
+        return found or self._computed(namespace, agent)
+
+    def agents(self) -> Collection[tuple[str, str]]:
+        """Return namespace and name of every agent."""
+        return [agent_key(agent) for agent in self._agents]
+
+    def tool(self, namespace: str, name: str) -> Tool | None:
+        """Return the Tool, or None."""
+        return self._tools.get(namespace, name)
+
+    def tools(self) -> Collection[Tool]:
+        """Return all Tools."""
+        return tuple(self._tools)
+
+    def model(self, namespace: str, name: str) -> Model | None:
+        """Return the Model, or None."""
+        return self._models.get(namespace, name)
+
+    def models(self) -> Collection[Model]:
+        """Return all Models."""
+        return tuple(self._models)
+
+    def task(self, namespace: str, name: str) -> Task | None:
+        """Return the Task, or None."""
+        return self._tasks.get(namespace, name)
+
+    def revision(self, namespace: str, name: str) -> Revision | None:
+        """Return the revision, or None."""
+        return self._revisions.get(namespace, name)
+
+    def pod(self, namespace: str, name: str) -> PodFacts | None:
+        """Return the agent pod, or None."""
+        return self._pods.get(namespace, name)
+
+    def has_ended(self, pod_uid: str) -> bool:
+        """Whether this pod was there and is gone, as far as that is remembered."""
+        return pod_uid in self._ended_pods
+
+    def service_account_uid(self, namespace: str, name: str) -> str | None:
+        """Return the uid of the ServiceAccount that AOS manages; None if there is none."""
+        return self._service_accounts.get(namespace, name)
+
+    def close_task(self, uid: str) -> None:
+        """Let no more calls be made for the Task with ``uid``, before its status says so."""
+        self._closed_tasks.add(uid)
+
+    def is_closed(self, uid: str) -> bool:
+        """Whether this gateway took a result for the Task with ``uid``."""
+        return uid in self._closed_tasks
+
+    def credential(self, namespace: str, reference: KeyReference) -> str | None:
+        """Return the credential; None while the Secret or its key is missing, unreadable or empty."""
+        return self._credentials.get(namespace, reference)
+
+    def on_tool_change(self, listener: Listener) -> None:
+        """Call ``listener`` when a Tool's spec or credential changes, and when a Tool appears or goes."""
+        self._tool_listeners.append(listener)
+
+    def on_model_change(self, listener: Listener) -> None:
+        """Call ``listener`` when a Model's spec or credential changes, and when a Model appears or goes."""
+        self._model_listeners.append(listener)
+
+    def on_policy_change(self, listener: PolicyListener) -> None:
+        """Call ``listener`` when an agent's effective policy may be another, and when an agent appears or goes."""
+        self._policy_listeners.append(listener)
+
+    def on_task_end(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` with the uid of a Task that has ended or is gone."""
+        self._task_end_listeners.append(listener)
+
+    def staleness_seconds(self) -> float:
+        """Return the age of the oldest knowledge that decisions rest on; infinite before all of it was read once."""
+        return max(informer.staleness_seconds() for _, informer in self._informers)
+
+    def stalest(self) -> str:
+        """Return the plural of the kind that was not heard of for the longest time."""
+        return max(self._informers, key=lambda named: named[1].staleness_seconds())[0]
+
+    def _follow(
+        self,
+        resource: Resource,
+        parse: Callable[[JsonObject], T],
+        table: Table[T],
+        selection: Selection = EVERYTHING,
+    ) -> Table[T]:
+        informer = Informer(self._client, resource, parse, selection=selection)
+        informer.add_handler(table)
+        self._informers.append((resource.plural, informer))
+        return table
+
+    def _computed(self, namespace: str, agent: str) -> EffectivePolicy | None:
+        found = self._agents.get(namespace, agent)
+        labels = self._namespaces.get("", namespace)
+        if found is None or labels is None:
+            return None
+        policies = self._policies.of(namespace).values()
+        inputs = PolicyInputs(
+            agent=found,
+            namespace_labels=labels,
+            tools=self._tools.of(namespace),
+            policies=[policy for policy in policies if isinstance(policy, Policy)],
+            unreadable=[policy.name for policy in policies if isinstance(policy, UnreadablePolicy)],
+        )
+        policy = effective_policy(inputs)
+        self._policies_of.setdefault(namespace, {})[agent] = policy
+        return policy
+
+    def _agent_changed(self, change: Change[Agent]) -> None:
+        if _same(change) and _labels(change.old) == _labels(change.new):
+            return
+        cached = self._policies_of.get(change.key.namespace)
+        if cached is not None:
+            cached.pop(change.key.name, None)
+        self._policy_told(change.key.namespace, change.key.name)
+
+    def _tool_changed(self, change: Change[Tool]) -> None:
+        self._follow_credential("Tool", change)
+        if _same(change):
+            return
+        self._policies_dropped(change.key.namespace)
+        _tell(self._tool_listeners, change.key)
+
+    def _model_changed(self, change: Change[Model]) -> None:
+        self._follow_credential("Model", change)
+        if not _same(change):
+            _tell(self._model_listeners, change.key)
+
+    def _follow_credential(self, kind: str, change: Change[Tool] | Change[Model]) -> None:
+        auth = change.new.spec.auth if change.new else None
+        if change.key.namespace == self._own_namespace:
+            # The Secrets beside the gateway are the installation's own and never lent out.
+            auth = None
+        owner: Owner = (kind, change.key.namespace, change.key.name)
+        self._credentials.refer(owner, auth.secret_ref if auth else None)
+
+    def _policy_changed(self, change: Change[Policy | UnreadablePolicy]) -> None:
+        if not _same(change):
+            self._policies_dropped(change.key.namespace)
+
+    def _namespace_changed(self, change: Change[Mapping[str, str]]) -> None:
+        if change.old is None or change.old != change.new:
+            self._policies_dropped(change.key.name)
+
+    def _task_changed(self, change: Change[Task]) -> None:
+        old, new = change.old, change.new
+        if old is not None and (new is None or old.metadata.uid != new.metadata.uid):
+            self._closed_tasks.discard(old.metadata.uid)
+            _tell(self._task_end_listeners, old.metadata.uid)
+        if new is not None and new.ended:
+            _tell(self._task_end_listeners, new.metadata.uid)
+
+    def _pod_changed(self, change: Change[PodFacts]) -> None:
+        old, new = change.old, change.new
+        if old is None or (new is not None and new.uid == old.uid):
+            return
+        self._ended_pods[old.uid] = None
+        while len(self._ended_pods) > MAX_REMEMBERED_PODS:
+            self._ended_pods.popitem(last=False)
+
+    def _policies_dropped(self, namespace: str) -> None:
+        self._policies_of.pop(namespace, None)
+        for agent in self._agents.of(namespace):
+            self._policy_told(namespace, agent)
+
+    def _credential_changed(self, owner: Owner) -> None:
+        kind, namespace, name = owner
+        listeners = self._tool_listeners if kind == "Tool" else self._model_listeners
+        _tell(listeners, ObjectKey(namespace=namespace, name=name))
+
+    def _policy_told(self, namespace: str, agent: str) -> None:
+        for listener in self._policy_listeners:
+            listener(namespace, agent)
+
+
+def agent_key(agent: Agent) -> tuple[str, str]:
+    """Return the agent's namespace and name."""
+    return agent.metadata.namespace, agent.metadata.name
+
+
+def _same(change: Change[Agent] | Change[Tool] | Change[Model] | Change[Policy | UnreadablePolicy]) -> bool:
+    """Whether only status or metadata can have changed; the API server counts every other change."""
+    old, new = change.old, change.new
+    if old is None or new is None or isinstance(old, UnreadablePolicy) or isinstance(new, UnreadablePolicy):
+        return False
+    return old.metadata.uid == new.metadata.uid and old.metadata.generation == new.metadata.generation
+
+
+def _labels(agent: Agent | None) -> Mapping[str, str]:
+    return agent.metadata.labels if agent else {}
+
+
+def _tell(listeners: list[Callable[[T], None]], what: T) -> None:
+    for listener in listeners:
+        listener(what)

@@ -1,0 +1,137 @@
+"""The enforcement report: which policy this gateway enforces for each agent, as a stream that the operator reads."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import orjson
+
+from aos.gateway.cluster_registry import PolicyListener
+from aos.policy.effective import EffectivePolicy
+
+AgentKey = tuple[str, str]
+
+_BATCH: Final = 64
+"""Policies compiled before other work gets a turn."""
+_SYNCED: Final = b'{"synced":true}\n'
+_HEARTBEAT: Final = b'{"heartbeat":true}\n'
+
+
+class Policies(Protocol):
+    """What is asked of the registry."""
+
+    def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
+        """Return what the agent may do; None if there is no such agent."""
+
+    def agents(self) -> Collection[AgentKey]:
+        """Return namespace and name of every agent."""
+
+    def on_policy_change(self, listener: PolicyListener) -> None:
+        """Call ``listener`` when an agent's effective policy may be another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """The digest of the policy that is enforced for an agent; empty if the agent is gone."""
+
+    namespace: str
+    agent: str
+    digest: str
+
+    def line(self) -> bytes:
+        """Return the report's line."""
+        return orjson.dumps(
+            {"namespace": self.namespace, "agent": self.agent, "digest": self.digest},
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+
+
+class EnforcementReport:
+    """Keeps every agent's policy compiled, and tells readers its digest when it changes.
+
+    A digest is told only once calls are decided by that policy.
+
+    Attributes:
+        compiled: set once the policies of all agents were compiled for the first time.
+    """
+
+    def __init__(self, policies: Policies, heartbeat_seconds: float) -> None:
+        self._policies = policies
+        self._heartbeat_seconds = heartbeat_seconds
+        self._digests: dict[AgentKey, str] = {}
+        self._pending: dict[AgentKey, None] = {}
+        self._wake = asyncio.Event()
+        self._readers: set[_Reader] = set()
+        self.compiled = asyncio.Event()
+        policies.on_policy_change(self._changed)
+
+    def __len__(self) -> int:
+        """Agents whose policy is compiled."""
+        return len(self._digests)
+
+    async def run(self) -> None:
+        """Compile what changed until cancelled; run it once the cluster was read."""
+        while True:
+            self._compile(_BATCH)
+            if self._pending:
+                await asyncio.sleep(0)
+            else:
+                self.compiled.set()
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Yield lines: all digests, ``{"synced": true}``, then changes, and a heartbeat where there are none."""
+        await self.compiled.wait()
+        reader = _Reader(dict(self._digests))
+        self._readers.add(reader)
+        try:
+            yield reader.take() + _SYNCED
+            while True:
+                try:
+                    async with asyncio.timeout(self._heartbeat_seconds):
+                        await reader.wake.wait()
+                except TimeoutError:
+                    yield _HEARTBEAT
+                else:
+                    yield reader.take()
+        finally:
+            self._readers.discard(reader)
+
+    def _changed(self, namespace: str, agent: str) -> None:
+        self._pending[namespace, agent] = None
+        self._wake.set()
+
+    def _compile(self, count: int) -> None:
+        for key in list(self._pending)[:count]:
+            del self._pending[key]
+            policy = self._policies.policy(*key)
+            digest = policy.digest if policy else ""
+            if digest == self._digests.get(key, ""):
+                continue
+            if digest:
+                self._digests[key] = digest
+            else:
+                del self._digests[key]
+            for reader in self._readers:
+                reader.give(key, digest)
+
+
+class _Reader:
+    """Digests that one reader has not been told yet; a newer one replaces an older one."""
+
+    def __init__(self, digests: dict[AgentKey, str]) -> None:
+        self._digests = digests
+        self.wake = asyncio.Event()
+
+    def give(self, key: AgentKey, digest: str) -> None:
+        self._digests[key] = digest
+        self.wake.set()
+
+    def take(self) -> bytes:
+        self.wake.clear()
+        digests, self._digests = self._digests, {}
+        return b"".join(
+            Enforced(namespace, agent, digest).line() for (namespace, agent), digest in digests.items()
+        )

@@ -1,0 +1,135 @@
+"""What the gateway keeps of objects that are not AOS's own: only what its checks look at."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import JsonValue, ValidationError
+
+from aos.gateway.registry import Revision
+from aos.kube.objects import child, children, key_of, metadata_of, text, uid_of
+from aos.model.agent import AgentSpec
+from aos.model.base import JsonObject
+from aos.model.names import LABEL_AGENT, LABEL_TASK
+from aos.model.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class PodFacts:
+    """A pod that claims to be an agent's.
+
+    Attributes:
+        uid: of the pod.
+        agent: its label ``aos.dev/agent``.
+        task: its label ``aos.dev/task``.
+        task_uid: uid of the Task that controls it; empty if none does.
+        service_account: name of the ServiceAccount that it runs as.
+        addresses: its IP addresses; empty until the node reports them.
+        host_network: whether it shares its node's addresses.
+        phase: of its status.
+        is_deleted: whether its deletion was asked for.
+    """
+
+    uid: str
+    agent: str
+    task: str
+    task_uid: str
+    service_account: str
+    addresses: frozenset[str]
+    host_network: bool
+    phase: str
+    is_deleted: bool
+
+    @classmethod
+    def parse(cls, raw: JsonObject) -> "PodFacts":
+        """Return the facts of a pod as the API server sends it."""
+        metadata, spec, status = metadata_of(raw), child(raw, "spec"), child(raw, "status")
+        labels = child(metadata, "labels")
+        addresses = {text(item, "ip") for item in children(status, "podIPs")} | {text(status, "podIP")}
+        return cls(
+            uid=uid_of(raw),
+            agent=text(labels, LABEL_AGENT),
+            task=text(labels, LABEL_TASK),
+            task_uid=_controlling_task(metadata),
+            service_account=text(spec, "serviceAccountName"),
+            addresses=frozenset(addresses - {""}),
+            host_network=spec.get("hostNetwork") is True,
+            phase=text(status, "phase"),
+            is_deleted="deletionTimestamp" in metadata,
+        )
+
+
+def _controlling_task(metadata: JsonObject) -> str:
+    for reference in children(metadata, "ownerReferences"):
+        if reference.get("controller") is True:
+            is_task = text(reference, "kind") == "Task" and text(reference, "apiVersion").startswith(
+                "aos.dev/"
+            )
+            return text(reference, "uid") if is_task else ""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretData:
+    """What a Secret holds; it is never printed."""
+
+    values: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def parse(cls, raw: JsonObject) -> "SecretData":
+        """Return a Secret's decoded values; one that is not base64 is left out."""
+        values: dict[str, bytes] = {}
+        for name, encoded in child(raw, "data").items():
+            if isinstance(encoded, str):
+                try:
+                    values[name] = base64.b64decode(encoded, validate=True)
+                except binascii.Error:
+                    continue
+        return cls(values)
+
+    def credential(self, key: str) -> str | None:
+        """Return the value as something that can stand in a header; None if it is missing or can't."""
+        content = self.values.get(key, b"").rstrip(b"\r\n")
+        if not content or any(byte <= ord(" ") or byte >= _DELETE for byte in content):
+            return None
+        return content.decode("ascii")
+
+
+_DELETE = 0x7F
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadablePolicy:
+    """A Policy that could not be parsed. It may select any agent of its namespace and forbid anything."""
+
+    name: str
+    error: str
+
+
+def parse_policy(raw: JsonObject) -> Policy | UnreadablePolicy:
+    """Return the Policy, or what stands for it if it can't be read: a Policy is never just absent."""
+    try:
+        return Policy.parse(raw)
+    except ValidationError as error:
+        return UnreadablePolicy(name=key_of(raw).name, error=str(error))
+
+
+def parse_revision(raw: JsonObject) -> Revision:
+    """Return the agent's revision that a ControllerRevision holds.
+
+    Raises:
+        pydantic.ValidationError: its data is not an agent's.
+    """
+    data = child(raw, "data")
+    return Revision(
+        name=key_of(raw).name,
+        instructions=text(data, "instructions"),
+        spec=AgentSpec.model_validate(child(data, "spec")),
+    )
+
+
+def parse_labels(raw: JsonObject) -> Mapping[str, str]:
+    """Return an object's labels."""
+    labels: dict[str, JsonValue] = child(metadata_of(raw), "labels")
+    return {name: value for name, value in labels.items() if isinstance(value, str)}

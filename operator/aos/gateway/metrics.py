@@ -1,0 +1,168 @@
+"""What the gateway counts, as OpenTelemetry instruments that Prometheus reads.
+
+Counters are plain dictionaries that are read when somebody asks: counting must cost next to nothing on each call.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from prometheus_client import CollectorRegistry, generate_latest
+
+_BOUNDARIES: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
+
+METRICS: Final[Mapping[str, str]] = {
+    "aos_gateway_calls_total": "Decided calls by namespace, agent, subject, name, action, effect, reason and outcome.",
+    "aos_gateway_call_duration_seconds": "From a call's request to the end of its answer, by subject and effect.",
+    "aos_gateway_upstream_seconds_total": "Time spent waiting for tools and models, by subject.",
+    "aos_gateway_tokens_total": "Tokens that models counted, by namespace, agent, model and direction.",
+    "aos_gateway_refusals_total": "Requests refused before a decision, by code.",
+    "aos_gateway_journal_failures_total": "Entries that could not be written.",
+    "aos_gateway_staleness_seconds": "Age of the oldest knowledge that decisions rest on.",
+    "aos_gateway_enforced_agents": "Agents whose effective policy is compiled and enforced.",
+}
+"""Names and meanings of all metrics; ``docs/gateway.md`` lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallLabels:
+    """What calls are counted by. Names that the cluster does not know are never among them."""
+
+    namespace: str
+    agent: str
+    subject: str
+    name: str
+    action: str
+    effect: str
+    reason: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLabels:
+    """What tokens are counted by."""
+
+    namespace: str
+    agent: str
+    model: str
+    direction: str
+
+
+class GatewayMetrics:
+    """All instruments, on a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        reader = PrometheusMetricReader(
+            disable_target_info=True, scope_info_enabled=False, registry=self._registry
+        )
+        self._provider = MeterProvider(metric_readers=[reader])
+        self._calls: Counter[CallLabels] = Counter()
+        self._tokens: Counter[TokenLabels] = Counter()
+        self._refusals: Counter[str] = Counter()
+        self._upstream_seconds: dict[str, float] = {}
+        self._journal_failures = 0
+        meter = self._provider.get_meter("aos.gateway")
+        self._duration = meter.create_histogram(
+            "aos_gateway_call_duration", unit="s", explicit_bucket_boundaries_advisory=_BOUNDARIES
+        )
+        meter.create_observable_counter("aos_gateway_calls", [self._observe_calls])
+        meter.create_observable_counter("aos_gateway_upstream", [self._observe_upstream], unit="s")
+        meter.create_observable_counter("aos_gateway_tokens", [self._observe_tokens])
+        meter.create_observable_counter("aos_gateway_refusals", [self._observe_refusals])
+        meter.create_observable_counter("aos_gateway_journal_failures", [self._observe_failures])
+        self._meter = meter
+
+    def call(self, labels: CallLabels, duration_seconds: float, upstream_seconds: float) -> None:
+        """Count one decided call."""
+        self._calls[labels] += 1
+        subject = labels.subject
+        self._upstream_seconds[subject] = self._upstream_seconds.get(subject, 0.0) + upstream_seconds
+        self._duration.record(duration_seconds, {"subject": subject, "effect": labels.effect})
+
+    def tokens(self, labels: TokenLabels, count: int) -> None:
+        """Count tokens."""
+        self._tokens[labels] += count
+
+    def refusal(self, code: str) -> None:
+        """Count one refused request."""
+        self._refusals[code] += 1
+
+    def journal_failure(self) -> None:
+        """Count one entry that could not be written."""
+        self._journal_failures += 1
+
+    def watch(self, name: str, unit: str, read: Callable[[], float]) -> None:
+        """Show what ``read`` returns whenever the metrics are asked for."""
+
+        def observe(_: CallbackOptions) -> Iterable[Observation]:
+            yield Observation(read())
+
+        self._meter.create_observable_gauge(name, [observe], unit=unit)
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def close(self) -> None:
+        """End the instruments."""
+        self._provider.shutdown()
+
+    def _observe_calls(self, _: CallbackOptions) -> Iterable[Observation]:
+        for labels, count in list(self._calls.items()):
+            yield Observation(
+                count,
+                {
+                    "namespace": labels.namespace,
+                    "agent": labels.agent,
+                    "subject": labels.subject,
+                    "name": labels.name,
+                    "action": labels.action,
+                    "effect": labels.effect,
+                    "reason": labels.reason,
+                    "outcome": labels.outcome,
+                },
+            )
+
+    def _observe_tokens(self, _: CallbackOptions) -> Iterable[Observation]:
+        for labels, count in list(self._tokens.items()):
+            yield Observation(
+                count,
+                {
+                    "namespace": labels.namespace,
+                    "agent": labels.agent,
+                    "model": labels.model,
+                    "direction": labels.direction,
+                },
+            )
+
+    def _observe_upstream(self, _: CallbackOptions) -> Iterable[Observation]:
+        for subject, seconds in list(self._upstream_seconds.items()):
+            yield Observation(seconds, {"subject": subject})
+
+    def _observe_refusals(self, _: CallbackOptions) -> Iterable[Observation]:
+        for code, count in list(self._refusals.items()):
+            yield Observation(count, {"code": code})
+
+    def _observe_failures(self, _: CallbackOptions) -> Iterable[Observation]:
+        yield Observation(self._journal_failures)
