@@ -1,11 +1,10 @@
-# syntax=docker/dockerfile:1
 # The one image of AOS: operator, gateway, CLI and the programs of the examples.
 ARG BASE=docker.io/library/python:3.13-slim
 
 # What builds and installs; nothing of it stays in the image. The two secrets are optional: the machine's own pip
 # configuration and certificate authorities, for builders that reach the package index only through them.
 FROM ${BASE} AS tools
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 COPY hack/image/build.lock /build/
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     python3 -m venv /build/tools && python3 -m venv --without-pip /opt/aos/venv \
@@ -17,7 +16,7 @@ COPY pyproject.toml README.md LICENSE /build/source/
 COPY operator /build/source/operator
 COPY examples /build/staged/examples
 RUN /build/tools/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation --wheel-dir /build/wheels /build/source \
-    && /build/tools/bin/pip --python /opt/aos/venv/bin/python install --quiet --no-index --no-deps \
+    && /build/tools/bin/pip --python /opt/aos/venv/bin/python install --quiet --no-compile --no-index --no-deps \
         --prefix /build/staged/venv /build/wheels/*.whl \
     && python3 -m compileall -q --invalidation-mode unchecked-hash /build/staged
 
@@ -27,8 +26,8 @@ COPY requirements.lock /opt/aos/
 RUN --mount=type=bind,from=tools,source=/build,target=/build \
     --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
     python3 -m venv --without-pip /opt/aos/venv \
-    && PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore \
-        /build/tools/bin/pip --python /opt/aos/venv/bin/python install --quiet --require-hashes --only-binary=:all: \
+    && PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+        /build/tools/bin/pip --python /opt/aos/venv/bin/python install --quiet --no-compile --require-hashes --only-binary=:all: \
         --requirement /opt/aos/requirements.lock \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/aos/venv/lib
 COPY --from=package /build/staged/ /opt/aos/
