@@ -199,9 +199,12 @@ class ApiClient:
     ) -> JsonObject:
         """As `apply`, for the status subresource: only ``status`` counts, and the object must be there.
 
+        The API server does not heed a uid here, so that another object of the same name would take the status: give
+        ``metadata.resourceVersion``, as `aos.kube.apply.apply_status` does.
+
         Raises:
             NotFound: the object is not there.
-            Conflict: as for `apply`.
+            Conflict: another manager owns a field and ``force`` is False, or the resource version is not the object's.
         """
         return await self._apply(resource, manifest, "status", field_manager, force=force)
 
