@@ -82,7 +82,6 @@ class TaskInbox:
         self._store = store
         self._usage = usage
         self._max_json_depth = settings.max_json_depth
-        self._max_schema_bytes = settings.max_schema_bytes
         self._now = now
         self._schemas: OrderedDict[tuple[str, str], Schema | None] = OrderedDict()
 
@@ -150,7 +149,7 @@ class TaskInbox:
         if key not in self._schemas:
             try:
                 said = revision.spec.output
-                self._schemas[key] = compile_schema(said.schema_, self._max_schema_bytes) if said else None
+                self._schemas[key] = compile_schema(said.schema_, older_dialects=False) if said else None
             except SchemaError as error:
                 raise Refusal(
                     HTTPStatus.SERVICE_UNAVAILABLE,

@@ -105,6 +105,8 @@ class Gateway:
                 await ports.agents.stop()
                 running.cancel()
         finally:
+            for port in (ports.agents, ports.admin, ports.health):
+                port.close()
             await self._upstream.close()
             self._lines.flush()
             self._metrics.close()

@@ -52,8 +52,12 @@ class Port:
             await self._server.serve()
         finally:
             self._server.abort()
-            self._socket.close()
+            self.close()
             self._ended.set()
+
+    def close(self) -> None:
+        """Give the port up; `serve` does so by itself."""
+        self._socket.close()
 
     async def stop(self) -> None:
         """Accept no more, let what is under way end within ``drain_seconds``, and end `serve`."""
