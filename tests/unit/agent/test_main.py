@@ -16,6 +16,13 @@ from tests.unit.agent.conftest import World, task
 from tests.unit.agent.serving import make_identity
 from tests.unit.agent.test_settings import ENVIRONMENT
 
+# The pause outlasts the wait: an attempt that is cancelled within a TLS handshake would leave its socket open.
+ONE_ATTEMPT = {
+    "connect_retries": 0,
+    "fetch_timeout_seconds": 1,
+    "retry_pause_seconds": 60,
+    "max_retry_pause_seconds": 60,
+}
 GOOD: JsonObject = {"summary": "fine", "score": 0.5}
 
 
@@ -220,7 +227,7 @@ async def test_a_gateway_that_never_hands_out_the_task_is_given_up(world: World)
 
 
 async def test_a_gateway_that_is_not_there_is_given_up(world: World) -> None:
-    bounds = replace(world.settings.bounds, fetch_timeout_seconds=0.3, connect_retries=0)
+    bounds = replace(world.settings.bounds, **ONE_ATTEMPT)
     settings = replace(world.settings, gateway_url="https://127.0.0.1:9", bounds=bounds)
     assert await run_agent(settings) == ExitCode.NOT_REPORTED
     assert "ConnectError" in last_words(settings)
@@ -231,7 +238,7 @@ async def test_a_gateway_of_another_authority_is_not_spoken_to(
 ) -> None:
     stranger = world.settings.ca_file.with_name("stranger")
     stranger.mkdir()
-    bounds = replace(world.settings.bounds, fetch_timeout_seconds=0.3, connect_retries=0)
+    bounds = replace(world.settings.bounds, **ONE_ATTEMPT)
     settings = replace(world.settings, ca_file=make_identity(stranger).certificate, bounds=bounds)
     assert await run_agent(settings) == ExitCode.NOT_REPORTED
     assert world.gateway.tokens == []
