@@ -69,5 +69,6 @@ def explained(error: "ApiError") -> tuple[ExitCode, str]:
 
 
 def _fail(code: ExitCode, message: str) -> ExitCode:
-    print(f"error: {message}", file=sys.stderr)
+    # What other programs and files say may have several lines.
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return code

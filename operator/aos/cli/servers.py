@@ -1,4 +1,4 @@
-"""Starts the long-running parts of AOS and the agent's own process, each as its package asks."""
+"""Starts the long-running parts of AOS and the agent's own process, each set up by its environment."""
 
 import importlib
 import os
@@ -9,12 +9,31 @@ from aos.cli.exits import ExitCode
 
 def serve_operator() -> int:
     """Run the operator until it is told to stop; return its exit code."""
-    return _serve("operator", "aos.controllers.main", "aos.reconcile.settings", "OperatorSettings")
+    import uvloop
+
+    try:
+        settings = importlib.import_module("aos.controllers.settings").ControllerSettings.from_environment(
+            os.environ
+        )
+    except ValueError as error:
+        return _misconfigured(error)
+    uvloop.run(importlib.import_module("aos.controllers.main").run_operator(settings))
+    return ExitCode.SUCCESS
 
 
 def serve_gateway() -> int:
     """Run the gateway until it is told to stop; return its exit code."""
-    return _serve("gateway", "aos.gateway.main", "aos.gateway.settings", "GatewaySettings")
+    import uvloop
+
+    from aos.gateway.main import run_gateway
+    from aos.gateway.settings import GatewaySettings, SettingsError
+
+    try:
+        settings = GatewaySettings.from_environment(os.environ)
+    except SettingsError as error:
+        return _misconfigured(error)
+    uvloop.run(run_gateway(settings))
+    return ExitCode.SUCCESS
 
 
 def serve_agent() -> int:
@@ -24,13 +43,6 @@ def serve_agent() -> int:
     return main()
 
 
-def _serve(name: str, main: str, settings: str, model: str) -> int:
-    import uvloop
-
-    try:
-        said = getattr(importlib.import_module(settings), model).from_environment(os.environ)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ExitCode.USAGE
-    run = getattr(importlib.import_module(main), f"run_{name}")
-    return uvloop.run(run(said)) or ExitCode.SUCCESS
+def _misconfigured(error: Exception) -> ExitCode:
+    print(f"error: {error}", file=sys.stderr)
+    return ExitCode.USAGE

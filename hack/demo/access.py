@@ -1,0 +1,118 @@
+"""Asks the cluster of the demonstration: kubectl with bounded waits, and helm."""
+
+import base64
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hack.cluster import programs
+from hack.cluster.environment import inherited
+from hack.cluster.errors import ClusterError
+from hack.cluster.handle import Handle
+from hack.cluster.kubectl import Kubectl
+from hack.cluster.paths import Paths
+
+HELM_SECONDS: Final = 240.0
+_FIELD_MANAGER: Final = "aos-demo"
+
+
+class DemoError(ClusterError):
+    """A step did not come to its end; what to look at is printed with it."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """The cluster's administrator.
+
+    Attributes:
+        handle: the running cluster.
+        paths: where tools are kept.
+    """
+
+    handle: Handle
+    paths: Paths
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The kubectl that fits the cluster."""
+        return Kubectl(self.handle.program, self.handle.kubeconfig)
+
+    def apply(self, manifests: str) -> None:
+        """Make the cluster so, whatever was applied before by whom."""
+        options = ("--server-side", "--force-conflicts", f"--field-manager={_FIELD_MANAGER}")
+        self.kubectl.must("apply", *options, "-f", "-", stdin=manifests)
+
+    def secret(self, namespace: str, name: str) -> str:
+        """Return the key ``token`` of a Secret; empty if there is none."""
+        answer = self.kubectl.must(
+            "get", "secret", name, "-n", namespace, "--ignore-not-found", "-o", "jsonpath={.data.token}"
+        )
+        return base64.b64decode(answer).decode()
+
+    def put_secret(self, namespace: str, name: str, token: str) -> None:
+        """Make a Secret with the key ``token``; the value goes over standard input and no command line."""
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "type": "Opaque",
+            "stringData": {"token": token},
+        }
+        self.apply(json.dumps(manifest))
+
+    def rollout(self, namespace: str, *deployments: str, seconds: int) -> None:
+        """Wait until these Deployments run what they should.
+
+        Raises:
+            DemoError: they do not in time.
+        """
+        for deployment in deployments:
+            answer = self.kubectl.run(
+                "rollout", "status", f"deployment/{deployment}", "-n", namespace, f"--timeout={seconds}s"
+            )
+            if not answer.ok:
+                raise DemoError(
+                    f"Deployment {namespace}/{deployment} did not become ready within {seconds} s"
+                )
+
+    def wait_ready(self, namespace: str, *objects: str, seconds: int) -> None:
+        """Wait for the condition Ready.
+
+        Raises:
+            DemoError: it is not True in time; the message says what it is.
+        """
+        for item in objects:
+            answer = self.kubectl.run(
+                "wait", item, "-n", namespace, "--for=condition=Ready", f"--timeout={seconds}s"
+            )
+            if not answer.ok:
+                path = '{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'
+                said = self.kubectl.run("get", item, "-n", namespace, "-o", f"jsonpath={path}").stdout.strip()
+                raise DemoError(
+                    f"{item} in {namespace} is not ready after {seconds} s; its conditions:\n{said}"
+                )
+
+    def helm(self, *arguments: str) -> str:
+        """Run helm and return its output.
+
+        Raises:
+            DemoError: it failed or took too long.
+        """
+        program = programs.tool(self.paths, "helm")
+        command = [str(program), f"--kubeconfig={self.handle.kubeconfig}", *arguments]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=HELM_SECONDS, env=inherited()
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DemoError(f"`helm {arguments[0]}` did not end within {HELM_SECONDS:g} s") from error
+        if done.returncode != 0:
+            raise DemoError(f"`helm {arguments[0]}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+
+def chart() -> Path:
+    """Return the chart of this repository."""
+    return Path(__file__).parents[2] / "charts" / "aos"

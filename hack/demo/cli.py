@@ -1,0 +1,173 @@
+"""The demonstration from its first step to the last, each with a line of progress."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from aos.model.task import Task
+from hack.cluster import backends
+from hack.cluster.errors import ClusterError
+from hack.cluster.paths import Paths
+from hack.cluster.progress import say, step
+from hack.demo import example, installation, proof
+from hack.demo.access import Access, DemoError
+from hack.demo.diagnosis import diagnosis
+from hack.demo.settings import MODEL_URL_VARIABLE, Settings
+
+_AOS: Final = Path(sys.executable).parent / "aos"
+_INTERRUPTED: Final = 130
+_RUN_SECONDS: Final = 170
+_WHY_SECONDS: Final = 60
+_DENIED_CODE: Final = 1
+
+
+def main() -> int:
+    """Run the demonstration; 0 when everything came out as promised."""
+    access: Access | None = None
+    try:
+        paths = installation.paths()
+        settings = Settings.from_environment(os.environ, paths.state)
+        say(model_sentence(settings))
+        access = _cluster(settings, paths)
+        installation.load_image(access, settings)
+        installation.install(access, settings)
+        installation.apply_example(access, settings)
+        task = _run_task(access)
+        _show_proof(access, settings, task)
+        _explain(access)
+        _say_how_to_go_on(access, settings)
+    except ClusterError as problem:
+        say(f"error: {problem}")
+        if access is not None:
+            for block in diagnosis(access.kubectl):
+                say(f"\n{block}")
+        return 1
+    except KeyboardInterrupt:
+        say("interrupted; `make demo` goes on from here, `make cluster-down` clears up")
+        return _INTERRUPTED
+    return 0
+
+
+def model_sentence(settings: Settings) -> str:
+    """Return which model answers, so that nobody takes the script for a language model."""
+    if settings.model is None:
+        return (
+            "the model in this demonstration is a script (examples/sales/model.py), not a language model;"
+            f" {MODEL_URL_VARIABLE} points it at a real one"
+        )
+    return f"the model in this demonstration is {settings.model.name} at {settings.model.url}"
+
+
+def _cluster(settings: Settings, paths: Paths) -> Access:
+    backend = backends.select(paths, control_plane=False, kubeconfig=settings.kubeconfig, kind_name=None)
+    with step("a Kubernetes cluster"):
+        backend.up()
+    installation.build_image(settings)
+    return Access(backend.handle(), paths)
+
+
+def _run_task(access: Access) -> Task:
+    arguments = ["run", example.AGENT, "-n", example.TEAM, "-i", f"lead={example.LEAD}", "--watch"]
+    bounds = ["--deadline", "2m", "-o", "json"]
+    done = _aos(access, [*arguments, *bounds], _RUN_SECONDS)
+    if done.returncode != 0 or not done.stdout:
+        raise DemoError(f"`aos run` ended with {done.returncode}: the Task did not succeed")
+    task = Task.parse(json.loads(done.stdout))
+    output = task.status.result.output if task.status.result else None
+    print(f"\nThe agent's output:\n{json.dumps(output, indent=2, ensure_ascii=False)}\n")
+    return task
+
+
+def _show_proof(access: Access, settings: Settings, task: Task) -> None:
+    kubectl = access.kubectl
+    gateway = kubectl.must(
+        "logs",
+        "-n",
+        installation.SYSTEM,
+        "-l",
+        "app.kubernetes.io/component=gateway",
+        "--tail=-1",
+        "--since=15m",
+    )
+    crm = kubectl.must("logs", "-n", example.SYSTEMS, "deployment/crm", "--tail=-1", "--since=15m")
+    since = task.metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC)
+    found = proof.Proof(
+        decisions=proof.decisions(gateway, task.metadata.name),
+        accesses=proof.accesses(crm, since),
+        fingerprint=proof.fingerprint(access.secret(example.TEAM, "crm-credentials")),
+    )
+    print("What the gateway decided (its log):", *found.decision_table(), sep="\n")
+    print("\nWhat reached the CRM (its own log):", *found.access_table(), sep="\n")
+    print(
+        f"\nThe credential is that of Secret {example.TEAM}/crm-credentials ({found.fingerprint}…): the gateway put it"
+        " in. The agent's pod has never had it."
+    )
+    _judge(found, settings)
+
+
+def _judge(found: proof.Proof, settings: Settings) -> None:
+    if found.flaws:
+        raise DemoError("; ".join(found.flaws))
+    if settings.model is not None and not found.denied:
+        say(
+            f"{settings.model.name} did not try anything that policy denies; the next lines tell what it would have met"
+        )
+    elif not found.allowed or not found.denied:
+        raise DemoError(
+            "the gateway's log should hold one allowed and one denied call of a tool, and does not"
+        )
+
+
+def _explain(access: Access) -> None:
+    """Show why one call is allowed and another is denied; the agent tried both."""
+    for call, arguments, expected in (
+        ("crm.get_contact", '{"id": "emea-0001"}', 0),
+        ("crm.export_contacts", '{"territory": "emea"}', _DENIED_CODE),
+    ):
+        done = _aos(
+            access, ["why", example.AGENT, call, "-n", example.TEAM, "--args", arguments], _WHY_SECONDS
+        )
+        print(done.stdout)
+        if done.returncode != expected:
+            raise DemoError(f"`aos why` ended with {done.returncode} where {expected} was expected")
+
+
+def _aos(access: Access, arguments: list[str], seconds: float) -> "subprocess.CompletedProcess[str]":
+    say(f"\n$ aos {shlex.join(arguments)}")
+    environment = {**os.environ, "KUBECONFIG": str(access.handle.kubeconfig)}
+    try:
+        return subprocess.run(
+            [str(_AOS), *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=seconds,
+            env=environment,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DemoError(f"`aos {arguments[0]}` did not end within {seconds:g} s") from error
+
+
+def _say_how_to_go_on(access: Access, settings: Settings) -> None:
+    lines = [f"export KUBECONFIG={shlex.quote(str(access.handle.kubeconfig))}"]
+    if shutil.which("kubectl") is None:
+        lines.append(f"export PATH={shlex.quote(str(access.handle.program.parent))}:$PATH")
+    lines += [
+        "kubectl get aos -A",
+        f"{_AOS} status -A",
+        f"kubectl -n {example.TEAM} edit policy sales-baseline",
+    ]
+    if settings.kubeconfig is None:
+        lines.append("make cluster-down")
+    print(
+        "The cluster stays up. Go on with:",
+        *(f"  {line}" for line in lines),
+        model_sentence(settings),
+        sep="\n",
+    )

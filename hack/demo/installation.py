@@ -1,0 +1,124 @@
+"""Brings AOS and the sales example into a cluster. A second time changes only what differs."""
+
+import json
+import secrets
+from typing import Final
+
+from hack.cluster.paths import Paths
+from hack.cluster.progress import step
+from hack.demo import example
+from hack.demo.access import Access, chart
+from hack.demo.settings import Settings
+from hack.image import inputs
+from hack.image.builders import Request
+from hack.image.cli import build
+
+SYSTEM: Final = "aos-system"
+RELEASE: Final = "aos"
+INSTALL_SECONDS: Final = 180
+READY_SECONDS: Final = 110
+"""Below the time that any single kubectl may take."""
+_TOKEN_BYTES: Final = 24
+_IMAGE_ANNOTATION: Final = "aos.dev/demo-image"
+
+
+def build_image(settings: Settings) -> None:
+    """Build the image, unless it is somebody else's to build."""
+    if settings.builds_image:
+        with step("the image of AOS"):
+            build(Request(settings.image, None))
+
+
+def load_image(access: Access, settings: Settings) -> None:
+    """Put the image into the cluster's nodes."""
+    if settings.builds_image:
+        with step(f"loading {settings.image} into the cluster"):
+            access.handle.load(settings.image)
+
+
+def install(access: Access, settings: Settings) -> None:
+    """Install AOS by its chart, and restart what runs another image of the same name.
+
+    Raises:
+        DemoError: it did not become ready in time.
+    """
+    with step("helm upgrade --install aos charts/aos"):
+        stood = _standing_release(access)
+        repository, _, tag = settings.image.rpartition(":")
+        values = f"image.repository={repository},image.tag={tag},image.pullPolicy=IfNotPresent"
+        access.helm(
+            "upgrade",
+            "--install",
+            RELEASE,
+            str(chart()),
+            f"--namespace={SYSTEM}",
+            "--create-namespace",
+            f"--set={values}",
+            "--wait",
+            f"--timeout={INSTALL_SECONDS}s",
+        )
+    if settings.builds_image:
+        _restart_on_new_image(access, outdated=stood)
+
+
+def apply_example(access: Access, settings: Settings) -> None:
+    """Apply ``examples/sales`` with credentials, and wait until its agent can take Tasks.
+
+    Raises:
+        DemoError: something did not become ready in time.
+    """
+    with step("examples/sales: namespaces, credentials, systems, tool, model, policy, agent"):
+        access.apply(example.manifests([example.NAMESPACES], settings))
+        for name in example.CREDENTIALS:
+            _put_credentials(access, name, settings)
+        access.apply(example.manifests(example.REST, settings))
+    with step("the CRM and the model start"):
+        access.rollout(example.SYSTEMS, "crm", "model", seconds=READY_SECONDS)
+    with step(f"agent {example.AGENT} becomes Ready"):
+        access.wait_ready(example.TEAM, "tool/crm", "model/default", seconds=READY_SECONDS)
+        access.wait_ready(example.TEAM, f"agent/{example.AGENT}", seconds=READY_SECONDS)
+
+
+def paths() -> Paths:
+    """Return where this machine keeps clusters and tools."""
+    return Paths.from_environment()
+
+
+def _standing_release(access: Access) -> bool:
+    """Return whether AOS is installed. What an interrupted run left pending helm refuses, so that is removed; kinds stay."""
+    listed = json.loads(access.helm("list", "--all", f"--namespace={SYSTEM}", "--output=json"))
+    status = next((item["status"] for item in listed if item["name"] == RELEASE), "")
+    if status.startswith("pending") or status == "uninstalling":
+        access.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")
+        return False
+    return bool(status)
+
+
+def _restart_on_new_image(access: Access, *, outdated: bool) -> None:
+    """The tag stays the same when the code changes, so Kubernetes can't see by itself that pods are outdated."""
+    wanted = inputs.digest("demo")
+    escaped = _IMAGE_ANNOTATION.replace(".", "\\.")
+    known = access.kubectl.must(
+        "get", "namespace", SYSTEM, "-o", f"jsonpath={{.metadata.annotations.{escaped}}}"
+    )
+    if known == wanted:
+        return
+    if outdated:
+        with step("pods restart on the new image"):
+            for namespace in (SYSTEM, example.SYSTEMS):
+                access.kubectl.run("rollout", "restart", "deployment", "-n", namespace)
+            access.rollout(SYSTEM, "aos-operator", "aos-gateway", seconds=READY_SECONDS)
+    access.kubectl.must("annotate", "namespace", SYSTEM, f"{_IMAGE_ANNOTATION}={wanted}", "--overwrite")
+
+
+def _put_credentials(access: Access, name: str, settings: Settings) -> None:
+    """Give the system and the gateway the same token; one that is there stays, and the agent gets none."""
+    token = access.secret(example.SYSTEMS, name)
+    if not token:
+        token = secrets.token_hex(_TOKEN_BYTES)
+        access.put_secret(example.SYSTEMS, name, token)
+    presented = token
+    if name == example.MODEL_CREDENTIALS and settings.model is not None and settings.model.key:
+        presented = settings.model.key
+    if access.secret(example.TEAM, name) != presented:
+        access.put_secret(example.TEAM, name, presented)

@@ -1,0 +1,136 @@
+"""What the logs of gateway and CRM say of one Task. Pure: lines in, tables and a verdict out."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from aos.cli.output import Table
+
+_FINGERPRINT_DIGITS: Final = 8
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+
+LineT = TypeVar("LineT", bound=_Line)
+
+
+class DecisionLine(_Line):
+    """One decision in the gateway's log."""
+
+    task: str
+    effect: str
+    reason: str
+    outcome: str
+    action: str
+    tool: str = ""
+    model: str = ""
+    rules: tuple[str, ...] = ()
+
+    @property
+    def call(self) -> str:
+        """What was called."""
+        return f"{self.tool or self.model}.{self.action}" if self.tool else f"model {self.model}"
+
+
+class AccessLine(_Line):
+    """One request in the CRM's own log."""
+
+    time: datetime
+    method: str
+    action: str
+    status: int
+    credential: str
+    headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the two logs say of the Task.
+
+    Attributes:
+        decisions: the gateway's, in order.
+        accesses: calls of tools that reached the CRM since the Task began, in order.
+        fingerprint: of the credential that only the gateway holds.
+    """
+
+    decisions: tuple[DecisionLine, ...]
+    accesses: tuple[AccessLine, ...]
+    fingerprint: str
+
+    @property
+    def allowed(self) -> tuple[DecisionLine, ...]:
+        """Calls of tools that were let through."""
+        return tuple(line for line in self.decisions if line.tool and line.effect == "Allow")
+
+    @property
+    def denied(self) -> tuple[DecisionLine, ...]:
+        """Calls of tools that were denied."""
+        return tuple(line for line in self.decisions if line.tool and line.effect == "Deny")
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """What contradicts the promise, as sentences; empty if nothing does."""
+        return tuple(self._flaws())
+
+    def _flaws(self) -> Iterator[str]:
+        denied = {line.action for line in self.denied} - {line.action for line in self.allowed}
+        reached = {line.action for line in self.accesses}
+        for action in sorted(denied & reached):
+            yield f"{action} was denied and reached the CRM all the same"
+        for line in self.accesses:
+            if line.credential != self.fingerprint:
+                yield f"{line.action} reached the CRM with {line.credential} and not with the Secret's credential"
+
+    def decision_table(self) -> list[str]:
+        """Return the gateway's decisions for people."""
+        rows = tuple(
+            (line.call, line.effect, line.reason, line.outcome, ", ".join(line.rules) or "-")
+            for line in self.decisions
+        )
+        return Table(headings=("CALL", "DECISION", "REASON", "OUTCOME", "DECIDED BY"), rows=rows).render(None)
+
+    def access_table(self) -> list[str]:
+        """Return what the CRM saw, for people."""
+        rows = tuple(
+            (
+                line.action,
+                str(line.status),
+                line.credential,
+                "yes" if line.credential == self.fingerprint else "NO",
+            )
+            for line in self.accesses
+        )
+        return Table(headings=("ACTION", "STATUS", "CREDENTIAL", "THE SECRET'S"), rows=rows).render(None)
+
+
+def fingerprint(token: str) -> str:
+    """Return how the CRM's log writes the credential ``token``."""
+    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()[:_FINGERPRINT_DIGITS]
+
+
+def decisions(log: str, task: str) -> tuple[DecisionLine, ...]:
+    """Return the gateway's decisions on the Task, in order."""
+    return tuple(line for line in _parsed(log, DecisionLine) if line.task == task)
+
+
+def accesses(log: str, since: datetime) -> tuple[AccessLine, ...]:
+    """Return the calls of tools in the CRM's log from ``since`` on, in order."""
+    return tuple(
+        line for line in _parsed(log, AccessLine) if line.method == "tools/call" and line.time >= since
+    )
+
+
+def _parsed(log: str, model: type[LineT]) -> Iterator[LineT]:
+    for text in log.splitlines():
+        try:
+            yield model.model_validate(json.loads(text))
+        except (ValueError, ValidationError):
+            continue
