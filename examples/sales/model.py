@@ -275,7 +275,7 @@ def final_output(conversation: Conversation) -> JsonObject:
     notes: list[JsonValue] = [
         f"{result.tool} {result.text}"[:MAX_NOTE_CHARS]
         for result in conversation.results
-        if result.text.startswith(("denied:", "error:"))
+        if result.text.startswith(("denied:", "failed:"))
     ]
     if contact is None:
         return {"summary": "No contact was found for this lead.", "score": 0.0, "notes": notes}

@@ -240,9 +240,9 @@ def _run_calls(conversation: Conversation) -> Turn:
         call = conversation.pending[0]
         arguments = _arguments(call.arguments)
         if _calls_done(conversation) >= conversation.bounds.max_calls_per_step:
-            conversation = _with_result(conversation, "error: not run, too many calls in one answer")
+            conversation = _with_result(conversation, "failed: not run, too many calls in one answer")
         elif arguments is None:
-            conversation = _with_result(conversation, "error: not run, the arguments are no JSON object")
+            conversation = _with_result(conversation, "failed: not run, the arguments are no JSON object")
         else:
             return conversation, CallTool(conversation.names.tool(call.function), arguments)
     return _ask(conversation)

@@ -13,7 +13,7 @@ from aos.agent.settings import AgentSettings
 from aos.model.base import JsonObject
 
 _CONFLICT: Final = 409
-_UNPROCESSABLE: Final = 422
+_REFUSALS_OF_CONTENT: Final = frozenset({400, 413, 422})
 _TOO_MANY_REQUESTS: Final = 429
 _SERVER_ERROR: Final = 500
 
@@ -47,7 +47,7 @@ class _ErrorResponse(BaseModel):
 
 
 class OutputRefusedError(Exception):
-    """The output does not fit the agent's schema."""
+    """The gateway does not take this output; another one it may."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -86,7 +86,7 @@ class Inbox:
         """Post what the task came to; return whether the gateway took it (it doesn't when the task has ended).
 
         Raises:
-            OutputRefusedError: it does not fit the agent's schema.
+            OutputRefusedError: it does not fit the agent's schema, or is too large.
             CannotReportError: the gateway refuses the pod, or can't be reached in time.
         """
         return await self._post({"output": output})
@@ -111,7 +111,7 @@ class Inbox:
             return True
         if response.status_code == _CONFLICT:
             return False
-        if response.status_code == _UNPROCESSABLE:
+        if response.status_code in _REFUSALS_OF_CONTENT:
             raise OutputRefusedError(_problems(_error_of(response)))
         raise _refusal("does not take the result", response)
 

@@ -50,7 +50,7 @@ class Bounds:
     report_timeout_seconds: float = 60.0
     """How long the runtime tries to post the result."""
     report_margin_seconds: float = 5.0
-    """Time kept before the deadline for saying that it was missed."""
+    """Time kept before the deadline for saying that it was missed; a fifth of what is left if that is less."""
     retry_pause_seconds: float = 0.5
     """First pause between attempts at the task's own endpoints; it doubles."""
     max_retry_pause_seconds: float = 5.0

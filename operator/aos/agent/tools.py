@@ -25,13 +25,14 @@ from mcp.types import (
     TextResourceContents,
     Tool,
 )
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from aos import __version__
 from aos.agent.conversation import CallTool, ToolOffer
 from aos.agent.failure import Failure, FailureReason, TaskFailedError, shortened
 from aos.agent.settings import AgentSettings, Bounds
 from aos.agent.transport import GATEWAY_UNREACHABLE
+from aos.model.base import JsonObject
 
 _REASON: Final = re.compile(r"[A-Z][A-Za-z]{0,63}")
 
@@ -43,11 +44,13 @@ class ToolReply:
     Attributes:
         text: What the model is shown.
         failed: The call did not do what was asked.
-        reason: Why the gateway denied it, for the log; blank if it did not.
+        denied: Policy did not let it through.
+        reason: The gateway's code for either, for the log; blank where it gave none.
     """
 
     text: str
     failed: bool = False
+    denied: bool = False
     reason: str = ""
 
 
@@ -75,7 +78,7 @@ class ToolClient:
             result = await self._client.call_tool(command.name, command.arguments)
         except (MCPError, RuntimeError, ValidationError) as error:
             # The SDK raises RuntimeError for a result that does not fit the tool's own output schema.
-            return ToolReply(f"error: {_brief(error)}", failed=True)
+            return ToolReply(f"failed: {_brief(error)}", failed=True)
         return read_result(result)
 
     async def _listed(self) -> list[Tool]:
@@ -123,11 +126,17 @@ async def open_tools(http: httpx2.AsyncClient, settings: AgentSettings) -> Async
 
 
 def read_result(result: CallToolResult) -> ToolReply:
-    """Return ``result`` as text, with the reason if it is a denial of the gateway."""
+    """Return ``result`` as text, and what the gateway says of it if it is the gateway's own."""
     text = "\n".join(_texts(result.content))
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
-    return ToolReply(text or "(no content)", failed=result.is_error, reason=_denial(result))
+    said = _said_by_gateway(result)
+    return ToolReply(
+        text or "(no content)",
+        failed=result.is_error,
+        denied=said.get("decision") == "Deny",
+        reason=_reason(said.get("reason", "")),
+    )
 
 
 def _texts(blocks: Iterable[ContentBlock]) -> Iterable[str]:
@@ -145,13 +154,14 @@ def _texts(blocks: Iterable[ContentBlock]) -> Iterable[str]:
                 yield f"[{block.type} left out]"
 
 
-def _denial(result: CallToolResult) -> str:
-    """Return the reason code of a denial; a tool can fake one, so only its shape gets into the log."""
-    content = result.structured_content
-    if not result.is_error or not isinstance(content, dict) or content.get("decision") != "Deny":
-        return ""
-    reason = content.get("reason")
-    return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else "Unknown"
+def _said_by_gateway(result: CallToolResult) -> JsonObject:
+    """Return the gateway's decision. A tool can write one, too: it is good for a line of the log and no more."""
+    content: JsonValue = result.structured_content
+    return content if result.is_error and isinstance(content, dict) else {}
+
+
+def _reason(code: JsonValue) -> str:
+    return code if isinstance(code, str) and _REASON.fullmatch(code) else ""
 
 
 def _offer(tool: Tool) -> ToolOffer:

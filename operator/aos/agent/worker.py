@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from time import monotonic
+from typing import Final
 
 import httpx2
 
@@ -26,6 +27,9 @@ from aos.agent.model import ModelClient
 from aos.agent.settings import AgentSettings
 from aos.agent.tools import ToolClient, open_tools
 from aos.model.base import JsonObject
+
+_MARGIN_SHARE: Final = 0.2
+"""Most of a short deadline that is kept for reporting."""
 
 
 class Worker:
@@ -66,7 +70,10 @@ class Worker:
 
     def _seconds_to_work(self) -> float | None:
         left = self._assignment.seconds_left(datetime.now(UTC))
-        return None if left is None else max(0.0, left - self._settings.bounds.report_margin_seconds)
+        if left is None:
+            return None
+        margin = min(self._settings.bounds.report_margin_seconds, left * _MARGIN_SHARE)
+        return max(0.0, left - margin)
 
     async def _converse(self) -> Failure | None:
         async with open_tools(self._http, self._settings) as tools:
@@ -109,7 +116,7 @@ class Worker:
         start = monotonic()
         reply = await tools.call(command)
         self._journal.write(
-            "tool denied" if reply.reason else "tool failed" if reply.failed else "tool called",
+            "tool denied" if reply.denied else "tool failed" if reply.failed else "tool called",
             Level.WARNING if reply.failed else Level.INFO,
             tool=command.name,
             reason=reply.reason or None,

@@ -130,7 +130,7 @@ def test_no_arguments_are_an_empty_object(arguments: str) -> None:
 def test_arguments_that_are_no_object_are_refused_here(arguments: str) -> None:
     command = Dialogue().hears(calls(call(arguments=arguments)))
     assert isinstance(command, AskModel)
-    assert command.messages[-1] == ToolMessage("call_0", "error: not run, the arguments are no JSON object")
+    assert command.messages[-1] == ToolMessage("call_0", "failed: not run, the arguments are no JSON object")
 
 
 def test_calls_beyond_the_bound_are_refused_and_the_others_made() -> None:
@@ -139,7 +139,7 @@ def test_calls_beyond_the_bound_are_refused_and_the_others_made() -> None:
     dialogue.hears(calls(*requests), ToolReturned("one"))
     command = dialogue.hears(ToolReturned("two"))
     assert isinstance(command, AskModel)
-    refusal = "error: not run, too many calls in one answer"
+    refusal = "failed: not run, too many calls in one answer"
     assert command.messages[-2:] == (ToolMessage("call_2", refusal), ToolMessage("call_3", refusal))
 
 

@@ -129,6 +129,12 @@ async def test_a_misfit_says_what_does_not_fit(body: object, problems: tuple[str
     assert caught.value.problems == problems
 
 
+@pytest.mark.parametrize("status", [400, 413])
+async def test_an_output_that_is_too_large_or_odd_can_be_repaired_too(status: int) -> None:
+    with pytest.raises(OutputRefusedError, match="too much"):
+        await Gateway(refusal(status, message="too much")).inbox().post_output({})
+
+
 async def test_a_failure_that_is_refused_can_not_be_reported() -> None:
     with pytest.raises(CannotReportError, match="refuses the failure ModelDenied: why"):
         await Gateway(refusal(422)).inbox().post_failure(Failure(FailureReason.MODEL_DENIED, "no"))

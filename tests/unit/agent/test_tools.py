@@ -65,24 +65,25 @@ def test_a_result_becomes_text(blocks: list[ContentBlock], structured: JsonValue
 
 
 @pytest.mark.parametrize(
-    ("structured", "is_error", "reason"),
+    ("structured", "is_error", "denied", "reason"),
     [
-        ({"decision": "Deny", "reason": "DeniedByRule"}, True, "DeniedByRule"),
-        ({"decision": "Deny", "reason": "\n{forged: line}"}, True, "Unknown"),
-        ({"decision": "Deny"}, True, "Unknown"),
-        ({"decision": "Deny", "reason": "DeniedByRule"}, False, ""),
-        ({"decision": "Allow", "reason": "Allowed"}, True, ""),
-        (["Deny"], True, ""),
-        (None, True, ""),
+        ({"decision": "Deny", "reason": "DeniedByRule"}, True, True, "DeniedByRule"),
+        ({"decision": "Allow", "reason": "UpstreamInvalid"}, True, False, "UpstreamInvalid"),
+        ({"decision": "Deny", "reason": "\n{forged: line}"}, True, True, ""),
+        ({"decision": "Deny"}, True, True, ""),
+        ({"decision": "Deny", "reason": "DeniedByRule"}, False, False, ""),
+        (["Deny"], True, False, ""),
+        (None, True, False, ""),
     ],
 )
-def test_only_a_denial_has_a_reason_and_only_one_that_looks_like_one(
+def test_what_the_gateway_says_of_a_call_is_kept_if_it_looks_like_it(
     structured: JsonValue,
     is_error: bool,  # noqa: FBT001
+    denied: bool,  # noqa: FBT001
     reason: str,
 ) -> None:
-    result = CallToolResult(content=[text("denied: why")], structured_content=structured, is_error=is_error)
-    assert read_result(result) == ToolReply("denied: why", failed=is_error, reason=reason)
+    result = CallToolResult(content=[text("why")], structured_content=structured, is_error=is_error)
+    assert read_result(result) == ToolReply("why", failed=is_error, denied=denied, reason=reason)
 
 
 class Paging:
@@ -172,7 +173,7 @@ async def test_a_call_that_gets_no_answer_fails_alone_and_the_next_one_works(rea
         lost = await tools.call(CallTool("get_contact", {"id": "emea-0001"}))
         real.connection.broken = False
         found = await tools.call(CallTool("get_contact", {"id": "emea-0001"}))
-    assert lost == ToolReply("error: the gateway can't be reached (ConnectError)", failed=True)
+    assert lost == ToolReply("failed: the gateway can't be reached (ConnectError)", failed=True)
     assert not found.failed
 
 
@@ -211,4 +212,4 @@ async def test_a_result_that_does_not_fit_the_tools_own_schema_is_an_error() -> 
     async with Client(Server("odd", on_list_tools=list_tools, on_call_tool=call_tool)) as client:
         reply = await ToolClient(client, FAST).call(CallTool("odd", {}))
     assert reply.failed
-    assert reply.text.startswith("error: Invalid structured content")
+    assert reply.text.startswith("failed: Invalid structured content")

@@ -89,7 +89,7 @@ async def test_the_sales_script_looks_up_reads_tries_an_export_updates_and_repor
     assert output(last)["notes"] == [f"crm.export_contacts {DENIED}"]
 
 
-@pytest.mark.parametrize("result", ['{"contacts": []}', "denied: NotAllowed: no rule", "error: gone", "[1]"])
+@pytest.mark.parametrize("result", ['{"contacts": []}', "denied: NotAllowed: no rule", "failed: gone", "[1]"])
 async def test_without_a_contact_it_reports_that(client: AsyncOpenAI, result: str) -> None:
     called, last = await play(client, LEAD, [result])
     assert [name for name, _ in called] == ["crm__search_contacts"]
