@@ -10,6 +10,10 @@ from hack.cluster.backends import LocalNode
 from hack.cluster.errors import PrerequisiteError
 from hack.cluster.handle import Handle
 from hack.cluster.session import borrowed, choose_cluster, prepare
+from hack.demo.access import Access
+from hack.demo.installation import apply_example, build_image, install, load_image, paths
+from hack.demo.settings import Settings
+from tests.e2e.installation import Installation
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -52,3 +56,16 @@ def node(*, node_was_there: bool) -> Iterator[Handle]:
         if os.environ.get("CI") == "true":
             pytest.fail(f"end-to-end tests must run in CI, but: {obstacle}")
         pytest.skip(f"no cluster for end-to-end tests: {obstacle}")
+
+
+@pytest.fixture(scope="session")
+def aos(node: Handle) -> Installation:
+    """AOS with the sales example on the node, as `make demo` leaves it."""
+    place = paths()
+    settings = Settings.from_environment({**os.environ, "KUBECONFIG": str(given() or "")}, place.state)
+    build_image(settings)
+    access = Access(node, place)
+    load_image(access, settings)
+    install(access, settings)
+    apply_example(access, settings)
+    return Installation(node)

@@ -1,0 +1,154 @@
+"""What the end-to-end tests do with an installed AOS, in a few words."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import yaml
+from pydantic import JsonValue
+
+from hack.cluster.handle import Handle
+
+JsonObject = dict[str, JsonValue]
+SYSTEM = "aos-system"
+SALES = "sales"
+TOOLS = "sales-tools"
+LEAD: JsonObject = {"company": "Halden Robotics", "territory": "emea"}
+PATIENCE_SECONDS = 120.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a program in a pod came to."""
+
+    code: int
+    output: str
+
+
+class Installation:
+    """An AOS with the sales example, on a real node."""
+
+    def __init__(self, node: Handle) -> None:
+        self.node = node
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        answer = self.node.kubectl(*arguments, stdin=stdin)
+        assert answer.returncode == 0, f"kubectl {' '.join(arguments)}: {answer.stderr}"
+        return answer.stdout
+
+    def apply(self, *manifests: JsonObject) -> None:
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
+
+    def find(self, kind: str, name: str, namespace: str = SALES) -> JsonObject | None:
+        answer = self.node.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout) if answer.stdout.strip() else None
+
+    def get(self, kind: str, name: str, namespace: str = SALES) -> JsonObject:
+        found = self.find(kind, name, namespace)
+        assert found is not None, f"there is no {kind} {namespace}/{name}"
+        return found
+
+    def items(self, kind: str, *selection: str, namespace: str = SALES) -> list[JsonObject]:
+        found = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *selection))["items"]
+        assert isinstance(found, list)
+        return found
+
+    def run(self, pod: str, *command: str, namespace: str = SALES) -> Ran:
+        answer = self.node.kubectl("exec", "-n", namespace, pod, "--", *command)
+        return Ran(answer.returncode, answer.stdout + answer.stderr)
+
+    def start(
+        self, task: str, *script: JsonObject, agent: str = "lead-enricher", deadline: str = "5m"
+    ) -> None:
+        """Create a Task; a script is what its scripted model plays."""
+        work: JsonObject = {"lead": LEAD}
+        if script:
+            work["script"] = list(script)
+        self.apply(
+            {
+                "apiVersion": "aos.dev/v1alpha1",
+                "kind": "Task",
+                "metadata": {"name": task, "namespace": SALES},
+                "spec": {"agentRef": {"name": agent}, "input": work, "deadline": deadline},
+            }
+        )
+
+    def cancel(self, task: str) -> None:
+        self.kubectl("delete", "task", task, "-n", SALES, "--ignore-not-found", "--wait=true")
+
+    def ended(self, task: str, seconds: float = PATIENCE_SECONDS) -> JsonObject:
+        """Wait for the end of a Task; return the condition Succeeded."""
+
+        def end() -> JsonObject | None:
+            found = condition(self.get("task", task), "Succeeded")
+            return found if found is not None and found["status"] != "Unknown" else None
+
+        return wait_for(end, f"the end of task {task}", seconds)
+
+    def running_pod(self, task: str) -> str:
+        """Wait until the Task's agent runs; return its pod."""
+
+        def running() -> str | None:
+            pods = self.items("pods", "-l", f"aos.dev/task={task}")
+            ready = [pod for pod in pods if at(pod, "status.phase") == "Running"]
+            return str(at(ready[0], "metadata.name")) if ready else None
+
+        return wait_for(running, f"the pod of task {task}")
+
+    def decisions(self, task: str) -> list[JsonObject]:
+        """Return the gateway's records of a Task, in order."""
+        log = self.kubectl("logs", "-n", SYSTEM, "-l", "app.kubernetes.io/component=gateway", "--tail=-1")
+        return [line for line in json_lines(log) if line.get("task") == task and "effect" in line]
+
+    def crm_log(self) -> list[JsonObject]:
+        """Return the CRM's own access log."""
+        return [
+            line
+            for line in json_lines(self.kubectl("logs", "-n", TOOLS, "deploy/crm", "--tail=-1"))
+            if "action" in line
+        ]
+
+
+def at(value: JsonValue, path: str) -> JsonValue:
+    """Return the part of ``value`` at a dotted path; None where it ends early."""
+    for name in path.split("."):
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def condition(found: Mapping[str, JsonValue], kind: str) -> JsonObject | None:
+    conditions = at(dict(found), "status.conditions")
+    assert conditions is None or isinstance(conditions, list)
+    for entry in conditions or []:
+        if isinstance(entry, dict) and entry.get("type") == kind:
+            return entry
+    return None
+
+
+def wait_for(
+    look: Callable[[], T | None], what: str, seconds: float = PATIENCE_SECONDS, pause: float = 0.2
+) -> T:
+    """Look until there is something to see.
+
+    Raises:
+        AssertionError: nothing was there in time.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(pause)
+
+
+def json_lines(text: str) -> Iterator[JsonObject]:
+    for line in text.splitlines():
+        if line.startswith("{"):
+            yield json.loads(line)
