@@ -162,7 +162,7 @@ class Database:
     def notes(self, contact_id: str) -> list[str]:
         """Return the notes about a contact, the oldest first."""
         rows = self._connection.execute(
-            "SELECT text FROM note WHERE contact_id = ? ORDER BY time", (contact_id,)
+            "SELECT text FROM note WHERE contact_id = ? ORDER BY rowid", (contact_id,)
         )
         return [row["text"] for row in rows]
 

@@ -439,7 +439,8 @@ class ScriptedModel:
             asked = ChatRequest.model_validate_json(await request.body())
             conversation = read_conversation(asked.messages)
         except ValidationError as error:
-            return _error(400, "invalid_request", f"{error.error_count()} fields are wrong: {_where(error)}")
+            where = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_input=False))
+            return _error(400, "invalid_request", f"wrong: {where}")
         if asked.model != MODEL_NAME:
             return _error(404, "model_not_found", f"the only model is {MODEL_NAME}")
         turn = next_turn(conversation)
