@@ -197,19 +197,14 @@ def _read_input(text: str) -> TaskInput:
 def _results(messages: tuple[ChatMessage, ...]) -> Iterator[Result]:
     called: dict[str, str] = {}
     for message in messages:
-        called |= {call.id: tool_name(call.function.name) for call in message.tool_calls}
+        called |= {call.id: call.function.name.replace("__", ".", 1) for call in message.tool_calls}
         if message.role == "tool":
             yield Result(tool=called.get(message.tool_call_id, "unknown"), text=message.content or "")
 
 
 def function_name(tool: str) -> str:
-    """Return the function that stands for ``tool``: dots are not allowed in one."""
+    """Return the function that stands for ``tool``: no dot is allowed in one, and ``__`` is read as one."""
     return tool.replace(".", "__", 1)
-
-
-def tool_name(function: str) -> str:
-    """Return the tool that ``function`` stands for."""
-    return function.replace("__", ".", 1)
 
 
 def next_turn(conversation: Conversation) -> Turn:
