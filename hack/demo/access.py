@@ -94,23 +94,36 @@ class Access:
                     f"{item} in {namespace} is not ready after {seconds} s; its conditions:\n{said}"
                 )
 
-    def helm(self, *arguments: str) -> str:
-        """Run helm and return its output.
+    def release_status(self, namespace: str, name: str) -> str:
+        """Return how helm's release stands, such as ``deployed``; empty if there is none."""
+        done = self._helm("status", name, f"--namespace={namespace}", "--output=json")
+        if done.returncode != 0 and "not found" in done.stderr:
+            return ""
+        return str(json.loads(_output(done))["info"]["status"])
+
+    def helm(self, *arguments: str) -> None:
+        """Run helm.
 
         Raises:
             DemoError: it failed or took too long.
         """
+        _output(self._helm(*arguments))
+
+    def _helm(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         program = programs.tool(self.paths, "helm")
         command = [str(program), f"--kubeconfig={self.handle.kubeconfig}", *arguments]
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 command, capture_output=True, text=True, check=False, timeout=HELM_SECONDS, env=inherited()
             )
         except subprocess.TimeoutExpired as error:
             raise DemoError(f"`helm {arguments[0]}` did not end within {HELM_SECONDS:g} s") from error
-        if done.returncode != 0:
-            raise DemoError(f"`helm {arguments[0]}` failed: {done.stderr.strip()}")
-        return done.stdout
+
+
+def _output(done: "subprocess.CompletedProcess[str]") -> str:
+    if done.returncode != 0:
+        raise DemoError(f"`helm {done.args[2]}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def chart() -> Path:

@@ -1,6 +1,5 @@
 """Brings AOS and the sales example into a cluster. A second time changes only what differs."""
 
-import json
 import secrets
 from typing import Final
 
@@ -86,8 +85,7 @@ def paths() -> Paths:
 
 def _standing_release(access: Access) -> bool:
     """Return whether AOS is installed. What an interrupted run left pending helm refuses, so that is removed; kinds stay."""
-    listed = json.loads(access.helm("list", "--all", f"--namespace={SYSTEM}", "--output=json"))
-    status = next((item["status"] for item in listed if item["name"] == RELEASE), "")
+    status = access.release_status(SYSTEM, RELEASE)
     if status.startswith("pending") or status == "uninstalling":
         access.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")
         return False

@@ -32,7 +32,7 @@ from aos.policy.explanation import ConsideredRule, Explanation, RuleVerdict, exp
 
 T = TypeVar("T")
 
-_VERDICTS: Mapping[RuleVerdict, str] = {
+VERDICTS: Mapping[RuleVerdict, str] = {
     RuleVerdict.MATCHES: "matches",
     RuleVerdict.DOES_NOT_MATCH: "does not match",
     RuleVerdict.FAILED: "failed",
@@ -253,7 +253,7 @@ def _rules(answer: Answer, width: int | None) -> list[str]:
         (
             f"{rule.reference.name}/{rule.reference.rule}",
             rule.effect.value,
-            _VERDICTS[rule.verdict] + (", decides" if rule.decides else ""),
+            VERDICTS[rule.verdict] + (", decides" if rule.decides else ""),
             rule.condition,
         )
         for rule in answer.explanation.considered
