@@ -72,11 +72,15 @@ def agent(tools: Sequence[str] = ("crm",), actions: Sequence[str] = ("*",), **sp
             "spec": {
                 "owner": {"team": "revops"},
                 "instructions": "Enrich.",
-                "tools": [{"name": name, "actions": list(actions)} for name in tools],
+                "tools": [_asked_for(name, actions) for name in tools],
                 **spec,
             },
         }
     )
+
+
+def _asked_for(name: str, actions: Sequence[str]) -> JsonObject:
+    return {"name": name, "actions": list(actions)}
 
 
 def policy(*rules: JsonObject) -> Policy:

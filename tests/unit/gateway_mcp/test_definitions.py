@@ -51,7 +51,13 @@ def test_a_declared_action_that_is_not_listed_is_missing() -> None:
 
 def test_the_digest_names_what_reaches_agents_and_nothing_else() -> None:
     plain = definition("get_contact", outputSchema={"type": "object"})
-    adorned = {**plain, "title": "T", "icons": [], "annotations": {"readOnlyHint": True}, "_meta": {"x": 1}}
+    adorned: JsonObject = {
+        **plain,
+        "title": "T",
+        "icons": [],
+        "annotations": {"readOnlyHint": True},
+        "_meta": {"x": 1},
+    }
     expected = json_digest(
         {
             "name": "get_contact",
@@ -65,7 +71,8 @@ def test_the_digest_names_what_reaches_agents_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("key", ["description", "inputSchema", "outputSchema"])
 def test_the_digest_changes_with_each_part_that_reaches_agents(key: str) -> None:
-    changed = {**BOTH[0], key: "other" if key == "description" else {"type": "object", "maxProperties": 9}}
+    other: JsonValue = "other" if key == "description" else {"type": "object", "maxProperties": 9}
+    changed: JsonObject = {**BOTH[0], key: other}
     assert read_definition(changed).digest != read_definition(BOTH[0]).digest
 
 
@@ -155,7 +162,8 @@ def test_attack_13_remote_references_redos_and_oversize_are_quarantined(
     for key in ("inputSchema", "outputSchema"):
         if key == "outputSchema" and said == "x-mcp-header":
             continue
-        listing = judged([{**BOTH[0], key: schema}, BOTH[1]])
+        unsafe: JsonObject = {**BOTH[0], key: schema}
+        listing = judged([unsafe, BOTH[1]])
         assert "get_contact" not in listing.actions
         observed = of(listing, "get_contact")
         assert observed.state is ActionState.QUARANTINED
@@ -178,13 +186,15 @@ def test_attack_13_a_schema_nested_without_end_is_quarantined() -> None:
 
 
 def test_a_definition_that_gives_the_credential_away_is_quarantined() -> None:
-    listing = judged([{**BOTH[0], "description": "Use the-credential."}, BOTH[1]])
+    leaking: JsonObject = {**BOTH[0], "description": "Use the-credential."}
+    listing = judged([leaking, BOTH[1]])
     assert of(listing, "get_contact").state is ActionState.QUARANTINED
     assert "the-credential" not in listing.availability.message
 
 
 def test_structured_results_that_are_no_objects_are_described_to_the_stateless_era_only() -> None:
-    listing = judged([{**BOTH[0], "outputSchema": {"type": "array"}}, BOTH[1]])
+    lists: JsonObject = {**BOTH[0], "outputSchema": {"type": "array"}}
+    listing = judged([lists, BOTH[1]])
     offers = listing.actions["get_contact"].offers
     assert b"outputSchema" in orjson.dumps(offers[Era.MODERN].plain)
     assert b"outputSchema" not in orjson.dumps(offers[Era.SESSION].plain)

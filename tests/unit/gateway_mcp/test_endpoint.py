@@ -1,8 +1,10 @@
 import json
+from typing import cast
 
 import httpx2
 import pytest
 from mcp.shared.exceptions import MCPError
+from mcp.types import RequestParamsMeta
 from pydantic import JsonValue
 
 from aos.gateway.journal import CallOutcome
@@ -65,10 +67,11 @@ async def test_official_clients_of_both_eras_reach_official_servers_of_both_eras
 async def test_attack_04_nothing_of_the_agent_but_its_arguments_reaches_a_tool(
     server: str, mode: str
 ) -> None:
+    meta = cast("RequestParamsMeta", {"progressToken": "p", "x/secret": "s"})
     async with crm(**SERVERS[server]) as (url, watched), gateway() as front:
         await front.offer(tool(url))
         async with front.client(mode) as client:
-            await client.call_tool("crm.get_contact", {"id": "7"}, meta={"progressToken": "p", "secret": "s"})
+            await client.call_tool("crm.get_contact", {"id": "7"}, meta=meta)
     for _, headers, body in watched.seen.requests:
         sent = json.dumps(headers) + json.dumps(body)
         assert headers["authorization"] == f"Bearer {CREDENTIAL}"
@@ -76,7 +79,7 @@ async def test_attack_04_nothing_of_the_agent_but_its_arguments_reaches_a_tool(
         assert "cookie" not in headers
         assert "x-agent" not in headers
         assert "the-agents-own" not in sent
-        assert "progressToken" not in sent
+        assert "progress" not in sent
         assert "secret" not in sent
         assert "mcp-python" not in sent
     (_, called), *_ = watched.seen.of("tools/call")

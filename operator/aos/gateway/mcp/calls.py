@@ -27,8 +27,8 @@ from aos.model.tool import Access, ActionState, Tool
 from aos.policy.decision import Call, Decision, DecisionReason, Effect, decide, may_ever
 from aos.policy.effective import RuleReference
 
-CONTENT_TYPES: Final = frozenset({"text", "image", "audio", "resource", "resource_link"})
-"""Kinds of content that MCP knows; a client can't read others."""
+CONTENT_TYPES: Final = ("text", "image", "audio", "resource", "resource_link")
+"""Kinds of content that MCP knows; a client can't read others. A tuple: what is looked for may be unhashable."""
 
 _MAX_PROBLEMS: Final = 5
 

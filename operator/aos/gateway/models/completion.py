@@ -38,8 +38,10 @@ _PASSED_ON: Final = frozenset(
 )
 """Fields that shape the answer and do nothing else. A field that is not known might do what nobody has checked."""
 _STREAM_OPTIONS: Final = frozenset({"include_usage", "include_obfuscation"})
-_FORMATS: Final = frozenset({"text", "json_object", "json_schema"})
-_CHOICES: Final = frozenset({"none", "auto", "required"})
+# Tuples, not sets: what is looked for in them may be unhashable.
+_FORMATS: Final = ("text", "json_object", "json_schema")
+_CHOICES: Final = ("none", "auto", "required")
+_NAMED_CHOICES: Final = ("function", "allowed_tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,7 @@ def _check_tools(value: JsonValue) -> None:
 
 
 def _check_tool_choice(value: JsonValue) -> None:
-    named = isinstance(value, dict) and value.get("type") in ("function", "allowed_tools")
+    named = isinstance(value, dict) and value.get("type") in _NAMED_CHOICES
     if not named and value not in _CHOICES:
         raise _invalid("tool_choice must be none, auto, required or a function")
 
