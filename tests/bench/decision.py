@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from aos.model.agent import Agent
@@ -16,8 +17,10 @@ CALLS = 5_000
 CONDITION = "args.?territory.orValue(agent.labels.territory) == agent.labels.territory"
 
 
-def main() -> None:
-    """Print the table."""
+def main(options: Sequence[str] = ()) -> None:
+    """Print the table; there are no options."""
+    if options:
+        raise SystemExit("the benchmark of decisions has no options")
     rows = []
     for rules, conditions in ((1, 0), (1, 1), (200, 0), (200, 1), (200, 20)):
         policy = _policy(rules, conditions)
