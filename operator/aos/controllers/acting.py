@@ -1,0 +1,224 @@
+"""Does what a plan says: children, pods, deletions, the status once at the end, events. Decides nothing."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from aos.controllers.children import Children
+from aos.controllers.metrics import OperatorMetrics
+from aos.controllers.objects import Objects
+from aos.kube.client import ApiClient
+from aos.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    QuotaExceeded,
+)
+from aos.kube.events import EventRecorder, EventType, ObjectReference
+from aos.kube.resources import (
+    AGENTS,
+    CONTROLLER_REVISIONS,
+    MODELS,
+    NETWORK_POLICIES,
+    PODS,
+    POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    TASKS,
+    TOOLS,
+    Resource,
+)
+from aos.model.base import JsonObject
+from aos.model.conditions import Reason
+from aos.model.names import API_VERSION, FIELD_MANAGER_OPERATOR
+from aos.reconcile.conditions import shortened
+from aos.reconcile.events import Happening
+from aos.reconcile.observed_pod import ObservedPod, observe_pod
+from aos.reconcile.plan import ChildKey, Deletion
+from aos.reconcile.task_step import Rejection
+
+RESOURCES: Final[Mapping[str, Resource]] = {
+    resource.kind: resource
+    for resource in (
+        AGENTS,
+        TASKS,
+        TOOLS,
+        MODELS,
+        POLICIES,
+        PODS,
+        SERVICE_ACCOUNTS,
+        NETWORK_POLICIES,
+        CONTROLLER_REVISIONS,
+        ROLES,
+        ROLE_BINDINGS,
+    )
+}
+
+_log = logging.getLogger(__name__)
+
+
+class NotLeadingError(Exception):
+    """The lease is not held any more: nothing may be written."""
+
+
+class RefusedError(Exception):
+    """The API server refused a child; its owner's status says so, and it is tried again later."""
+
+
+class Actor:
+    """Writes in the operator's name, and only while it leads."""
+
+    def __init__(
+        self,
+        client: ApiClient,
+        objects: Objects,
+        children: Children,
+        recorder: EventRecorder,
+        metrics: OperatorMetrics,
+        is_leader: Callable[[], bool],
+    ) -> None:
+        """Make an actor.
+
+        Args:
+            client: where to.
+            objects: takes what statuses come back as.
+            children: takes what children come back as.
+            recorder: takes events.
+            metrics: counts writes.
+            is_leader: asked before each write.
+        """
+        self._client = client
+        self._objects = objects
+        self._children = children
+        self._recorder = recorder
+        self._metrics = metrics
+        self._is_leader = is_leader
+
+    async def apply(self, manifests: Sequence[JsonObject]) -> str:
+        """Make children as the manifests say; return what the API server refused and why, empty if nothing."""
+        refused = []
+        for manifest in manifests:
+            key = ChildKey.of(manifest)
+            resource = RESOURCES[key.kind]
+            self._count("apply", key.kind)
+            try:
+                raw = await self._client.apply(resource, manifest, field_manager=FIELD_MANAGER_OPERATOR)
+            except (Forbidden, Invalid, Conflict, NotFound) as error:
+                refused.append(shortened(f"{key}: {error.message}"))
+            else:
+                self._children.applied(resource, raw)
+        return "; ".join(refused)
+
+    async def create_pod(self, manifest: JsonObject) -> ObservedPod | Rejection:
+        """Create a pod, or find the one that has its name; or say why the API server does not take it."""
+        key = ChildKey.of(manifest)
+        namespace = _namespace(manifest)
+        self._count("create", key.kind)
+        try:
+            return observe_pod(await self._client.create(PODS, manifest))
+        except AlreadyExists:
+            return observe_pod(await self._client.get(PODS, key.name, namespace))
+        except QuotaExceeded as error:
+            return Rejection(Reason.QUOTA_EXCEEDED, error.message)
+        except (Forbidden, Invalid) as error:
+            return Rejection(Reason.POD_REJECTED, error.message)
+
+    async def read_pod(self, namespace: str, name: str) -> ObservedPod | None:
+        """Return a pod as the API server has it now."""
+        try:
+            return observe_pod(await self._client.get(PODS, name, namespace))
+        except NotFound:
+            return None
+
+    async def delete(self, namespace: str, deletions: Sequence[Deletion]) -> None:
+        """Delete objects that are still the same."""
+        for item in deletions:
+            self._count("delete", item.kind)
+            try:
+                await self._client.delete(RESOURCES[item.kind], item.name, namespace=namespace, uid=item.uid)
+            except (NotFound, Conflict):
+                _log.debug("%s %s/%s is gone already", item.kind, namespace, item.name)
+
+    async def write_status(self, kind: str, raw: JsonObject, status: JsonObject) -> None:
+        """Write the operator's part of a status, provided that the object is still as it was observed.
+
+        Raises:
+            Conflict: it is not; it was read anew, and the change makes its own reconcile.
+        """
+        identity = _identity(raw)
+        manifest: JsonObject = {
+            "apiVersion": API_VERSION,
+            "kind": kind,
+            "metadata": identity,
+            "status": status,
+        }
+        self._count("apply", f"{kind}/status")
+        resource = RESOURCES[kind]
+        try:
+            written = await self._client.apply_status(
+                resource, manifest, field_manager=FIELD_MANAGER_OPERATOR
+            )
+        except NotFound:
+            return
+        except Conflict:
+            await self._refresh(kind, str(identity["namespace"]), str(identity["name"]))
+            raise
+        self._objects.observe(kind, written, own=True)
+
+    async def apply_secret(self, manifest: JsonObject) -> JsonObject:
+        """Make one of the operator's own Secrets as the manifest says, and return it.
+
+        Raises:
+            Conflict: it is not what the manifest was made from.
+        """
+        self._count("apply", SECRETS.kind)
+        return await self._client.apply(SECRETS, manifest, field_manager=FIELD_MANAGER_OPERATOR)
+
+    async def read_secret(self, namespace: str, name: str) -> JsonObject | None:
+        """Return one of the operator's own Secrets; None if it is not there."""
+        try:
+            return await self._client.get(SECRETS, name, namespace)
+        except NotFound:
+            return None
+
+    def tell(self, raw: JsonObject, events: Sequence[Happening]) -> None:
+        """Record events about an object."""
+        if not events:
+            return
+        regarding = ObjectReference.of(raw)
+        for event in events:
+            self._recorder.record(
+                regarding,
+                reason=event.reason,
+                action=event.doc.action,
+                note=event.note,
+                type=EventType(event.doc.type),
+            )
+
+    async def _refresh(self, kind: str, namespace: str, name: str) -> None:
+        try:
+            self._objects.observe(kind, await self._client.get(RESOURCES[kind], name, namespace))
+        except ApiError as error:
+            _log.debug("%s %s/%s can't be read anew: %s", kind, namespace, name, error)
+
+    def _count(self, verb: str, kind: str) -> None:
+        if not self._is_leader():
+            raise NotLeadingError(f"{verb} {kind}: the lease is not held any more")
+        self._metrics.wrote(verb, kind)
+
+
+def _identity(raw: JsonObject) -> JsonObject:
+    metadata = raw["metadata"]
+    if not isinstance(metadata, dict):
+        raise TypeError("an object has metadata")
+    return {name: metadata[name] for name in ("namespace", "name", "resourceVersion")}
+
+
+def _namespace(manifest: JsonObject) -> str:
+    metadata = manifest["metadata"]
+    return str(metadata["namespace"]) if isinstance(metadata, dict) else ""

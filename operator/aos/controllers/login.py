@@ -1,0 +1,48 @@
+"""Kopf's way to the API server: the same that the rest of the operator takes."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import kopf
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+
+CREDENTIALS_LIFE: Final = timedelta(minutes=5)
+"""Tokens on disk are replaced by the kubelet; Kopf asks again after this time."""
+
+
+async def connection_info(kubeconfig: Path | None) -> kopf.ConnectionInfo:
+    """Return the API server's address and the credentials for it.
+
+    Args:
+        kubeconfig: a file; None for ``$KUBECONFIG``, ``~/.kube/config`` or the pod's service account.
+
+    Raises:
+        ConfigException: there is no usable configuration.
+    """
+    configuration = Configuration()
+    in_cluster = (
+        kubeconfig is None and "KUBECONFIG" not in os.environ and "KUBERNETES_SERVICE_HOST" in os.environ
+    )
+    if in_cluster:
+        config.load_incluster_config(  # type: ignore[no-untyped-call]
+            client_configuration=configuration, try_refresh_token=False
+        )
+    else:
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig) if kubeconfig else None,
+            client_configuration=configuration,
+            persist_config=False,
+        )
+    bearer = (await configuration.auth_settings()).get("BearerToken")
+    return kopf.ConnectionInfo(
+        server=configuration.host.rstrip("/"),
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        token=bearer["value"].removeprefix("Bearer ").strip() if bearer and bearer["value"] else None,
+        expiration=datetime.now(UTC) + CREDENTIALS_LIFE,
+    )

@@ -1,0 +1,226 @@
+"""The objects of the five AOS kinds, and which work a change of one of them makes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import JsonValue
+
+from aos.controllers.keys import Key, Subject
+from aos.controllers.store import Change, F, Shelf, Store, T
+from aos.model.agent import Agent
+from aos.model.conditions import ConditionType
+from aos.model.model import Model
+from aos.model.policy import Policy
+from aos.model.task import Task
+from aos.model.tool import Tool
+from aos.reconcile.conditions import find
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What look-ups need of an Agent."""
+
+    labels: Mapping[str, str]
+    tools: frozenset[str]
+    model: str
+    config_map: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """What look-ups need of a Task."""
+
+    agent: str
+    revision: str
+    has_pod: bool
+    ended_at: datetime | None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it has neither a pod nor an end."""
+        return self.ended_at is None and not self.has_pod
+
+
+Touch = Callable[[Key], None]
+Observe = Callable[[Mapping[str, JsonValue], bool], None]
+Forget = Callable[[str, str, str], None]
+
+
+class Objects:
+    """Stores of the five kinds.
+
+    Attributes:
+        agents: Agents.
+        tasks: Tasks.
+        tools: Tools; their facts are the Tools themselves, since every agent of the namespace asks for them.
+        models: Models.
+        policies: Policies; as for Tools.
+        shelves: all of them by kind.
+    """
+
+    def __init__(self, touch: Touch) -> None:
+        """Make empty stores; ``touch`` hears of the work that changes make."""
+        self._touch = touch
+        self.agents = Store("Agent", Agent.parse, _agent_facts)
+        self.tasks = Store("Task", Task.parse, _task_facts)
+        self.tools: Store[Tool, Tool] = Store("Tool", Tool.parse, _itself)
+        self.models: Store[Model, bool] = Store("Model", Model.parse, _there)
+        self.policies: Store[Policy, Policy] = Store("Policy", Policy.parse, _itself)
+        self.shelves: Mapping[str, Shelf] = {
+            shelf.kind: shelf for shelf in (self.agents, self.tasks, self.tools, self.models, self.policies)
+        }
+        self._tasks_of: dict[tuple[str, str], set[str]] = {}
+        self._doors: Mapping[str, tuple[Observe, Forget]] = {
+            "Agent": self._door(self.agents, self._agent_changed),
+            "Task": self._door(self.tasks, self._task_changed),
+            "Tool": self._door(self.tools, self._tool_changed),
+            "Model": self._door(self.models, self._model_changed),
+            "Policy": self._door(self.policies, self._policy_changed),
+        }
+
+    def observe(self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False) -> None:
+        """Take an object that is there.
+
+        Args:
+            kind: its kind.
+            raw: as the API server has it.
+            own: whether the operator's own write made it so, and its reconcile need not run again for that.
+        """
+        self._doors[kind][0](raw, own)
+
+    def forget(self, kind: str, namespace: str, name: str, uid: str) -> None:
+        """Take note that the object with this uid is gone."""
+        self._doors[kind][1](namespace, name, uid)
+
+    def tasks_of(self, namespace: str, agent: str) -> Iterator[tuple[str, TaskFacts]]:
+        """Yield name and facts of the agent's Tasks that can be read."""
+        for name in tuple(self._tasks_of.get((namespace, agent), ())):
+            entry = self.tasks.entry(namespace, name)
+            if entry is not None and entry.facts is not None:
+                yield name, entry.facts
+
+    def touch_all(self) -> None:
+        """Ask for a reconcile of everything."""
+        for kind, shelf in self.shelves.items():
+            for item in shelf.identities():
+                self._touch(Key(Subject(kind), item.namespace, item.name))
+        for namespace, agent in list(self._tasks_of):
+            self._touch(Key(Subject.HISTORY, namespace, agent))
+
+    def touch_agents(self, namespace: str = "") -> None:
+        """Ask for a reconcile of every agent, or of those of one namespace."""
+        for item in self.agents.identities():
+            if not namespace or item.namespace == namespace:
+                self._touch(Key(Subject.AGENT, item.namespace, item.name))
+
+    def touch_agents_told_by(self, namespace: str, config_map: str) -> None:
+        """Ask for a reconcile of the agents that take their instructions from a ConfigMap."""
+        for name, entry in self.agents.within(namespace).items():
+            if entry.facts is not None and entry.facts.config_map == config_map:
+                self._touch(Key(Subject.AGENT, namespace, name))
+
+    def touch_waiting_tasks(self) -> None:
+        """Ask for a reconcile of every Task that has no pod yet."""
+        for item in self.tasks.identities():
+            entry = self.tasks.entry(item.namespace, item.name)
+            if entry is not None and entry.facts is not None and entry.facts.is_waiting:
+                self._touch(Key(Subject.TASK, item.namespace, item.name))
+
+    def _door(self, store: Store[T, F], changed: Callable[[Change[F]], None]) -> tuple[Observe, Forget]:
+        def observe(raw: Mapping[str, JsonValue], own: bool) -> None:  # noqa: FBT001 - called from here alone
+            change = store.put(raw)
+            if change is not None:
+                if not own:
+                    self._touch(Key(Subject(store.kind), change.namespace, change.name))
+                changed(change)
+
+        def forget(namespace: str, name: str, uid: str) -> None:
+            change = store.remove(namespace, name, uid)
+            if change is not None:
+                changed(change)
+
+        return observe, forget
+
+    def _agent_changed(self, change: Change[AgentFacts]) -> None:
+        for name, facts in self.tasks_of(change.namespace, change.name):
+            if facts.is_waiting or (change.after is None and facts.ended_at is None):
+                self._touch(Key(Subject.TASK, change.namespace, name))
+        labels = [facts.labels for facts in change.facts()]
+        if len(labels) == 2 and labels[0] == labels[1]:  # noqa: PLR2004 - before and after
+            return
+        for name, entry in self.policies.within(change.namespace).items():
+            if entry.facts is not None and any(entry.facts.spec.agents.matches(item) for item in labels):
+                self._touch(Key(Subject.POLICY, change.namespace, name))
+
+    def _task_changed(self, change: Change[TaskFacts]) -> None:
+        for entry in (change.before, change.after):
+            if entry is None or entry.facts is None:
+                continue
+            key = (change.namespace, entry.facts.agent)
+            names = self._tasks_of.setdefault(key, set())
+            if entry is change.after:
+                names.add(change.name)
+            elif change.after is None:
+                names.discard(change.name)
+            if not names:
+                del self._tasks_of[key]
+        after = change.after.facts if change.after is not None else None
+        before = change.before.facts if change.before is not None else None
+        if after is not None and after.ended_at is not None and (before is None or before.ended_at is None):
+            self._touch(Key(Subject.HISTORY, change.namespace, after.agent))
+
+    def _tool_changed(self, change: Change[Tool]) -> None:
+        if not change.touches_spec:
+            return
+        for name, entry in self.agents.within(change.namespace).items():
+            if entry.facts is not None and change.name in entry.facts.tools:
+                self._touch(Key(Subject.AGENT, change.namespace, name))
+
+    def _model_changed(self, change: Change[bool]) -> None:
+        if not change.touches_spec:
+            return
+        for name, entry in self.agents.within(change.namespace).items():
+            if entry.facts is not None and entry.facts.model == change.name:
+                self._touch(Key(Subject.AGENT, change.namespace, name))
+
+    def _policy_changed(self, change: Change[Policy]) -> None:
+        if not change.touches_spec:
+            return
+        if any(entry is not None and entry.problem for entry in (change.before, change.after)):
+            # What can't be read may select any agent.
+            self.touch_agents(change.namespace)
+            return
+        selectors = [policy.spec.agents for policy in change.facts()]
+        for name, entry in self.agents.within(change.namespace).items():
+            labels = entry.facts.labels if entry.facts is not None else None
+            if labels is not None and any(selector.matches(labels) for selector in selectors):
+                self._touch(Key(Subject.AGENT, change.namespace, name))
+
+
+def _agent_facts(agent: Agent) -> AgentFacts:
+    spec = agent.spec
+    return AgentFacts(
+        labels=agent.metadata.labels,
+        tools=frozenset(request.name for request in spec.tools),
+        model=spec.model.name if spec.model else "",
+        config_map=spec.instructions_from.config_map_key_ref.name if spec.instructions_from else "",
+    )
+
+
+def _task_facts(task: Task) -> TaskFacts:
+    end = find(task.status.conditions, ConditionType.SUCCEEDED) if task.ended else None
+    return TaskFacts(
+        agent=task.spec.agent_ref.name,
+        revision=task.status.revision,
+        has_pod=task.status.pod is not None,
+        ended_at=(task.status.completion_time or end.last_transition_time) if end else None,
+    )
+
+
+def _itself(item: T) -> T:
+    return item
+
+
+def _there(_: Model) -> bool:
+    return True

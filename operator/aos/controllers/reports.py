@@ -1,0 +1,99 @@
+"""What each ready gateway replica says that it enforces, from the lines that it sends. No I/O."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from aos.controllers.views import Endpoint
+from aos.reconcile.agent import GatewayReport
+
+SILENCE_SECONDS: Final = 15.0
+"""A replica that was not heard of for so long counts as not enforcing."""
+MAX_LINE_BYTES: Final = 16_384
+
+AgentChanged = Callable[[str, str], None]
+
+
+class BadLineError(ValueError):
+    """A replica sent what is no line of a report."""
+
+
+@dataclass(slots=True)
+class Replica:
+    """One replica.
+
+    Attributes:
+        endpoint: where it is.
+        digests: by namespace and agent, what it enforces.
+        is_synced: whether it told of every agent on its present or last connection.
+        heard_at: monotonic seconds of its last line; None before the first.
+        problem: why it can't be followed at the moment; empty if it can.
+    """
+
+    endpoint: Endpoint
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    is_synced: bool = False
+    heard_at: float | None = None
+    problem: str = "it was not reached yet"
+    _fresh: dict[tuple[str, str], str] | None = None
+
+    def connected(self) -> None:
+        """Begin to take lines of a new connection; until it is synced, what was known stays."""
+        self._fresh = {}
+
+    def take(self, line: bytes, now: float) -> Iterator[tuple[str, str]]:
+        """Take one line and yield the agents for which something else is enforced than before.
+
+        Raises:
+            BadLineError: it is no line of a report.
+        """
+        said = _parsed(line)
+        self.heard_at = now
+        self.problem = ""
+        if said.get("synced") is True:
+            yield from self._synced()
+        elif "digest" in said:
+            yield from self._told(said)
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it was not heard of for too long."""
+        return self.heard_at is None or now - self.heard_at > SILENCE_SECONDS
+
+    def report(self, namespace: str, agent: str, now: float) -> GatewayReport:
+        """Return what it says of one agent."""
+        name = self.endpoint.replica
+        if not self.is_synced or self.is_silent(now):
+            return GatewayReport(name, problem=self.problem or "it was not heard of lately")
+        return GatewayReport(name, digest=self.digests.get((namespace, agent), ""))
+
+    def _synced(self) -> Iterator[tuple[str, str]]:
+        fresh, self._fresh = self._fresh or {}, None
+        before, self.digests = self.digests, fresh
+        self.is_synced = True
+        yield from (key for key in before.keys() | fresh.keys() if before.get(key) != fresh.get(key))
+
+    def _told(self, said: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        namespace, agent, digest = said.get("namespace"), said.get("agent"), said.get("digest")
+        if not isinstance(namespace, str) or not isinstance(agent, str) or not isinstance(digest, str):
+            raise BadLineError("a line of the report lacks namespace, agent or digest")
+        known = self.digests if self._fresh is None else self._fresh
+        if digest:
+            known[namespace, agent] = digest
+        else:
+            known.pop((namespace, agent), None)
+        if self._fresh is None:
+            yield namespace, agent
+
+
+def _parsed(line: bytes) -> Mapping[str, object]:
+    if len(line) > MAX_LINE_BYTES:
+        raise BadLineError(f"a line of the report has more than {MAX_LINE_BYTES} bytes")
+    try:
+        said = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise BadLineError(f"a line of the report is not JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise BadLineError("a line of the report is no object")
+    return said

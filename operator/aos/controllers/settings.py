@@ -1,0 +1,144 @@
+"""Every setting of the operator, each read from one variable of the environment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from aos.model.agent import Quantity, ResourceAmounts, Resources
+from aos.model.names import GATEWAY_ADMIN_PORT
+from aos.reconcile.settings import OperatorSettings
+
+PREFIX: Final = "AOS_"
+VARIABLE_NAMESPACE: Final = "POD_NAMESPACE"
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class SettingsError(ValueError):
+    """A variable is missing or out of bounds; the message names it."""
+
+
+class ControllerSettings(BaseModel):
+    """What may differ between installations.
+
+    Each field ``some_limit`` is read from ``AOS_SOME_LIMIT``, the namespace from ``POD_NAMESPACE``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = Field(
+        min_length=1, max_length=63, description="Namespace that the operator and the gateway run in."
+    )
+    agent_image: str = Field(
+        min_length=1,
+        max_length=512,
+        description="Image of agents that name none; it runs with the argument `agent`.",
+    )
+    kubeconfig: Path | None = Field(
+        default=None, description="Kubeconfig to use; without it `KUBECONFIG` or the pod's service account."
+    )
+    gateway_token_file: Path = Field(
+        default=Path("/var/run/secrets/aos/token"),
+        description="File with the operator's token for the gateway (audience `aos-gateway`); read anew each time.",
+    )
+    operator_service_account: str = Field(
+        default="aos-operator", max_length=63, description="Service account that the operator runs under."
+    )
+    gateway_service_account: str = Field(
+        default="aos-gateway", max_length=63, description="Service account that the gateway runs under."
+    )
+    gateway_admin_port: Port = Field(
+        default=GATEWAY_ADMIN_PORT, description="Port at which gateways report what they enforce."
+    )
+    listen_address: str = Field(default="0.0.0.0", description="Address of the health port.")  # noqa: S104 - a pod's own address
+    health_port: Port = Field(
+        default=8080,
+        description="Port of `/healthz`, `/readyz` and `/metrics` (plain HTTP); 0 takes a free one.",
+    )
+    log_level: str = Field(
+        default="INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="Least level of log lines."
+    )
+    workers: int = Field(default=8, ge=1, le=64, description="Objects reconciled at once.")
+    resync_seconds: float = Field(
+        default=900,
+        ge=1,
+        le=86_400,
+        description="Time between two looks at everything though nothing changed.",
+    )
+    drain_seconds: float = Field(
+        default=10, ge=0, le=300, description="Time that started work has to end after a stop signal."
+    )
+    user_namespaces: bool = Field(
+        default=False,
+        description="Whether agent pods get a user namespace (`hostUsers: false`); nodes must support it.",
+    )
+    agent_cpu_request: Quantity = Field(default="50m", description="CPU request of agents that give none.")
+    agent_memory_request: Quantity = Field(
+        default="96Mi", description="Memory request of agents that give none."
+    )
+    agent_cpu_limit: Quantity = Field(default="500m", description="CPU limit of agents that give none.")
+    agent_memory_limit: Quantity = Field(
+        default="256Mi", description="Memory limit of agents that give none."
+    )
+    task_history_limit: int = Field(
+        default=100, ge=0, le=10_000, description="Ended Tasks that are kept for each agent."
+    )
+    finished_pod_seconds: int = Field(
+        default=60, ge=0, le=86_400, description="How long the pod of a completed Task stays."
+    )
+    failed_pod_seconds: int = Field(
+        default=300, ge=0, le=86_400, description="How long the pod of a failed Task stays."
+    )
+    node_lost_seconds: int = Field(
+        default=60, ge=1, le=3600, description="How long a node may be away before its Tasks are given up."
+    )
+    pod_retry_seconds: int = Field(
+        default=10,
+        ge=1,
+        le=600,
+        description="Time between two attempts at a pod that the API server refuses.",
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Return the settings that the environment gives.
+
+        Raises:
+            SettingsError: a variable is missing or out of bounds.
+        """
+        given = {name: environment.get(variable_of(name), "") for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: value for name, value in given.items() if value})
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{variable_of(str(item['loc'][0]))}: {item['msg']}"
+                for item in error.errors(include_url=False)
+            )
+            raise SettingsError(f"settings of the operator: {problems}") from error
+
+    @property
+    def operator(self) -> OperatorSettings:
+        """What reconciles have to know."""
+        return OperatorSettings(
+            namespace=self.namespace,
+            agent_image=self.agent_image,
+            operator_service_account=self.operator_service_account,
+            gateway_service_account=self.gateway_service_account,
+            default_resources=Resources(
+                requests=ResourceAmounts(cpu=self.agent_cpu_request, memory=self.agent_memory_request),
+                limits=ResourceAmounts(cpu=self.agent_cpu_limit, memory=self.agent_memory_limit),
+            ),
+            user_namespaces=self.user_namespaces,
+            task_history_limit=self.task_history_limit,
+            finished_pod_seconds=self.finished_pod_seconds,
+            failed_pod_seconds=self.failed_pod_seconds,
+            node_lost_seconds=self.node_lost_seconds,
+            pod_retry_seconds=self.pod_retry_seconds,
+        )
+
+
+def variable_of(field: str) -> str:
+    """Return the variable of the environment that ``field`` is read from."""
+    return VARIABLE_NAMESPACE if field == "namespace" else PREFIX + field.upper()
