@@ -1,0 +1,52 @@
+"""What the code can say and be told stands in the docs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from aos.gateway.settings import GatewaySettings, variable_of
+from aos.model.conditions import CONDITIONS, ConditionType, Reason
+from hack.generate.outputs import outputs
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("docs/decisions/*.md"),
+    *ROOT.glob("examples/**/*.md"),
+]
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    links = [link for link in LINK.findall(path.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_reason_of_a_condition_is_documented() -> None:
+    documented = {reason for doc in CONDITIONS for reason in doc.reasons}
+    assert set(Reason) - documented == set()
+
+
+def test_every_condition_is_documented() -> None:
+    assert {doc.type for doc in CONDITIONS} == set(ConditionType)
+
+
+def test_every_setting_of_the_gateway_is_documented() -> None:
+    page = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
+    assert [name for name in GatewaySettings.model_fields if variable_of(name) not in page] == []
+
+
+def test_every_value_of_the_chart_is_documented() -> None:
+    page = (ROOT / "docs/installation.md").read_text(encoding="utf-8")
+    values = re.findall(
+        r"^  ([a-zA-Z]+):", (ROOT / "charts/aos/values.yaml").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [name for name in values if name not in page] == []
+
+
+def test_generated_files_are_what_the_code_says() -> None:
+    stale = [path for path, text in outputs().items() if (ROOT / path).read_text(encoding="utf-8") != text]
+    assert stale == []
