@@ -69,7 +69,7 @@ def apply_example(access: Access, settings: Settings) -> None:
     with step("examples/sales: namespaces, credentials, systems, tool, model, policy, agent"):
         access.apply(example.manifests([example.NAMESPACES], settings))
         for name in example.CREDENTIALS:
-            _put_credentials(access, name, settings)
+            put_credentials(access, name, settings)
         access.apply(example.manifests(example.REST, settings))
     with step("the CRM and the model start"):
         access.rollout(example.SYSTEMS, "crm", "model", seconds=READY_SECONDS)
@@ -109,7 +109,7 @@ def _restart_on_new_image(access: Access, *, outdated: bool) -> None:
     access.kubectl.must("annotate", "namespace", SYSTEM, f"{_IMAGE_ANNOTATION}={wanted}", "--overwrite")
 
 
-def _put_credentials(access: Access, name: str, settings: Settings) -> None:
+def put_credentials(access: Access, name: str, settings: Settings) -> None:
     """Give the system and the gateway the same token; one that is there stays, and the agent gets none."""
     token = access.secret(example.SYSTEMS, name)
     if not token:

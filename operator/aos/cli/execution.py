@@ -69,6 +69,8 @@ def explained(error: "ApiError") -> tuple[ExitCode, str]:
 
 
 def _fail(code: ExitCode, message: str) -> ExitCode:
+    from aos.cli.output import one_line
+
     # What other programs and files say may have several lines.
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return code

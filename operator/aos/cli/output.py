@@ -95,5 +95,10 @@ def age(then: datetime, now: datetime) -> str:
 
 
 def joined(parts: Iterable[str]) -> str:
-    """Return the parts that say something, as one phrase."""
-    return ": ".join(part for part in parts if part)
+    """Return the parts that say something, as one phrase on one line."""
+    return ": ".join(one_line(part) for part in parts if part)
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` without line breaks, which would tear a table."""
+    return " ".join(text.split())

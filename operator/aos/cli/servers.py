@@ -1,30 +1,30 @@
 """Starts the long-running parts of AOS and the agent's own process, each set up by its environment."""
 
-import importlib
+import logging
 import os
 import sys
+from collections.abc import Coroutine
 
 from aos.cli.exits import ExitCode
 
+_log = logging.getLogger(__name__)
 
-def serve_operator() -> int:
-    """Run the operator until it is told to stop; return its exit code."""
-    import uvloop
+
+def serve_operator() -> ExitCode:
+    """Run the operator until it is told to stop, or another replica leads; return its exit code."""
+    from aos.controllers.main import run_operator
+    from aos.controllers.settings import ControllerSettings, SettingsError
 
     try:
-        settings = importlib.import_module("aos.controllers.settings").ControllerSettings.from_environment(
-            os.environ
-        )
-    except ValueError as error:
+        settings = ControllerSettings.from_environment(os.environ)
+    except SettingsError as error:
         return _misconfigured(error)
-    uvloop.run(importlib.import_module("aos.controllers.main").run_operator(settings))
-    return ExitCode.SUCCESS
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return _serve("operator", run_operator(settings))
 
 
-def serve_gateway() -> int:
+def serve_gateway() -> ExitCode:
     """Run the gateway until it is told to stop; return its exit code."""
-    import uvloop
-
     from aos.gateway.main import run_gateway
     from aos.gateway.settings import GatewaySettings, SettingsError
 
@@ -32,8 +32,7 @@ def serve_gateway() -> int:
         settings = GatewaySettings.from_environment(os.environ)
     except SettingsError as error:
         return _misconfigured(error)
-    uvloop.run(run_gateway(settings))
-    return ExitCode.SUCCESS
+    return _serve("gateway", run_gateway(settings))
 
 
 def serve_agent() -> int:
@@ -41,6 +40,22 @@ def serve_agent() -> int:
     from aos.agent.main import main
 
     return main()
+
+
+def _serve(name: str, server: Coroutine[None, None, None]) -> ExitCode:
+    import uvloop
+
+    from aos.kube.credentials import CredentialsError
+    from aos.kube.errors import ApiError
+    from aos.kube.lease import LeaseLostError
+
+    try:
+        uvloop.run(server)
+    except (ApiError, CredentialsError, LeaseLostError) as error:
+        # It is started again by whoever watches it; a traceback would say nothing more.
+        _log.error("the %s ends: %s", name, error)
+        return ExitCode.FAILURE
+    return ExitCode.SUCCESS
 
 
 def _misconfigured(error: Exception) -> ExitCode:

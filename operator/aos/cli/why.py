@@ -14,7 +14,7 @@ from aos.cli.connection import Connection
 from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import DataFormat
 from aos.cli.inputs import parse_object
-from aos.cli.output import Table, as_data, short_digest, wrapped
+from aos.cli.output import Table, as_data, one_line, short_digest, wrapped
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import ApiError, NotFound
 from aos.kube.objects import child, key_of
@@ -237,7 +237,8 @@ def report(answer: Answer, width: int | None) -> list[str]:
     if answer.explanation.considered:
         lines += ["", f"Rules about {call.tool}.{call.action}", *_rules(answer, width)]
     for failure in decision.failures:
-        lines += wrapped(f"{failure.rule} failed: {failure.message}", width, "  ")
+        if failure.message not in decision.message:
+            lines += wrapped(f"{failure.rule} failed: {failure.message}", width, "  ")
     sources = ", ".join(
         f"{source.kind} {source.name} (generation {source.generation})" for source in answer.policy.sources
     )
@@ -254,7 +255,7 @@ def _rules(answer: Answer, width: int | None) -> list[str]:
             f"{rule.reference.name}/{rule.reference.rule}",
             rule.effect.value,
             VERDICTS[rule.verdict] + (", decides" if rule.decides else ""),
-            rule.condition,
+            one_line(rule.condition),
         )
         for rule in answer.explanation.considered
     )

@@ -81,3 +81,4 @@ def test_small_helpers() -> None:
     assert short_digest("sha256:" + "ab" * 32) == "ab" * 6
     assert joined(("Reason", "")) == "Reason"
     assert joined(("Reason", "message")) == "Reason: message"
+    assert joined(("Reason", "two\n  lines\n")) == "Reason: two lines"

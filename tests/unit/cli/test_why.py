@@ -55,7 +55,14 @@ def test_a_denied_call_shows_all_rules_about_it() -> None:
 def test_what_failed_is_shown_with_its_error() -> None:
     text = "\n".join(report(asked("export_contacts"), None))
     assert "baseline/no-export  Deny    failed, decides" in text
-    assert "Policy baseline, rule no-export failed: " in text
+    assert "a Deny that fails denies: " in text
+    assert "no-export failed: " not in text, "the decision's message has told it"
+    narrow = PolicyInputs(
+        agent(), {}, {"crm": tool()}, (policy(rule("a", when="args.x == 1"), rule("b", when="args.y\n== 1")),)
+    )
+    both = report(answered(narrow, call()), None)
+    assert any(line.startswith("  Policy baseline, rule b failed: ") for line in both)
+    assert any(line.endswith("args.y == 1") for line in both)
 
 
 def test_lines_keep_to_a_narrow_terminal() -> None:

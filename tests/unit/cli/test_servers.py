@@ -1,0 +1,38 @@
+import pytest
+
+from aos.cli.exits import ExitCode
+from aos.cli.servers import serve_gateway, serve_operator
+
+VARIABLES = ("POD_NAMESPACE", "AOS_AGENT_IMAGE", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
+
+
+@pytest.fixture
+def environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> pytest.MonkeyPatch:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path_factory.mktemp("none") / "kubeconfig"))
+    return monkeypatch
+
+
+def test_a_server_without_its_settings_ends_with_two_and_names_them(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve_gateway() is ExitCode.USAGE
+    assert "POD_NAMESPACE" in capsys.readouterr().err
+    assert serve_operator() is ExitCode.USAGE
+    assert "AOS_AGENT_IMAGE" in capsys.readouterr().err
+
+
+def test_a_server_without_a_cluster_ends_with_one_line(
+    environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment.setenv("POD_NAMESPACE", "aos-system")
+    environment.setenv("AOS_AGENT_IMAGE", "localhost/aos:dev")
+    assert serve_gateway() is ExitCode.FAILURE
+    assert serve_operator() is ExitCode.FAILURE
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "the gateway ends",
+        "the operator ends",
+    ]
