@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 import jwt
+from jwt.types import Options
 from pydantic import JsonValue
 
 from aos.gateway.jwks import ALGORITHMS, KeysUnavailable, SigningKeys
@@ -26,7 +27,14 @@ OFFLINE_SECONDS: Final = 5.0
 REJECTION_SECONDS: Final = 5.0
 """How long a token that the API server does not accept is not reviewed again."""
 
-_REQUIRED: Final = ["aud", "exp", "iat", "iss", "nbf", "sub"]
+_OPTIONS: Final[Options] = {
+    "require": ["aud", "exp", "iat", "iss", "nbf", "sub"],
+    # Checked here: the audience must be the only one, and times are of the gateway's clock.
+    "verify_aud": False,
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+}
 _POD_UID: Final = "authentication.kubernetes.io/pod-uid"
 
 
@@ -157,13 +165,11 @@ class TokenVerifier:
                 key,
                 algorithms=[algorithm],
                 issuer=issuer,
-                leeway=self._settings.clock_skew_seconds,
-                options={"require": _REQUIRED, "verify_aud": False},
+                options=_OPTIONS,
             )
-        except jwt.ExpiredSignatureError:
-            raise _invalid("it has expired") from None
         except jwt.PyJWTError as error:
             raise _invalid(str(error)) from None
+        _check_times(payload, self._now(), self._settings.clock_skew_seconds)
         return _claims(payload)
 
     async def _reviewed(self, token: bytes, claims: Claims) -> float:
@@ -205,19 +211,33 @@ def _header(token: bytes) -> tuple[str, str]:
     return algorithm, key_id
 
 
+def _check_times(payload: dict[str, JsonValue], now: float, skew_seconds: float) -> None:
+    expires_at, *begins_at = (_moment(payload, name) for name in ("exp", "iat", "nbf"))
+    if not expires_at > now - skew_seconds:
+        raise _invalid("it has expired")
+    if not all(moment <= now + skew_seconds for moment in begins_at):
+        raise _invalid("it is not yet valid")
+
+
+def _moment(payload: dict[str, JsonValue], name: str) -> float:
+    value = payload.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _invalid(f"{name} is not a time")
+    return float(value)
+
+
 def _claims(payload: dict[str, JsonValue]) -> Claims:
     if payload.get("aud") not in (AUDIENCE_GATEWAY, [AUDIENCE_GATEWAY]):
         raise _invalid(f"its audience is not {AUDIENCE_GATEWAY} alone")
     facts = child(payload, "kubernetes.io")
     account, pod = child(facts, "serviceaccount"), child(facts, "pod")
-    expires_at = payload.get("exp")
     claims = Claims(
         namespace=text(facts, "namespace"),
         service_account=text(account, "name"),
         service_account_uid=text(account, "uid"),
         pod=text(pod, "name"),
         pod_uid=text(pod, "uid"),
-        expires_at=float(expires_at) if isinstance(expires_at, int | float) else 0.0,
+        expires_at=_moment(payload, "exp"),
     )
     if not claims.service_account_uid or payload.get("sub") != claims.username:
         raise _invalid("it is not a service account's")

@@ -1,0 +1,286 @@
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from aos.gateway.facts import PodFacts
+from aos.gateway.http import HttpRequest, Message
+from aos.gateway.identity import Facts, Identity, bearer_token, deadline_of, judge
+from aos.gateway.refusal import Refusal
+from aos.gateway.tokens import Claims, TokenVerifier
+from aos.model.base import JsonObject
+from aos.model.task import Task
+from aos.policy.effective import EffectivePolicy
+from tests.unit.gateway.make import (
+    ACCOUNT_UID,
+    CLAIMS,
+    POD,
+    POD_UID,
+    SETTINGS,
+    TASK_UID,
+    facts,
+    policy,
+    raw_pod,
+    task,
+)
+
+
+def code_of(changed: Facts) -> tuple[int, str]:
+    with pytest.raises(Refusal) as caught:
+        judge(changed)
+    return caught.value.status, str(caught.value.code)
+
+
+def test_facts_that_agree_make_a_caller() -> None:
+    whole = facts()
+    caller = judge(whole)
+    assert (caller.namespace, caller.agent, caller.pod_name) == ("sales", "enricher", "t1-pod")
+    assert (caller.pod_uid, caller.revision) == (POD_UID, "enricher-1")
+    assert caller.task is whole.task
+    assert caller.policy is whole.policy
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        # The service account is an agent's, the operator's own, and still the same.
+        (facts(claims=replace(CLAIMS, service_account="default")), (403, "NotAnAgent")),
+        (facts(claims=replace(CLAIMS, service_account="aos-agent-")), (403, "NotAnAgent")),
+        (facts(service_account_uid=None), (403, "ServiceAccountUnknown")),
+        (facts(service_account_uid="another"), (403, "ServiceAccountUnknown")),
+        (facts(claims=replace(CLAIMS, pod="", pod_uid=""), pod=None), (403, "PodUnknown")),
+        # The pod is there, is the one that the token is bound to, and runs.
+        (facts(pod=None), (503, "PodNotRecorded")),
+        (facts(pod=None, pod_has_ended=True), (403, "PodEnded")),
+        (facts(pod=replace(POD, uid="another")), (403, "PodEnded")),
+        (facts(pod=replace(POD, is_deleted=True)), (403, "PodEnded")),
+        (facts(pod=replace(POD, phase="Succeeded")), (403, "PodEnded")),
+        (facts(pod=replace(POD, phase="Failed")), (403, "PodEnded")),
+        # The pod is one that the operator makes for this agent.
+        (facts(pod=replace(POD, agent="another")), (403, "PodUnknown")),
+        (facts(pod=replace(POD, service_account="default")), (403, "PodUnknown")),
+        (facts(pod=replace(POD, host_network=True)), (403, "PodUnknown")),
+        (facts(pod=replace(POD, addresses=frozenset())), (503, "PodNotRecorded")),
+        # The Task is there, is this agent's, and names this pod.
+        (facts(task=None), (403, "TaskUnknown")),
+        (facts(pod=replace(POD, task_uid="")), (403, "TaskUnknown")),
+        (facts(pod=replace(POD, task_uid="another")), (403, "TaskUnknown")),
+        (facts(task=task(agentRef={"name": "another"})), (403, "TaskUnknown")),
+        (facts(task=task(status={"pod": None})), (503, "PodNotRecorded")),
+        (facts(task=task(status={"pod": {"name": "t1-pod", "uid": "another"}})), (403, "PodUnknown")),
+        # The Agent is there and readable.
+        (facts(policy=None), (403, "AgentUnknown")),
+    ],
+)
+def test_facts_that_do_not_agree_are_refused(changed: Facts, expected: tuple[int, str]) -> None:
+    assert code_of(changed) == expected
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        [],
+        [{"apiVersion": "aos.dev/v1alpha1", "kind": "Task", "name": "t1", "uid": TASK_UID}],
+        [{"apiVersion": "batch/v1", "kind": "Task", "name": "t1", "uid": TASK_UID, "controller": True}],
+        [
+            {
+                "apiVersion": "aos.dev/v1alpha1",
+                "kind": "Agent",
+                "name": "t1",
+                "uid": TASK_UID,
+                "controller": True,
+            }
+        ],
+    ],
+)
+def test_attack_30_a_pod_that_no_task_controls_is_refused(owner: list[dict[str, str | bool]]) -> None:
+    pod = PodFacts.parse(raw_pod(metadata={"ownerReferences": [dict(item) for item in owner]}))
+    assert code_of(facts(pod=pod)) == (403, "TaskUnknown")
+
+
+def test_a_deadline_counts_from_the_creation_of_the_task() -> None:
+    found = task(deadline="90s")
+    assert found.metadata.creation_timestamp is not None
+    assert deadline_of(found) == found.metadata.creation_timestamp.timestamp() + 90
+
+
+@dataclass
+class FakeCluster:
+    whole: Facts = field(default_factory=facts)
+    staleness: float = 0.0
+    closed: set[str] = field(default_factory=set)
+
+    def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
+        return self.whole.policy
+
+    def task(self, namespace: str, name: str) -> Task | None:
+        return self.whole.task
+
+    def pod(self, namespace: str, name: str) -> PodFacts | None:
+        return self.whole.pod
+
+    def has_ended(self, pod_uid: str) -> bool:
+        return self.whole.pod_has_ended
+
+    def service_account_uid(self, namespace: str, name: str) -> str | None:
+        return self.whole.service_account_uid
+
+    def is_closed(self, uid: str) -> bool:
+        return uid in self.closed
+
+    def staleness_seconds(self) -> float:
+        return self.staleness
+
+    def stalest(self) -> str:
+        return "policies"
+
+
+class Trusting(TokenVerifier):
+    def __init__(self) -> None:
+        self.claims = CLAIMS
+
+    async def verify(self, token: bytes) -> Claims:
+        return self.claims
+
+
+class Clock:
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def request(address: str = "10.0.0.7", headers: Mapping[str, str] | None = None) -> HttpRequest:
+    said = {"authorization": "Bearer token"} if headers is None else headers
+    scope = {
+        "method": "GET",
+        "path": "/",
+        "headers": [(name.encode(), value.encode()) for name, value in said.items()],
+        "client": (address, 1234),
+    }
+    return HttpRequest(scope, nothing, max_body_bytes=0, timeout_seconds=1)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+def wall() -> Clock:
+    return Clock(deadline_of(task()) - 60)
+
+
+@pytest.fixture
+def monotonic() -> Clock:
+    return Clock(1000.0)
+
+
+@pytest.fixture
+def identity(cluster: FakeCluster, wall: Clock, monotonic: Clock) -> Identity:
+    return Identity(Trusting(), cluster, SETTINGS, wall, monotonic)
+
+
+async def refused(identity: Identity, address: str = "10.0.0.7") -> tuple[int, str]:
+    with pytest.raises(Refusal) as caught:
+        await identity.authenticate(request(address))
+    return caught.value.status, str(caught.value.code)
+
+
+async def test_a_caller_is_the_same_as_long_as_nothing_changed(
+    identity: Identity, cluster: FakeCluster
+) -> None:
+    first = await identity.authenticate(request())
+    assert await identity.authenticate(request()) is first
+    cluster.whole = replace(cluster.whole, policy=policy(suspend=True))
+    assert (await identity.authenticate(request())).policy is cluster.whole.policy
+
+
+@pytest.mark.parametrize("address", ["10.0.0.8", "", "::1", "10.0.0.70", "0a00:0007"])
+async def test_attack_03_another_address_is_refused(identity: Identity, address: str) -> None:
+    await identity.authenticate(request())
+    assert await refused(identity, address) == (403, "AddressMismatch")
+
+
+async def test_an_address_of_either_family_is_the_pods(identity: Identity, cluster: FakeCluster) -> None:
+    cluster.whole = facts(pod=PodFacts.parse(raw_pod(podIPs=[{"ip": "10.0.0.7"}, {"ip": "fd00::7"}])))
+    for address in ("10.0.0.7", "::ffff:10.0.0.7", "fd00::7"):
+        await identity.authenticate(request(address))
+
+
+async def test_every_request_is_judged_by_what_is_there_now(identity: Identity, cluster: FakeCluster) -> None:
+    await identity.authenticate(request())
+    for changed, expected in (
+        (facts(task=None), (403, "TaskUnknown")),
+        (facts(pod=None, pod_has_ended=True), (403, "PodEnded")),
+        (facts(service_account_uid="another"), (403, "ServiceAccountUnknown")),
+        (facts(policy=None), (403, "AgentUnknown")),
+    ):
+        cluster.whole = changed
+        assert await refused(identity) == expected
+    cluster.whole = facts()
+    assert (await identity.authenticate(request())).agent == "enricher"
+
+
+async def test_a_task_that_has_ended_has_no_callers_but_for_its_result(
+    identity: Identity, cluster: FakeCluster
+) -> None:
+    ended: JsonObject = {
+        "type": "Succeeded",
+        "status": "False",
+        "reason": "DeadlineExceeded",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+    }
+    cluster.whole = facts(task=task(status={"conditions": [ended]}))
+    assert await refused(identity) == (403, "TaskEnded")
+    assert (await identity.authenticate(request(), must_be_open=False)).agent == "enricher"
+
+
+async def test_a_task_whose_result_was_taken_here_has_ended_before_its_status_says_so(
+    identity: Identity, cluster: FakeCluster
+) -> None:
+    cluster.closed.add(TASK_UID)
+    assert await refused(identity) == (403, "TaskEnded")
+
+
+async def test_a_task_past_its_deadline_has_ended(identity: Identity, wall: Clock) -> None:
+    await identity.authenticate(request())
+    wall.now += 61
+    assert await refused(identity) == (403, "TaskEnded")
+
+
+async def test_old_knowledge_is_used_for_so_long_and_then_denies(
+    identity: Identity, cluster: FakeCluster, monotonic: Clock
+) -> None:
+    await identity.authenticate(request())
+    cluster.staleness, monotonic.now = 299, 1299
+    await identity.authenticate(request())
+    cluster.staleness, monotonic.now = 301, 1301
+    assert await refused(identity) == (503, "Stale")
+    cluster.staleness = 0
+    await identity.authenticate(request())
+
+
+async def test_nothing_is_known_before_the_cluster_was_read(identity: Identity, cluster: FakeCluster) -> None:
+    cluster.staleness = float("inf")
+    assert await refused(identity) == (503, "Stale")
+
+
+@pytest.mark.parametrize("said", ["", "Bearer", "Bearer ", "Basic eA==", "token"])
+def test_a_request_without_a_bearer_token_is_refused(said: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        bearer_token(request(headers={"authorization": said}))
+    assert (caught.value.status, caught.value.code) == (401, "NoToken")
+
+
+def test_the_scheme_may_be_written_as_one_likes() -> None:
+    assert bearer_token(request(headers={"authorization": "bearer abc"})) == b"abc"
+
+
+def test_the_uid_of_a_service_account_is_compared_with_the_tokens() -> None:
+    assert CLAIMS.service_account_uid == ACCOUNT_UID
