@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from aos.gateway.joined import JoinedTransport
 from aos.gateway.refusal import Refusal, RefusalCode
 
 _HEADER_OVERHEAD_BYTES: Final = 4
@@ -64,7 +65,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn does
         """Take a connection, or close it at once if there are too many."""
-        super().connection_made(transport)
+        super().connection_made(JoinedTransport(transport, self.loop))
         address = self.client[0] if self.client else ""
         counted = self._counted
         too_many = (

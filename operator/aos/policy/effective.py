@@ -102,6 +102,9 @@ class EffectivePolicy:
     _concerning: dict[tuple[str, str], tuple[tuple[CompiledRule, ...], ...]] = field(
         default_factory=dict, compare=False, repr=False
     )
+    _requested: dict[tuple[str, str], bool] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     @cached_property
     def digest(self) -> str:
@@ -127,17 +130,27 @@ class EffectivePolicy:
             "owner": {"team": self.agent.spec.owner.team, "contact": self.agent.spec.owner.contact},
         }
 
+    @cached_property
+    def _actions(self) -> dict[tuple[str, str], ToolAction]:
+        return {(name, item.name): item for name, tool in self.tools.items() for item in tool.spec.actions}
+
     def action(self, tool: str, action: str) -> ToolAction | None:
         """Return the declared action, or None if the Tool or its action does not exist."""
-        found = self.tools.get(tool)
-        return next((item for item in found.spec.actions if item.name == action), None) if found else None
+        return self._actions.get((tool, action))
 
     def asks_for(self, tool: str, action: str) -> bool:
         """Whether the agent's own spec lists the action."""
-        return any(
-            request.name == tool and any(glob.matches(pattern, action) for pattern in request.actions)
-            for request in self.agent.spec.tools
-        )
+        key = (tool, action)
+        found = self._requested.get(key)
+        if found is None:
+            found = any(
+                request.name == tool and any(glob.matches(pattern, action) for pattern in request.actions)
+                for request in self.agent.spec.tools
+            )
+            # Callers can make up names without end: only those that exist are remembered.
+            if key in self._actions:
+                self._requested[key] = found
+        return found
 
     def concerning(self, tool: str, action: ToolAction) -> tuple[tuple[CompiledRule, ...], ...]:
         """Return, layer by layer, the rules about ``action`` of ``tool``; looked up once per action."""

@@ -30,7 +30,7 @@ from aos.policy.decision import may_ever
 MAX_NAME_LENGTH: Final = 192
 """Longest ``tool.action``: a Tool's name, a dot, an action's name."""
 
-_ACCEPTED: Final = (b"application/json", b"application/*", b"*/*")
+_ACCEPTED: Final = (b"application/*", b"*/*")
 _CALL_PARAMS: Final = frozenset({"name", "arguments", "_meta"})
 _LIST_PARAMS: Final = frozenset({"_meta"})
 
@@ -117,7 +117,7 @@ class McpEndpoint:
 
 def _check_accept(request: HttpRequest) -> None:
     accept = request.header(b"accept").lower()
-    if accept and not any(kind in accept for kind in _ACCEPTED):
+    if accept and b"application/json" not in accept and not any(kind in accept for kind in _ACCEPTED):
         raise Refusal(
             HTTPStatus.NOT_ACCEPTABLE,
             RefusalCode.NOT_ACCEPTABLE,
