@@ -43,6 +43,11 @@ async def connection_info(kubeconfig: Path | None) -> kopf.ConnectionInfo:
         insecure=not configuration.verify_ssl,
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
-        token=bearer["value"].removeprefix("Bearer ").strip() if bearer and bearer["value"] else None,
+        token=_token(bearer["value"]) if bearer and bearer["value"] else None,
         expiration=datetime.now(UTC) + CREDENTIALS_LIFE,
     )
+
+
+def _token(header: str) -> str:
+    """Return the token of an Authorization header; the pod's own configuration writes the scheme in small letters."""
+    return header.rpartition(" ")[2]

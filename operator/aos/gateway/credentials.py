@@ -63,10 +63,16 @@ class CredentialStore:
     def get(self, namespace: str, reference: KeyReference) -> str | None:
         """Return the credential; None while it can't be had."""
         watch = self._watches.get((namespace, reference.name))
-        if watch is None or watch.informer.staleness_seconds() > self._max_staleness_seconds:
+        if watch is None or self._is_stale(watch.informer):
             return None
         secret = next(iter(watch.informer.items.values()), None)
         return secret.credential(reference.key) if secret else None
+
+    def _is_stale(self, informer: Informer[SecretData]) -> bool:
+        # Without any contact yet, what is there came with the first list, which is being read this very moment.
+        return (
+            informer.last_contact is not None and informer.staleness_seconds() > self._max_staleness_seconds
+        )
 
     async def close(self) -> None:
         """End all watches and forget all Secrets."""

@@ -169,8 +169,8 @@ class Informer(Generic[T]):
         events = self._client.watch(self._resource, self._selection, resource_version=self._position)
         async with aclosing(events):
             async for event in events:
+                self._contact()  # before handlers hear of it: they may ask how fresh the content is
                 self._take(event)
-                self._contact()
         if self._clock.monotonic() - started_at < SHORTEST_WATCH_SECONDS:
             target = Target("watch", self._resource.plural, self._selection.namespace)
             raise Unavailable(target, 0, "ShortWatch", "the API server ended the watch at once")
