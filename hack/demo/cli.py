@@ -105,8 +105,8 @@ def _show_proof(access: Access, settings: Settings, task: Task) -> None:
     print("What the gateway decided (its log):", *found.decision_table(), sep="\n")
     print("\nWhat reached the CRM (its own log):", *found.access_table(), sep="\n")
     print(
-        f"\nThe credential is that of Secret {example.TEAM}/crm-credentials ({found.fingerprint}…): the gateway put it"
-        " in. The agent's pod has never had it."
+        f"\nThe credential is that of Secret {example.TEAM}/crm-credentials ({found.fingerprint}…). The gateway put it in,"
+        "\nin place of the token by which the agent's pod is known to the gateway and to nobody else.\n"
     )
     _judge(found, settings)
 

@@ -41,6 +41,7 @@ class Story:
     def __init__(self) -> None:
         self.waiting_for = "the operator has not looked at it yet"
         self._told: set[tuple[str, str, str]] = set()
+        self._reasons: dict[str, str] = {}
         self._events: set[str] = set()
         self._pod = ""
         self._result = False
@@ -73,9 +74,10 @@ class Story:
             yield f"pod {self._pod}" + (f", revision {task.status.revision}" if task.status.revision else "")
         for condition in task.status.conditions:
             said = (condition.type, condition.reason, condition.message)
-            if said not in self._told:
-                self._told.add(said)
+            if said not in self._told and not self._adds_nothing(condition):
                 yield from _said(condition)
+            self._told.add(said)
+            self._reasons[condition.type] = condition.reason
         if task.status.result and not self._result:
             self._result = True
             verb = (
@@ -84,6 +86,10 @@ class Story:
                 else "reported a failure"
             )
             yield f"the agent {verb}"
+
+    def _adds_nothing(self, condition: Condition) -> bool:
+        """Whether the condition only drops the message that was told with its reason."""
+        return not condition.message and self._reasons.get(condition.type) == condition.reason
 
 
 def _said(condition: Condition) -> Iterator[str]:

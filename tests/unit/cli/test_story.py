@@ -24,6 +24,16 @@ def test_each_thing_is_told_once_and_in_order() -> None:
     assert story.task(task(condition("Succeeded", "True", "Completed"), pod=POD, result=result())) == []
 
 
+def test_a_reason_whose_message_is_dropped_is_not_told_again() -> None:
+    story = Story()
+    assert story.task(task(condition("Started", "True", "Starting", "the pod is there"))) == [
+        "Starting: the pod is there"
+    ]
+    assert story.task(task(condition("Started", "True", "Starting"))) == []
+    assert story.task(task(RUNNING)) == ["Running"]
+    assert story.task(task(condition("Started", "True", "Starting"))) == []
+
+
 def test_a_failure_that_the_agent_reports_is_told() -> None:
     assert Story().task(task(RUNNING, result=result("Failed"))) == ["Running", "the agent reported a failure"]
 
