@@ -101,7 +101,7 @@ async def _serve(
     ):
         with _signals(stopping) if handles_signals else contextlib.nullcontext():
             running = asyncio.create_task(operator.run(), name="operator")
-            told = asyncio.create_task(stopping.wait(), name="stop")
+            told = asyncio.create_task(_told(stopping), name="stop")
             try:
                 await asyncio.wait({running, told, kopf_ended}, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.is_set():
@@ -114,7 +114,11 @@ async def _serve(
                     raise error
 
 
-async def _end(running: asyncio.Task[None], told: asyncio.Task[bool]) -> None:
+async def _told(stopping: asyncio.Event) -> None:
+    await stopping.wait()
+
+
+async def _end(running: asyncio.Task[None], told: asyncio.Task[None]) -> None:
     running.cancel()
     told.cancel()
     await asyncio.wait({running, told})

@@ -13,13 +13,13 @@ async def together(work: Coroutine[None, None, None], *beside: Coroutine[None, N
         Exception: what ``work`` raised, or whichever of the others failed first, as it is.
         RuntimeError: one of the others ended before ``work``.
     """
-    main = asyncio.create_task(work, name=work.__qualname__)
-    others = [asyncio.create_task(item, name=item.__qualname__) for item in beside]
+    main = asyncio.create_task(work)
+    others = [asyncio.create_task(item) for item in beside]
     try:
         await asyncio.wait({main, *others}, return_when=asyncio.FIRST_COMPLETED)
         if not main.done():
             ended = next(task for task in others if task.done())
-            raise ended.exception() or RuntimeError(f"{ended.get_name()} ended too early")
+            raise ended.exception() or RuntimeError(f"{ended.get_coro()} ended too early")
         await main
     finally:
         for task in (main, *others):

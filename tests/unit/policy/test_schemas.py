@@ -1,0 +1,150 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import JsonValue
+
+from aos.model.base import JsonObject
+from aos.policy.schemas import (
+    DIALECT,
+    MAX_PROBLEMS,
+    OLDER_DIALECTS,
+    MessageSchema,
+    SchemaError,
+    check_schema,
+)
+
+
+def nested(depth: int) -> JsonObject:
+    schema: JsonObject = {"type": "string"}
+    for _ in range(depth):
+        schema = {"properties": {"a": schema}}
+    return schema
+
+
+def chain(keyword: str, length: int) -> JsonObject:
+    """Return a schema in which each of many links applies the next one twice."""
+    twice: dict[str, JsonValue] = {
+        f"d{number}": _twice(keyword, {"$ref": f"#/$defs/d{number + 1}"}) for number in range(length)
+    }
+    return {"$defs": {**twice, f"d{length}": {"type": "string"}}, "$ref": "#/$defs/d0"}
+
+
+def _twice(keyword: str, schema: JsonObject) -> JsonObject:
+    return {keyword: {"a": schema, "b": schema}} if keyword == "properties" else {keyword: [schema, schema]}
+
+
+SOUND: dict[str, JsonObject] = {
+    "an empty schema": {},
+    "an ordinary one": {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}},
+    "one with a name": {"$id": "https://example.com/s", "type": "object"},
+    "one that declares its dialect": {"$schema": f"{DIALECT}#"},
+    "references within": {"$defs": {"a": {"type": "string"}}, "properties": {"x": {"$ref": "#/$defs/a"}}},
+    "properties named like keywords": {"properties": {"$id": {"type": "string"}, "$ref": {"type": "string"}}},
+    "data that looks like a reference": {"const": {"$ref": "https://example.com"}},
+    "a tree": {"properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}}},
+    "any JSON": {"items": {"$ref": "#"}, "additionalProperties": {"$ref": "#"}},
+    "alternatives that recur in parts of their own": {
+        "oneOf": [
+            {"properties": {"and": {"items": {"$ref": "#"}}}},
+            {"properties": {"or": {"items": {"$ref": "#"}}}},
+        ]
+    },
+    "a pattern that would be slow elsewhere": {"pattern": "(a+)+$"},
+    "escaped pointers": {"$defs": {"a/b~c": {"type": "string"}}, "$ref": "#/$defs/a~1b~0c"},
+    "references into lists": {"anyOf": [{"type": "string"}], "properties": {"a": {"$ref": "#/anyOf/0"}}},
+}
+
+UNSOUND: dict[str, tuple[JsonObject, str]] = {
+    "a remote reference": ({"$ref": "https://example.com/s"}, "leads out of the schema"),
+    "a reference to a file": ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "#/properties/a: $ref"),
+    "a reference to nothing": ({"$ref": "#/$defs/none"}, "leads nowhere"),
+    "a base of its own inside": ({"properties": {"a": {"$id": "https://x/"}}}, "$id is not supported"),
+    "an anchor": ({"$defs": {"a": {"$anchor": "x"}}}, "$anchor is not supported"),
+    "a dynamic reference": ({"$dynamicRef": "#x"}, "$dynamicRef is not supported"),
+    "another dialect": ({"$schema": OLDER_DIALECTS[1]}, "known here is only"),
+    "a dialect that is no text": ({"$schema": 7}, "known here is only"),
+    "a type that does not exist": ({"type": "strin"}, "not valid JSON Schema"),
+    "a pattern with look-around": ({"pattern": "(?=a)"}, "not valid JSON Schema"),
+    "a pattern that takes too much memory": ({"pattern": "(\\w{0,500}){0,500}"}, "not valid JSON Schema"),
+    "too many bytes": ({"description": "x" * 65_536}, "at most 65536"),
+    "too many levels": (nested(17), "nested deeper than 32"),
+    "too many nodes": ({"enum": [], "anyOf": [{} for _ in range(2_000)]}, "more than 2000"),
+    "a number that not everybody reads alike": ({"maximum": 2**60}, "a number is too large"),
+    "a reference to itself": ({"$ref": "#"}, "leads back to itself"),
+    "references in a circle": (
+        {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"},
+        "leads back to itself",
+    ),
+    "doubling on one value": (chain("allOf", 20), "apply to one value"),
+    "doubling over parts": (chain("properties", 20), "has over 50000 parts"),
+    "recursion twice into the same part": (
+        {"anyOf": [{"properties": {"a": {"$ref": "#"}}}, {"properties": {"a": {"$ref": "#"}}}]},
+        "doubles with each level",
+    ),
+    "recursion by name and by pattern": (
+        {"properties": {"a": {"$ref": "#"}}, "patternProperties": {"a": {"$ref": "#"}}},
+        "doubles with each level",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_schema_is_usable_with(name: str) -> None:
+    assert check_schema(SOUND[name]) == []
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_a_schema_is_refused_for(name: str) -> None:
+    schema, message = UNSOUND[name]
+    problems = check_schema(schema)
+    assert problems
+    assert message in problems[0]
+    assert len(problems) <= MAX_PROBLEMS
+
+
+@pytest.mark.parametrize("dialect", OLDER_DIALECTS)
+def test_older_dialects_are_known_where_tools_declare_them(dialect: str) -> None:
+    schema: JsonObject = {"$schema": dialect, "type": "object", "properties": {"a": {"type": "integer"}}}
+    assert check_schema(schema, older_dialects=True) == []
+    assert check_schema(schema) != []
+    assert MessageSchema(schema, older_dialects=True).problems({"a": "x"})
+
+
+def test_a_value_that_does_not_fit_is_told_where_and_why() -> None:
+    schema = MessageSchema({"properties": {"a": {"items": {"type": "integer"}}}})
+    assert schema.accepts({"a": [1]})
+    assert schema.problems({"a": [1]}) == []
+    assert schema.problems({"a": [1, "x"]}) == ['/a/1: "x" is not of type "integer"']
+
+
+def test_problems_of_a_value_are_bounded() -> None:
+    schema = MessageSchema({"items": {"type": "integer"}})
+    assert len(schema.problems(["x"] * 100)) == MAX_PROBLEMS
+
+
+def test_a_refused_schema_tells_all_its_problems() -> None:
+    with pytest.raises(SchemaError) as caught:
+        MessageSchema({"$ref": "x", "$anchor": "y"})
+    assert len(caught.value.problems) == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.recursive(
+        st.sampled_from([{}, {"type": "string"}, {"$ref": "#"}, {"$ref": "#/$defs/a"}, True, 1, "x", None]),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["$defs", "a", "properties", "items", "allOf", "anyOf", "not", "$ref"]),
+                inner,
+                max_size=4,
+            )
+        ),
+        max_leaves=20,
+    )
+)
+def test_whatever_comes_is_judged_and_never_raises(schema: JsonValue) -> None:
+    given_schema: JsonObject = schema if isinstance(schema, dict) else {"properties": {"a": schema}}
+    problems = check_schema(given_schema)
+    if not problems:
+        MessageSchema(given_schema).problems({"a": {"a": [1, {"a": "x"}]}})

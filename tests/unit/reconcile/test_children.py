@@ -1,0 +1,77 @@
+from typing import cast
+
+from aos.model.base import JsonObject
+from aos.reconcile.children import (
+    controller_revision,
+    credential_access,
+    network_policy,
+    service_account,
+)
+from aos.reconcile.pod import pod
+from aos.reconcile.revision import revision_of
+from tests.unit.reconcile.golden_files import check
+from tests.unit.reconcile.make import PLATFORM, SETTINGS, agent, model, ready_agent, task, tool
+
+
+def test_the_children_of_an_agent_are_as_on_file() -> None:
+    one = agent()
+    revision = revision_of(one, "Enrich the lead.", SETTINGS)
+    check(
+        "agent",
+        service_account(one.metadata),
+        network_policy(one.metadata, SETTINGS),
+        controller_revision(one.metadata, revision, 3),
+    )
+
+
+def test_the_access_to_a_credential_is_as_on_file() -> None:
+    check(
+        "credential",
+        *credential_access("Tool", tool("crm-credentials").metadata, "crm-credentials", SETTINGS),
+        *credential_access("Model", model("openai").metadata, "openai", SETTINGS),
+    )
+
+
+def test_the_pod_of_a_task_is_as_on_file() -> None:
+    check("pod", pod(task(), ready_agent(), "enricher-12345678", SETTINGS, PLATFORM, 590.2))
+
+
+def test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_file() -> None:
+    own = ready_agent(
+        {
+            "runtime": {
+                "image": "registry.example/team/agent:7",
+                "runtimeClassName": "gvisor",
+                "resources": {"requests": {"memory": "1Gi"}, "limits": {"cpu": "10m"}},
+            }
+        }
+    )
+    settings = SETTINGS.__class__(
+        namespace="aos-system", agent_image="registry.example/aos:1", user_namespaces=True
+    )
+    check("pod-own-image", pod(task(), own, "enricher-12345678", settings, PLATFORM, 30))
+
+
+def test_the_pod_is_locked_down() -> None:
+    made = pod(task(), ready_agent(), "r", SETTINGS, PLATFORM, 30)
+    spec = cast("JsonObject", made["spec"])
+    container = cast("list[JsonObject]", spec["containers"])[0]
+    assert cast("JsonObject", spec["securityContext"])["runAsNonRoot"] is True
+    assert cast("JsonObject", spec["securityContext"])["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert "hostNetwork" not in spec
+
+
+def test_no_token_reaches_the_pod_but_the_projected_one() -> None:
+    spec = cast("JsonObject", pod(task(), ready_agent(), "r", SETTINGS, PLATFORM, 30)["spec"])
+    assert spec["automountServiceAccountToken"] is False
+    volumes = {str(item["name"]): item for item in cast("list[JsonObject]", spec["volumes"])}
+    assert set(volumes) == {"token", "authority", "temporary"}
+    sources = cast("list[JsonObject]", cast("JsonObject", volumes["token"]["projected"])["sources"])
+    assert sources == [
+        {"serviceAccountToken": {"audience": "aos-gateway", "expirationSeconds": 600, "path": "token"}}
+    ]

@@ -1,0 +1,74 @@
+import pytest
+
+from aos.model.base import JsonObject
+from aos.reconcile.admission import POLICY_NAMES, admission_policies
+from aos.reconcile.guard import Guard, guard, observe_rule
+from tests.unit.reconcile.golden_files import check
+from tests.unit.reconcile.make import SETTINGS
+
+EXPECTED = admission_policies(SETTINGS.operator_username, SETTINGS.gateway_username)
+ME = SETTINGS.operator_username
+
+
+def look(manifests: list[JsonObject], user: str = ME) -> Guard:
+    return guard(EXPECTED, [observe_rule(item) for item in manifests], ME, user)
+
+
+def test_the_admission_policies_are_as_on_file() -> None:
+    check("admission", *EXPECTED)
+
+
+def test_each_policy_is_followed_by_its_binding_and_fails_closed() -> None:
+    kinds = [item["kind"] for item in EXPECTED]
+    assert kinds == ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] * len(POLICY_NAMES)
+    specs = [item["spec"] for item in EXPECTED]
+    assert all(isinstance(spec, dict) for spec in specs)
+    assert {spec.get("failurePolicy") for spec in specs[::2] if isinstance(spec, dict)} == {"Fail"}
+    assert [spec.get("validationActions") for spec in specs[1::2] if isinstance(spec, dict)] == [["Deny"]] * 4
+
+
+def test_agents_are_guarded_when_every_policy_and_binding_is_as_it_should_be() -> None:
+    assert look(EXPECTED) == Guard()
+
+
+def test_labels_and_what_the_server_adds_do_not_matter() -> None:
+    stored: list[JsonObject] = [
+        {**item, "metadata": {"name": name_of(item), "uid": "x", "labels": {"a": "b"}}, "status": {}}
+        for item in EXPECTED
+    ]
+    assert look(stored) == Guard()
+
+
+def name_of(item: JsonObject) -> str:
+    metadata = item["metadata"]
+    assert isinstance(metadata, dict)
+    return str(metadata["name"])
+
+
+@pytest.mark.parametrize("index", range(len(EXPECTED)))
+def test_a_missing_policy_or_binding_is_named(index: int) -> None:
+    found = look([item for number, item in enumerate(EXPECTED) if number != index])
+    assert (
+        found.problem
+        == f"missing: {EXPECTED[index]['kind']} {name_of(EXPECTED[index])}; install them with the chart"
+    )
+
+
+@pytest.mark.parametrize("index", range(len(EXPECTED)))
+def test_an_altered_policy_or_binding_is_named(index: int) -> None:
+    spec = EXPECTED[index]["spec"]
+    assert isinstance(spec, dict)
+    softer: JsonObject = {**EXPECTED[index], "spec": {**spec, "validationActions": ["Audit"]}}
+    found = look([softer if number == index else item for number, item in enumerate(EXPECTED)])
+    assert found.problem.startswith(f"altered: {EXPECTED[index]['kind']} {name_of(EXPECTED[index])}")
+
+
+def test_an_operator_under_another_name_guards_nothing() -> None:
+    found = look(EXPECTED, user="admin")
+    assert "the operator runs as admin" in found.problem
+
+
+@pytest.mark.parametrize("name", ["admin", "system:serviceaccount:x", "system:serviceaccount::y"])
+def test_policies_are_made_for_service_accounts_alone(name: str) -> None:
+    with pytest.raises(ValueError, match="is no service account"):
+        admission_policies(name, SETTINGS.gateway_username)

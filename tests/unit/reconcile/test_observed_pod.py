@@ -1,0 +1,138 @@
+from datetime import datetime
+
+import pytest
+from pydantic import ValidationError
+
+from aos.model.base import JsonObject
+from aos.reconcile.observed_pod import PodPhase, observe_node, observe_pod
+from aos.reconcile.pod import pod
+from tests.unit.reconcile.make import PLATFORM, SETTINGS, ready_agent, task
+
+
+def stored(status: JsonObject, *, node: str = "", deleting: bool = False) -> JsonObject:
+    raw = pod(task(), ready_agent(), "enricher-1", SETTINGS, PLATFORM, 60)
+    spec, metadata = raw["spec"], raw["metadata"]
+    assert isinstance(spec, dict)
+    assert isinstance(metadata, dict)
+    more: JsonObject = {"deletionTimestamp": "2026-01-02T03:04:05Z"} if deleting else {}
+    where: JsonObject = {"nodeName": node} if node else {}
+    return {**raw, "metadata": {**metadata, "uid": "u1", **more}, "spec": {**spec, **where}, "status": status}
+
+
+def container(state: JsonObject) -> JsonObject:
+    return {"phase": "Pending", "containerStatuses": [{"name": "agent", "state": state}]}
+
+
+def test_a_new_pod_tells_whose_it_is() -> None:
+    found = observe_pod(stored({"phase": "Pending"}))
+    assert (found.task, found.owner_uid, found.uid) == ("t1", "t1-uid", "u1")
+    assert (found.service_account, found.revision) == ("aos-agent-enricher", "enricher-1")
+    assert found.phase is PodPhase.PENDING
+    assert not found.has_ended
+    assert not found.is_running
+
+
+def test_a_pod_without_a_status_is_pending() -> None:
+    assert observe_pod(stored({})).phase is PodPhase.PENDING
+
+
+@pytest.mark.parametrize(
+    "reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"]
+)
+def test_an_image_that_can_not_be_pulled_is_told(reason: str) -> None:
+    found = observe_pod(stored(container({"waiting": {"reason": reason, "message": "denied"}})))
+    assert found.image_problem == f"{reason}: denied"
+    assert found.waiting == ""
+
+
+def test_another_hindrance_is_told_and_mere_creation_is_none() -> None:
+    hindered = observe_pod(stored(container({"waiting": {"reason": "CreateContainerError", "message": "x"}})))
+    assert hindered.waiting == "CreateContainerError: x"
+    assert hindered.image_problem == ""
+    assert observe_pod(stored(container({"waiting": {"reason": "ContainerCreating"}}))).waiting == ""
+
+
+def test_scheduling_is_told() -> None:
+    waiting: JsonObject = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1",
+    }
+    assert observe_pod(stored({"conditions": [waiting]})).unschedulable == "Unschedulable: 0/1"
+    gated: JsonObject = {**waiting, "reason": "SchedulingGated"}
+    assert observe_pod(stored({"conditions": [gated]})).unschedulable == ""
+    done: JsonObject = {
+        "type": "PodScheduled",
+        "status": "True",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+    }
+    found = observe_pod(stored({"conditions": [done]}, node="node-1"))
+    assert found.scheduled_at == datetime.fromisoformat("2026-01-02T03:04:05+00:00")
+    assert found.node == "node-1"
+
+
+def test_a_killed_container_tells_why_and_its_last_words() -> None:
+    state: JsonObject = {"terminated": {"reason": "OOMKilled", "exitCode": 137, "message": "bye\n"}}
+    found = observe_pod(stored({**container(state), "phase": "Failed"}))
+    assert found.out_of_memory
+    assert found.has_ended
+    assert found.ending == "exit code 137; OOMKilled: bye"
+
+
+def test_an_eviction_is_an_end_with_its_reason() -> None:
+    found = observe_pod(stored({"phase": "Failed", "reason": "Evicted", "message": "disk"}))
+    assert found.ending == "Evicted: disk"
+    assert observe_pod(stored({"phase": "Failed"})).ending == "the kubelet gave no reason"
+
+
+def test_the_kubelets_own_deadline_is_told() -> None:
+    assert observe_pod(stored({"phase": "Failed", "reason": "DeadlineExceeded"})).overdue
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"phase": "Unknown"},
+        {"phase": "Failed", "reason": "NodeLost"},
+        {
+            "phase": "Running",
+            "conditions": [
+                {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}
+            ],
+        },
+        {
+            "phase": "Failed",
+            "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}],
+        },
+    ],
+)
+def test_a_lost_node_is_told(status: JsonObject) -> None:
+    assert observe_pod(stored(status)).node_lost
+
+
+def test_a_preempted_pod_has_not_lost_its_node() -> None:
+    preempted: JsonObject = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+    assert observe_pod(stored({"phase": "Running", "conditions": [preempted]})).node_lost == ""
+
+
+def test_a_pod_that_is_being_deleted_says_so() -> None:
+    assert observe_pod(stored({}, deleting=True)).is_deleting
+
+
+def test_last_words_are_bounded() -> None:
+    state: JsonObject = {"terminated": {"exitCode": 1, "message": "x" * 5000}}
+    assert len(observe_pod(stored({**container(state), "phase": "Failed"})).ending) == 1024
+
+
+def test_a_node_tells_whether_it_is_ready_and_since_when() -> None:
+    ready: JsonObject = {"type": "Ready", "status": "Unknown", "lastTransitionTime": "2026-01-02T03:04:05Z"}
+    found = observe_node({"metadata": {"name": "node-1"}, "status": {"conditions": [ready]}})
+    assert not found.is_ready
+    assert found.since is not None
+    assert not observe_node({"metadata": {"name": "node-1"}}).is_ready
+
+
+def test_what_is_no_pod_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        observe_pod({"metadata": {}})
