@@ -6,8 +6,6 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
-
 from aos.gateway.admin import AdminApp, HealthApp
 from aos.gateway.app import AgentApp, Endpoints
 from aos.gateway.cluster_registry import ClusterRegistry
@@ -19,6 +17,7 @@ from aos.gateway.jwks import SigningKeys
 from aos.gateway.lines import LineWriter
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.endpoint import McpEndpoint
+from aos.gateway.mcp.http_client import HttpClient
 from aos.gateway.mcp.outbound import open_client
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.metrics import GatewayMetrics
@@ -50,7 +49,7 @@ class Ports:
 class Gateway:
     """All parts of one gateway. Make it within a running event loop."""
 
-    def __init__(self, client: ApiClient, http: aiohttp.ClientSession, settings: GatewaySettings) -> None:
+    def __init__(self, client: ApiClient, http: HttpClient, settings: GatewaySettings) -> None:
         self._settings = settings
         self._is_stopping = False
         self._certificate = Certificate()

@@ -55,6 +55,11 @@ class Port:
             self.close()
             self._ended.set()
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether connections are accepted."""
+        return self._server.started and not self._server.should_exit
+
     def close(self) -> None:
         """Give the port up; `serve` does so by itself."""
         self._socket.close()

@@ -39,7 +39,7 @@ from aos.model.names import (
     MANAGED_BY,
     agent_service_account,
 )
-from tests.cluster.gateway.certificates import Authority, Pair
+from tests.unit.gateway.certificates import Authority, Pair
 
 LOOPBACK = "127.0.0.1"
 ELSEWHERE = "127.0.0.2"

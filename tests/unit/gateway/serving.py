@@ -73,6 +73,9 @@ class Connection:
 async def serving(app: App, settings: GatewaySettings = SETTINGS) -> AsyncIterator[Port]:
     port = Port(app, settings, 0, None)
     task = asyncio.create_task(port.serve())
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not port.is_serving:  # noqa: ASYNC110 - a port sets no event of a test's
+            await asyncio.sleep(0.001)
     try:
         yield port
     finally:
@@ -82,7 +85,7 @@ async def serving(app: App, settings: GatewaySettings = SETTINGS) -> AsyncIterat
 
 @contextlib.asynccontextmanager
 async def connection(port: Port) -> AsyncIterator[Connection]:
-    reader, writer = await _opened(port.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port.port)
     try:
         yield Connection(reader, writer)
     finally:
@@ -94,15 +97,6 @@ async def connection(port: Port) -> AsyncIterator[Connection]:
 async def ask(port: Port, content: bytes) -> Reply:
     async with connection(port) as opened:
         return await opened.ask(content)
-
-
-async def _opened(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    async with asyncio.timeout(WAIT_SECONDS):
-        while True:
-            try:
-                return await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.01)
 
 
 def post(path: str, body: bytes, *headers: str) -> bytes:

@@ -1,0 +1,380 @@
+import asyncio
+import base64
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from aos.gateway.cluster_registry import ClusterRegistry
+from aos.gateway.settings import GatewaySettings
+from aos.kube.errors import Forbidden, Target
+from aos.kube.resources import (
+    AGENTS,
+    CONTROLLER_REVISIONS,
+    MODELS,
+    NAMESPACES,
+    PODS,
+    POLICIES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    TASKS,
+    TOOLS,
+)
+from aos.model.base import JsonObject
+from aos.model.meta import KeyReference, ObjectKey
+from tests.unit.gateway.make import (
+    POD_UID,
+    SETTINGS,
+    TASK_UID,
+    FakeApiServer,
+    raw,
+    raw_agent,
+    raw_pod,
+    raw_policy,
+    raw_task,
+    raw_tool,
+    with_settings,
+)
+
+KEY = KeyReference(name="crm-key", key="token")
+
+
+def raw_secret(value: bytes = b"s3cret\n", name: str = "crm-key", namespace: str = "sales") -> JsonObject:
+    return raw("Secret", name, namespace, data={"token": base64.b64encode(value).decode()})
+
+
+@pytest.fixture
+def api() -> FakeApiServer:
+    api = FakeApiServer()
+    api.put(NAMESPACES, raw("Namespace", "sales", "", metadata={"labels": {"aos.dev/tenant": "emea"}}))
+    api.put(AGENTS, raw_agent())
+    api.put(POLICIES, raw_policy())
+    api.put(TOOLS, raw_tool())
+    return api
+
+
+@contextlib.asynccontextmanager
+async def registry(
+    api: FakeApiServer, settings: GatewaySettings = SETTINGS
+) -> AsyncIterator[ClusterRegistry]:
+    made = ClusterRegistry(api, settings)
+    running = asyncio.create_task(made.run())
+    async with asyncio.timeout(20):
+        await made.synced()
+    try:
+        yield made
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
+
+
+async def settled() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_a_policy_is_compiled_once_and_anew_when_something_that_it_is_made_of_changes(
+    api: FakeApiServer,
+) -> None:
+    async with registry(api) as made:
+        before = made.policy("sales", "enricher")
+        assert before is not None
+        assert before.namespace_binding["tenant"] == "emea"
+        assert made.policy("sales", "enricher") is before
+        changes = [
+            (POLICIES, raw_policy(agents={"matchLabels": {"a": "b"}}) | {"metadata": _newer("baseline")}),
+            (TOOLS, raw_tool(url="http://other/mcp") | {"metadata": _newer("crm")}),
+            (NAMESPACES, raw("Namespace", "sales", "", metadata={"labels": {}})),
+            (AGENTS, raw_agent(suspend=True) | {"metadata": _newer("enricher")}),
+        ]
+        for resource, item in changes:
+            api.put(resource, item)
+            await settled()
+            after = made.policy("sales", "enricher")
+            assert after is not None
+            assert after.digest != before.digest
+            assert made.policy("sales", "enricher") is after
+            before = after
+
+
+def _newer(name: str) -> JsonObject:
+    return {"name": name, "namespace": "sales", "uid": f"{name}-uid", "generation": 2}
+
+
+async def test_a_change_of_status_alone_compiles_nothing_anew(api: FakeApiServer) -> None:
+    async with registry(api) as made:
+        before = made.policy("sales", "enricher")
+        told: list[tuple[str, str]] = []
+        made.on_policy_change(lambda namespace, agent: told.append((namespace, agent)))
+        api.put(AGENTS, raw_agent() | {"status": {"revision": "enricher-2"}})
+        api.put(POLICIES, raw_policy() | {"status": {"selectedAgents": 1}})
+        api.put(TOOLS, raw_tool() | {"status": {"observedGeneration": 1}})
+        await settled()
+        assert made.policy("sales", "enricher") is before
+        assert told == []
+
+
+async def test_the_label_of_an_agent_decides_which_policies_select_it(api: FakeApiServer) -> None:
+    api.put(POLICIES, raw_policy(agents={"matchLabels": {"role": "research"}}))
+    async with registry(api) as made:
+        first = made.policy("sales", "enricher")
+        assert first is not None
+        assert first.layers == ()
+        api.put(AGENTS, raw_agent(metadata={"labels": {"role": "research"}}))
+        await settled()
+        second = made.policy("sales", "enricher")
+        assert second is not None
+        assert len(second.layers) == 1
+
+
+async def test_a_policy_that_can_not_be_read_denies_everything_until_it_is_mended_or_gone(
+    api: FakeApiServer,
+) -> None:
+    broken = raw("Policy", "broken", spec={"agents": {}, "rules": [], "surprise": True})
+    async with registry(api) as made:
+        api.put(POLICIES, broken)
+        await settled()
+        barred = made.policy("sales", "enricher")
+        assert barred is not None
+        assert [problem.name for problem in barred.problems] == ["broken"]
+        api.remove(POLICIES, "broken")
+        await settled()
+        mended = made.policy("sales", "enricher")
+        assert mended is not None
+        assert mended.problems == ()
+
+
+async def test_an_agent_has_no_policy_without_itself_or_its_namespace(api: FakeApiServer) -> None:
+    async with registry(api) as made:
+        assert made.policy("sales", "nobody") is None
+        assert made.policy("elsewhere", "enricher") is None
+        api.remove(NAMESPACES, "sales", "")
+        await settled()
+        assert made.policy("sales", "enricher") is None
+
+
+async def test_an_agent_that_can_not_be_read_is_none(api: FakeApiServer) -> None:
+    async with registry(api) as made:
+        api.put(AGENTS, raw_agent(surprise=True))
+        await settled()
+        assert made.policy("sales", "enricher") is None
+        assert made.agents() == []
+
+
+async def test_listeners_hear_of_agents_whose_policy_may_be_another(api: FakeApiServer) -> None:
+    async with registry(api) as made:
+        told: list[tuple[str, str]] = []
+        made.on_policy_change(lambda namespace, agent: told.append((namespace, agent)))
+        api.remove(TOOLS, "crm")
+        await settled()
+        assert told == [("sales", "enricher")]
+        api.remove(AGENTS, "enricher")
+        await settled()
+        assert told == [("sales", "enricher")] * 2
+
+
+async def test_objects_are_found_by_namespace_and_name(api: FakeApiServer) -> None:
+    api.put(TASKS, raw_task())
+    api.put(PODS, raw_pod())
+    api.put(SERVICE_ACCOUNTS, raw("ServiceAccount", "aos-agent-enricher"))
+    api.put(MODELS, raw("Model", "default", spec={"url": "http://m/v1", "model": "small"}))
+    spec: JsonObject = {"owner": {"team": "revops"}, "instructions": "Old."}
+    api.put(
+        CONTROLLER_REVISIONS,
+        raw("ControllerRevision", "enricher-1", data={"instructions": "Old.", "spec": spec, "image": "a:1"}),
+    )
+    async with registry(api) as made:
+        found = made.task("sales", "t1")
+        assert found is not None
+        assert found.metadata.uid == TASK_UID
+        pod = made.pod("sales", "t1-pod")
+        assert pod is not None
+        assert (pod.uid, pod.agent, pod.task, pod.task_uid) == (POD_UID, "enricher", "t1", TASK_UID)
+        assert made.service_account_uid("sales", "aos-agent-enricher") == "aos-agent-enricher-uid"
+        revision = made.revision("sales", "enricher-1")
+        assert revision is not None
+        assert (revision.instructions, revision.spec.owner.team) == ("Old.", "revops")
+        assert [tool.metadata.name for tool in made.tools()] == ["crm"]
+        assert [model.metadata.name for model in made.models()] == ["default"]
+        assert made.tool("sales", "crm") is not None
+        assert made.model("sales", "default") is not None
+        for missing in (made.tool, made.model, made.task, made.pod, made.revision, made.service_account_uid):
+            assert missing("elsewhere", "crm") is None
+
+
+async def test_the_end_of_a_pod_is_remembered_and_so_is_one_that_was_replaced(api: FakeApiServer) -> None:
+    api.put(PODS, raw_pod())
+    async with registry(api) as made:
+        assert not made.has_ended(POD_UID)
+        api.put(PODS, raw_pod(metadata={"uid": "second"}))
+        await settled()
+        assert made.has_ended(POD_UID)
+        api.remove(PODS, "t1-pod")
+        await settled()
+        assert made.has_ended("second")
+
+
+async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -> None:
+    api.put(TASKS, raw_task())
+    async with registry(api) as made:
+        ended: list[str] = []
+        made.on_task_end(ended.append)
+        made.close_task(TASK_UID)
+        api.put(TASKS, raw_task(status={"startTime": "2026-01-02T03:04:06Z"}))
+        await settled()
+        assert made.is_closed(TASK_UID)
+        assert ended == []
+        api.remove(TASKS, "t1")
+        await settled()
+        assert not made.is_closed(TASK_UID)
+        assert ended == [TASK_UID]
+
+
+async def test_the_end_of_a_task_is_told(api: FakeApiServer) -> None:
+    api.put(TASKS, raw_task())
+    async with registry(api) as made:
+        ended: list[str] = []
+        made.on_task_end(ended.append)
+        condition: JsonObject = {
+            "type": "Succeeded",
+            "status": "True",
+            "reason": "Completed",
+            "lastTransitionTime": "2026-01-02T03:04:06Z",
+        }
+        api.put(TASKS, raw_task(status={"conditions": [condition]}))
+        await settled()
+        assert ended == [TASK_UID]
+
+
+async def test_a_credential_is_read_while_something_refers_to_it_and_forgotten_afterwards(
+    api: FakeApiServer,
+) -> None:
+    api.put(SECRETS, raw_secret())
+    async with registry(api) as made:
+        assert made.credential("sales", KEY) is None
+        told: list[ObjectKey] = []
+        made.on_tool_change(told.append)
+        api.put(TOOLS, raw_tool(secret="crm-key") | {"metadata": _newer("crm")})
+        await settled()
+        assert made.credential("sales", KEY) == "s3cret"
+        assert made.credential("sales", KeyReference(name="crm-key", key="other")) is None
+        assert set(told) == {ObjectKey(namespace="sales", name="crm")}
+        told.clear()
+        api.put(SECRETS, raw_secret(b"rotated"))
+        await settled()
+        assert made.credential("sales", KEY) == "rotated"
+        assert len(told) == 1
+        api.remove(SECRETS, "crm-key")
+        await settled()
+        assert made.credential("sales", KEY) is None
+        api.put(SECRETS, raw_secret())
+        api.remove(TOOLS, "crm")
+        await settled()
+        assert made.credential("sales", KEY) is None
+
+
+async def test_only_the_secret_that_is_referred_to_is_asked_for(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret())
+    api.put(TOOLS, raw_tool(secret="crm-key"))
+    async with registry(api):
+        await settled()
+        asked = [selection for plural, selection in api.watched if plural == "secrets"]
+    assert [(one.namespace, one.field_selector) for one in asked] == [("sales", "metadata.name=crm-key")]
+
+
+async def test_a_secret_that_two_refer_to_is_read_until_neither_does(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret())
+    api.put(TOOLS, raw_tool(secret="crm-key"))
+    api.put(TOOLS, raw_tool("mail", secret="crm-key"))
+    async with registry(api) as made:
+        await settled()
+        api.remove(TOOLS, "crm")
+        await settled()
+        assert made.credential("sales", KEY) == "s3cret"
+        api.remove(TOOLS, "mail")
+        await settled()
+        assert made.credential("sales", KEY) is None
+
+
+async def test_secrets_beside_the_gateway_are_never_lent_out(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret(namespace="aos-system"))
+    own = raw_tool(secret="crm-key")
+    api.put(TOOLS, own | {"metadata": {**_newer("crm"), "namespace": "aos-system"}})
+    async with registry(api) as made:
+        await settled()
+        assert made.credential("aos-system", KEY) is None
+        assert not [plural for plural, _ in api.watched if plural == "secrets"]
+
+
+async def test_a_secret_that_may_not_be_read_yet_is_tried_again(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret())
+    api.put(TOOLS, raw_tool(secret="crm-key"))
+    api.refusals["secrets"] = Forbidden(Target("list", "secrets"), 403, "Forbidden", "no Role yet")
+    async with registry(api) as made:
+        await settled()
+        assert made.credential("sales", KEY) is None
+        del api.refusals["secrets"]
+        async with asyncio.timeout(20):
+            while made.credential("sales", KEY) is None:  # noqa: ASYNC110 - the registry sets no event
+                await asyncio.sleep(0.01)
+
+
+async def test_a_credential_that_was_not_confirmed_for_too_long_is_none(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret())
+    api.put(TOOLS, raw_tool(secret="crm-key"))
+    async with registry(api, with_settings(max_staleness_seconds=1e-9)) as made:
+        await settled()
+        assert made.credential("sales", KEY) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "credential"),
+    [
+        (b"abc", "abc"),
+        (b"abc\r\n", "abc"),
+        (b"", None),
+        (b"\n", None),
+        (b"abc\r\nX-Injected: 1", None),
+        (b"two words", None),
+        (b"caf\xc3\xa9", None),
+        (b"a\x7fb", None),
+        (b"a\x00b", None),
+    ],
+)
+async def test_a_credential_that_could_not_stand_in_a_header_is_none(
+    api: FakeApiServer, value: bytes, credential: str | None
+) -> None:
+    api.put(SECRETS, raw_secret(value))
+    api.put(TOOLS, raw_tool(secret="crm-key"))
+    async with registry(api) as made:
+        await settled()
+        assert made.credential("sales", KEY) == credential
+
+
+async def test_knowledge_is_as_old_as_its_oldest_part_and_endless_before_the_first_reading(
+    api: FakeApiServer,
+) -> None:
+    made = ClusterRegistry(api, SETTINGS)
+    assert made.staleness_seconds() == float("inf")
+    assert not made.is_synced
+    async with registry(api) as synced:
+        assert synced.is_synced
+        assert synced.staleness_seconds() < 20
+        assert synced.stalest() in {"agents", "tools", "models", "policies", "tasks", "pods"} | {
+            "controllerrevisions",
+            "serviceaccounts",
+            "namespaces",
+        }
+
+
+def test_a_secret_is_not_shown_when_it_is_printed() -> None:
+    from aos.gateway.facts import SecretData
+
+    assert "s3cret" not in repr(SecretData.parse(raw_secret()))
+
+
+def test_a_value_that_is_not_base64_is_left_out() -> None:
+    from aos.gateway.facts import SecretData
+
+    secret = SecretData.parse(raw("Secret", "a", data={"token": "***", "other": 1}))
+    assert secret.credential("token") is None

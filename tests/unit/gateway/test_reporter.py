@@ -1,0 +1,186 @@
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import JsonValue
+
+from aos.gateway.model_status import ModelStatus
+from aos.gateway.registry import Listener
+from aos.gateway.reporter import Availability, StatusReporter, status_manifest
+from aos.kube.client import ApiClient
+from aos.kube.errors import ApiError, Conflict, Target
+from aos.kube.resources import MODELS, TOOLS, Resource
+from aos.model.base import JsonObject
+from aos.model.conditions import Reason
+from aos.model.meta import KeyReference, ObjectKey
+from aos.model.model import Model
+from aos.model.tool import ActionState, ObservedAction, Tool
+from tests.unit.gateway.make import raw, raw_tool
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+AVAILABLE = Availability(Reason.AVAILABLE, "the tool was listed")
+ACTIONS = (ObservedAction(name="get_contact", state=ActionState.OFFERED),)
+CONDITION: JsonObject = {
+    "type": "Available",
+    "status": "True",
+    "reason": "Available",
+    "message": "the tool was listed",
+    "observedGeneration": 1,
+    "lastTransitionTime": "2026-01-02T03:04:05Z",
+}
+
+
+def tool(status: JsonObject | None = None) -> Tool:
+    return Tool.parse(raw_tool() | {"status": status or {}})
+
+
+def test_a_status_carries_the_condition_and_the_actions() -> None:
+    manifest = status_manifest(TOOLS, tool(), AVAILABLE, ACTIONS, NOW)
+    assert manifest == {
+        "apiVersion": "aos.dev/v1alpha1",
+        "kind": "Tool",
+        "metadata": {"name": "crm", "namespace": "sales", "uid": "crm-uid"},
+        "status": {
+            "conditions": [CONDITION],
+            "actions": [{"name": "get_contact", "state": "Offered", "message": ""}],
+        },
+    }
+
+
+def test_what_is_said_already_is_not_written_again() -> None:
+    said: JsonObject = {
+        "conditions": [CONDITION],
+        "actions": [{"name": "get_contact", "state": "Offered"}],
+    }
+    assert status_manifest(TOOLS, tool(said), AVAILABLE, ACTIONS, NOW) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conditions": []},
+        {"conditions": [{**CONDITION, "message": "other"}]},
+        {"conditions": [{**CONDITION, "observedGeneration": 0}]},
+        {"actions": []},
+        {"actions": [{"name": "get_contact", "state": "Missing"}]},
+    ],
+)
+def test_what_differs_is_written(change: JsonObject) -> None:
+    said: JsonObject = {
+        "conditions": [CONDITION],
+        "actions": [{"name": "get_contact", "state": "Offered"}],
+        **change,
+    }
+    assert status_manifest(TOOLS, tool(said), AVAILABLE, ACTIONS, NOW) is not None
+
+
+def test_the_time_of_a_transition_stays_while_the_status_does() -> None:
+    earlier: JsonObject = {**CONDITION, "message": "other", "lastTransitionTime": "2025-01-01T00:00:00Z"}
+    manifest = status_manifest(TOOLS, tool({"conditions": [earlier]}), AVAILABLE, ACTIONS, NOW)
+    assert manifest is not None
+    status = manifest["status"]
+    assert isinstance(status, dict)
+    assert status["conditions"] == [{**CONDITION, "lastTransitionTime": "2025-01-01T00:00:00Z"}]
+
+
+def test_every_reason_but_one_is_false() -> None:
+    missing = Availability(Reason.CREDENTIALS_MISSING, "no Secret")
+    manifest = status_manifest(TOOLS, tool(), missing, (), NOW)
+    assert manifest is not None
+    status = manifest["status"]
+    assert isinstance(status, dict)
+    assert "actions" not in status
+    conditions = status["conditions"]
+    assert isinstance(conditions, list)
+    assert isinstance(conditions[0], dict)
+    assert conditions[0]["status"] == "False"
+
+
+class OneToolAndModel:
+    """A registry with a Tool and a Model."""
+
+    def __init__(self) -> None:
+        self.tool_object: Tool | None = tool()
+        auth: JsonObject = {"auth": {"secretRef": {"name": "key", "key": "token"}}}
+        spec: JsonObject = {"url": "http://m/v1", "model": "small"}
+        self.model_object: Model | None = Model.parse(raw("Model", "default", spec={**spec, **auth}))
+        self.secret: str | None = None
+        self.listeners: list[Listener] = []
+
+    def tool(self, namespace: str, name: str) -> Tool | None:
+        return self.tool_object
+
+    def model(self, namespace: str, name: str) -> Model | None:
+        return self.model_object
+
+    def credential(self, namespace: str, reference: KeyReference) -> str | None:
+        return self.secret
+
+    def on_model_change(self, listener: Listener) -> None:
+        self.listeners.append(listener)
+
+
+class KeptStatuses(ApiClient):
+    def __init__(self) -> None:
+        self.applied: list[tuple[Resource, JsonObject]] = []
+        self.failures: list[ApiError] = []
+        self.written = asyncio.Event()
+
+    async def apply_status(
+        self,
+        resource: Resource,
+        manifest: Mapping[str, JsonValue],
+        *,
+        field_manager: str,
+        force: bool = True,
+    ) -> JsonObject:
+        self.applied.append((resource, dict(manifest)))
+        self.written.set()
+        if self.failures:
+            raise self.failures.pop(0)
+        return dict(manifest)
+
+
+async def test_statements_are_written_and_a_conflict_drops_one() -> None:
+    client, registry = KeptStatuses(), OneToolAndModel()
+    reporter = StatusReporter(client, registry)  # type: ignore[arg-type] # it asks for no more than this
+    running = asyncio.create_task(reporter.run())
+    key = ObjectKey(namespace="sales", name="crm")
+    client.failures.append(Conflict(Target("apply", "tools"), 409, "Conflict", "another uid"))
+    for _ in range(2):
+        client.written.clear()
+        reporter.report_tool(key, AVAILABLE, ACTIONS)
+        async with asyncio.timeout(20):
+            await client.written.wait()
+    registry.tool_object = None
+    reporter.report_tool(key, AVAILABLE, ACTIONS)
+    running.cancel()
+    await asyncio.wait((running,))
+    assert [resource for resource, _ in client.applied] == [TOOLS, TOOLS]
+
+
+async def test_a_model_is_reported_by_its_credential() -> None:
+    client, registry = KeptStatuses(), OneToolAndModel()
+    reporter = StatusReporter(client, registry)  # type: ignore[arg-type] # as above
+    running = asyncio.create_task(reporter.run())
+    ModelStatus(registry, reporter)  # type: ignore[arg-type] # as above
+    key = ObjectKey(namespace="sales", name="default")
+    said = []
+    for secret in (None, "s3cret"):
+        registry.secret = secret
+        client.written.clear()
+        registry.listeners[0](key)
+        async with asyncio.timeout(20):
+            await client.written.wait()
+        resource, manifest = client.applied[-1]
+        assert resource is MODELS
+        status = manifest["status"]
+        assert isinstance(status, dict)
+        assert isinstance(status["conditions"], list)
+        said.append(status["conditions"][0])
+    running.cancel()
+    await asyncio.wait((running,))
+    reasons = [item["reason"] for item in said if isinstance(item, dict)]
+    assert reasons == ["CredentialsMissing", "Available"]
+    assert "s3cret" not in str(client.applied)
