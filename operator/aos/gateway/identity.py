@@ -144,10 +144,10 @@ class Identity:
         self._fresh_until = now + self._max_staleness_seconds - staleness_seconds
 
     def _resolve(self, claims: Claims) -> _Resolved:
-        facts = self._gather(claims)
         known = self._resolved.get(claims.pod_uid)
-        if known is not None and _same(known.facts, facts):
+        if known is not None and self._still_holds(known.facts, claims):
             return known
+        facts = self._gather(claims)
         caller = judge(facts)
         resolved = _Resolved(facts, caller, caller.task.open, deadline_of(caller.task))
         self._resolved[claims.pod_uid] = resolved
@@ -155,6 +155,18 @@ class Identity:
         if len(self._resolved) > self._max_resolved:
             self._resolved.popitem(last=False)
         return resolved
+
+    def _still_holds(self, facts: Facts, claims: Claims) -> bool:
+        """Whether every object by which a caller was let in is the very one that is there now."""
+        cluster, namespace, pod = self._cluster, claims.namespace, facts.pod
+        return (
+            (claims is facts.claims or claims == facts.claims)
+            and pod is not None
+            and cluster.pod(namespace, claims.pod) is pod
+            and cluster.task(namespace, pod.task) is facts.task
+            and cluster.policy(namespace, facts.agent) is facts.policy
+            and cluster.service_account_uid(namespace, claims.service_account) == facts.service_account_uid
+        )
 
     def _gather(self, claims: Claims) -> Facts:
         namespace = claims.namespace
@@ -277,16 +289,6 @@ def _checked_task(facts: Facts, pod: PodFacts) -> Task:
 def _check_address(address: str, pod: PodFacts | None) -> None:
     if pod is None or address.removeprefix(_MAPPED) not in pod.addresses:
         raise _denied(RefusalCode.ADDRESS_MISMATCH, "the token was sent from another address than its pod's")
-
-
-def _same(known: Facts, facts: Facts) -> bool:
-    return (
-        known.pod is facts.pod
-        and known.task is facts.task
-        and known.policy is facts.policy
-        and known.service_account_uid == facts.service_account_uid
-        and (known.claims is facts.claims or known.claims == facts.claims)
-    )
 
 
 def _ended(task: Task, how: str) -> Refusal:

@@ -90,7 +90,8 @@ class Journal:
         self._usage = usage
         self._metrics = metrics
         self._write = write
-        self._tracer = tracer
+        # Where no collector is named there is nobody to make spans for.
+        self._tracer = None if isinstance(tracer, trace.NoOpTracer) else tracer
         self._refusals = _Rate(MAX_REFUSAL_LINES_PER_SECOND)
 
     def record(self, entry: Entry) -> None:
@@ -100,7 +101,8 @@ class Journal:
             self._count(entry)
             fields = _fields(entry)
             self._write(_line(ended_at, "decision", fields))
-            self._trace(entry, ended_at, fields)
+            if self._tracer is not None:
+                _trace(self._tracer, entry, ended_at, fields)
         except Exception:  # noqa: BLE001 - a call that was made is not undone by a record that failed
             self._metrics.journal_failure()
 
@@ -141,20 +143,6 @@ class Journal:
             if count:
                 self._metrics.tokens(TokenLabels(caller.namespace, caller.agent, name, direction), count)
 
-    def _trace(self, entry: Entry, ended_at: datetime, fields: Mapping[str, JsonValue]) -> None:
-        end_ns = int(ended_at.timestamp() * _NANOSECONDS)
-        span = self._tracer.start_span(
-            f"aos.gateway.{entry.subject.value}",
-            kind=trace.SpanKind.SERVER,
-            start_time=end_ns - int(entry.duration_seconds * _NANOSECONDS),
-        )
-        if span.is_recording():
-            for name, value in fields.items():
-                if isinstance(value, str | int | float):
-                    span.set_attribute(f"aos.{name}", value)
-            span.set_attribute("aos.rules", [str(rule) for rule in entry.rules])
-        span.end(end_ns)
-
 
 MAX_REFUSAL_LINES_PER_SECOND: Final = 20
 _NANOSECONDS: Final = 1_000_000_000
@@ -176,6 +164,21 @@ class _Rate:
             self._second, self._count = second, 0
         self._count += 1
         return self._count <= self._per_second
+
+
+def _trace(tracer: trace.Tracer, entry: Entry, ended_at: datetime, fields: Mapping[str, JsonValue]) -> None:
+    end_ns = int(ended_at.timestamp() * _NANOSECONDS)
+    span = tracer.start_span(
+        f"aos.gateway.{entry.subject.value}",
+        kind=trace.SpanKind.SERVER,
+        start_time=end_ns - int(entry.duration_seconds * _NANOSECONDS),
+    )
+    if span.is_recording():
+        for name, value in fields.items():
+            if isinstance(value, str | int | float):
+                span.set_attribute(f"aos.{name}", value)
+        span.set_attribute("aos.rules", [str(rule) for rule in entry.rules])
+    span.end(end_ns)
 
 
 def _fields(entry: Entry) -> dict[str, JsonValue]:

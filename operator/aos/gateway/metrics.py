@@ -1,17 +1,22 @@
 """What the gateway counts, as OpenTelemetry instruments that Prometheus reads.
 
-Counters are plain dictionaries that are read when somebody asks: counting must cost next to nothing on each call.
+Counters are plain dictionaries that are read when somebody asks: counting must cost next to nothing on each call. For the
+same reason the one histogram is no instrument but sums of its own; OpenTelemetry has none that can be asked later.
 """
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 _BOUNDARIES: Final = (
     0.001,
@@ -44,8 +49,7 @@ METRICS: Final[Mapping[str, str]] = {
 """Names and meanings of all metrics; ``docs/gateway.md`` lists them."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallLabels:
+class CallLabels(NamedTuple):
     """What calls are counted by. Names that the cluster does not know are never among them."""
 
     namespace: str
@@ -68,6 +72,37 @@ class TokenLabels:
     direction: str
 
 
+@dataclass(slots=True)
+class _Spread:
+    """How durations spread over the buckets: each up to one of the boundaries, the last without one."""
+
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BOUNDARIES) + 1))
+    sum_seconds: float = 0.0
+
+
+class _Durations(Collector):
+    """The histogram of calls' durations, by subject and effect."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._spreads: dict[tuple[str, str], _Spread] = {}
+
+    def record(self, subject: str, effect: str, seconds: float) -> None:
+        spread = self._spreads.get((subject, effect))
+        if spread is None:
+            spread = self._spreads[subject, effect] = _Spread()
+        spread.buckets[bisect_left(_BOUNDARIES, seconds)] += 1
+        spread.sum_seconds += seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        family = HistogramMetricFamily(self._name, METRICS[self._name], labels=("subject", "effect"))
+        bounds = [*(str(boundary) for boundary in _BOUNDARIES), "+Inf"]
+        for labels, spread in list(self._spreads.items()):
+            counts = zip(bounds, accumulate(spread.buckets), strict=True)
+            family.add_metric(labels, list(counts), spread.sum_seconds)
+        yield family
+
+
 class GatewayMetrics:
     """All instruments, on a registry of their own."""
 
@@ -83,9 +118,8 @@ class GatewayMetrics:
         self._upstream_seconds: dict[str, float] = {}
         self._journal_failures = 0
         meter = self._provider.get_meter("aos.gateway")
-        self._duration = meter.create_histogram(
-            "aos_gateway_call_duration", unit="s", explicit_bucket_boundaries_advisory=_BOUNDARIES
-        )
+        self._durations = _Durations("aos_gateway_call_duration_seconds")
+        self._registry.register(self._durations)
         meter.create_observable_counter("aos_gateway_calls", [self._observe_calls])
         meter.create_observable_counter("aos_gateway_upstream", [self._observe_upstream], unit="s")
         meter.create_observable_counter("aos_gateway_tokens", [self._observe_tokens])
@@ -98,7 +132,7 @@ class GatewayMetrics:
         self._calls[labels] += 1
         subject = labels.subject
         self._upstream_seconds[subject] = self._upstream_seconds.get(subject, 0.0) + upstream_seconds
-        self._duration.record(duration_seconds, {"subject": subject, "effect": labels.effect})
+        self._durations.record(subject, labels.effect, duration_seconds)
 
     def tokens(self, labels: TokenLabels, count: int) -> None:
         """Count tokens."""
