@@ -74,7 +74,9 @@ def apply_example(access: Access, settings: Settings) -> None:
     with step("the CRM and the model start"):
         access.rollout(example.SYSTEMS, "crm", "model", seconds=READY_SECONDS)
     with step(f"agent {example.AGENT} becomes Ready"):
-        access.wait_ready(example.TEAM, "tool/crm", f"agent/{example.AGENT}", seconds=READY_SECONDS)
+        access.wait_ready(
+            example.TEAM, "tool/crm", "model/default", f"agent/{example.AGENT}", seconds=READY_SECONDS
+        )
 
 
 def paths() -> Paths:
