@@ -112,9 +112,10 @@ class GatewaySettings(BaseModel):
     )
     max_staleness_seconds: float = Field(
         default=300,
-        gt=0,
+        ge=90,
         le=3600,
-        description="How long decisions are made from what was last heard of the API server; denied afterwards.",
+        description="How long decisions are made from what was last heard of the API server; denied afterwards."
+        " A quiet watch gives a sign of life once a minute.",
     )
     catalogue_refresh_seconds: float = Field(
         default=60, ge=1, le=3600, description="Time between two readings of a tool's definitions."

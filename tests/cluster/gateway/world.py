@@ -303,8 +303,16 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running_world(client: ApiClient, **settings: JsonValue) -> AsyncIterator[World]:
-    """Give two namespaces and a gateway that is ready."""
+async def running_world(
+    client: ApiClient, gateways: ApiClient | None = None, **settings: JsonValue
+) -> AsyncIterator[World]:
+    """Give two namespaces and a gateway that is ready.
+
+    Args:
+        client: the tests' own.
+        gateways: the gateway's; None for the tests'.
+        settings: of the gateway, besides those of a gateway on loopback.
+    """
     token = secrets.token_hex(4)
     said = GatewaySettings.model_validate(
         {
@@ -321,7 +329,7 @@ async def running_world(client: ApiClient, **settings: JsonValue) -> AsyncIterat
     for namespace in (f"sales-{token}", said.namespace):
         await client.create(NAMESPACES, {"metadata": {"name": namespace}})
     async with open_client(said) as http:
-        gateway = Gateway(client, http, said)
+        gateway = Gateway(gateways or client, http, said)
         world = World(client, f"sales-{token}", said.namespace, said, Authority(), gateway, gateway.bind())
         await world.keep_certificate(world.authority.issue())
         stop = asyncio.Event()

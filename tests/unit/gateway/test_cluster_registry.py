@@ -33,7 +33,6 @@ from tests.unit.gateway.make import (
     raw_policy,
     raw_task,
     raw_tool,
-    with_settings,
 )
 
 KEY = KeyReference(name="crm-key", key="token")
@@ -322,7 +321,7 @@ async def test_a_secret_that_may_not_be_read_yet_is_tried_again(api: FakeApiServ
 async def test_a_credential_that_was_not_confirmed_for_too_long_is_none(api: FakeApiServer) -> None:
     api.put(SECRETS, raw_secret())
     api.put(TOOLS, raw_tool(secret="crm-key"))
-    async with registry(api, with_settings(max_staleness_seconds=1e-9)) as made:
+    async with registry(api, SETTINGS.model_copy(update={"max_staleness_seconds": 1e-9})) as made:
         await settled()
         assert made.credential("sales", KEY) is None
 
