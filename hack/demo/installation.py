@@ -1,14 +1,15 @@
 """Brings AOS and the sales example into a cluster. A second time changes only what differs."""
 
 import secrets
+import subprocess
 from typing import Final
 
+from hack.cluster.files import exclusive
 from hack.cluster.paths import Paths
-from hack.cluster.progress import step
+from hack.cluster.progress import say, step
 from hack.demo import example
 from hack.demo.access import Access, chart
 from hack.demo.settings import Settings
-from hack.image import inputs
 from hack.image.builders import Request
 from hack.image.cli import build
 
@@ -41,6 +42,12 @@ def install(access: Access, settings: Settings) -> None:
     Raises:
         DemoError: it did not become ready in time.
     """
+    lock = access.paths.state / "installation.lock"
+    with exclusive(lock, lambda: say("another run installs AOS; waiting for it …")):
+        _upgrade(access, settings)
+
+
+def _upgrade(access: Access, settings: Settings) -> None:
     with step("helm upgrade --install aos charts/aos"):
         stood = _standing_release(access)
         repository, _, tag = settings.image.rpartition(":")
@@ -57,7 +64,7 @@ def install(access: Access, settings: Settings) -> None:
             f"--timeout={INSTALL_SECONDS}s",
         )
     if settings.builds_image:
-        _restart_on_new_image(access, outdated=stood)
+        _restart_on_new_image(access, _identity(settings.image, access.paths), outdated=stood)
 
 
 def apply_example(access: Access, settings: Settings) -> None:
@@ -93,9 +100,17 @@ def _standing_release(access: Access) -> bool:
     return bool(status)
 
 
-def _restart_on_new_image(access: Access, *, outdated: bool) -> None:
+def _identity(image: str, places: Paths) -> str:
+    """Return what tells the image apart from others of the same name: its archive's name, or Docker's id."""
+    archive = places.named_image(image)
+    if archive.is_symlink():
+        return archive.readlink().stem
+    shown = ["docker", "image", "inspect", image, "--format={{.Id}}"]
+    return subprocess.run(shown, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _restart_on_new_image(access: Access, wanted: str, *, outdated: bool) -> None:
     """The tag stays the same when the code changes, so Kubernetes can't see by itself that pods are outdated."""
-    wanted = inputs.digest("demo")
     escaped = _IMAGE_ANNOTATION.replace(".", "\\.")
     known = access.kubectl.must(
         "get", "namespace", SYSTEM, "-o", f"jsonpath={{.metadata.annotations.{escaped}}}"
