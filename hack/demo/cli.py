@@ -42,7 +42,7 @@ def main() -> int:
         _show_proof(access, settings, task)
         _explain(access)
         _say_how_to_go_on(access, settings)
-    except ClusterError as problem:
+    except (ClusterError, subprocess.SubprocessError) as problem:
         say(f"error: {problem}")
         if access is not None:
             for block in diagnosis(access.kubectl):
@@ -108,10 +108,15 @@ def _show_proof(access: Access, settings: Settings, task: Task) -> None:
         f"\nThe credential is that of Secret {example.TEAM}/crm-credentials ({found.fingerprint}…). The gateway put it in,"
         "\nin place of the token by which the agent's pod is known to the gateway and to nobody else.\n"
     )
-    _judge(found, settings)
+    judge(found, settings)
 
 
-def _judge(found: proof.Proof, settings: Settings) -> None:
+def judge(found: proof.Proof, settings: Settings) -> None:
+    """Check what the logs say against what was promised.
+
+    Raises:
+        DemoError: they contradict it, or the scripted agent did not do its part.
+    """
     if found.flaws:
         raise DemoError("; ".join(found.flaws))
     if settings.model is not None and not found.denied:

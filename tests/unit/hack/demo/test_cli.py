@@ -1,0 +1,64 @@
+import pytest
+
+from hack.demo.access import DemoError
+from hack.demo.cli import judge, main
+from hack.demo.proof import AccessLine, DecisionLine, Proof
+from hack.demo.settings import RealModel, Settings
+
+SCRIPTED = Settings(kubeconfig=None, image="localhost/aos:dev", builds_image=True, model=None)
+REAL = Settings(
+    kubeconfig=None,
+    image="localhost/aos:dev",
+    builds_image=True,
+    model=RealModel("https://m/v1", "small", "k"),
+)
+
+
+def decision(action: str, effect: str) -> DecisionLine:
+    return DecisionLine(task="t1", effect=effect, reason="R", outcome="O", action=action, tool="crm")
+
+
+READ = decision("get_contact", "Allow")
+EXPORT = decision("export_contacts", "Deny")
+
+
+def test_a_cluster_of_somebody_elses_is_left_alone_with_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/somewhere/kubeconfig")
+    monkeypatch.delenv("AOS_DEMO_IMAGE", raising=False)
+    assert main() == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: KUBECONFIG names /somewhere/kubeconfig")
+
+
+def test_one_call_allowed_and_one_denied_is_what_was_promised() -> None:
+    judge(Proof((READ, EXPORT), (), "sha256:0"), SCRIPTED)
+
+
+@pytest.mark.parametrize("decisions", [(), (READ,), (EXPORT,)])
+def test_a_script_that_did_not_do_its_part_fails_the_demonstration(
+    decisions: tuple[DecisionLine, ...],
+) -> None:
+    with pytest.raises(DemoError, match="one allowed and one denied call"):
+        judge(Proof(decisions, (), "sha256:0"), SCRIPTED)
+
+
+def test_a_real_model_need_not_try_what_policy_denies(capsys: pytest.CaptureFixture[str]) -> None:
+    judge(Proof((READ,), (), "sha256:0"), REAL)
+    assert "small did not try anything that policy denies" in capsys.readouterr().err
+
+
+def test_a_denied_call_that_arrived_fails_the_demonstration_whatever_the_model() -> None:
+    arrived = AccessLine.model_validate(
+        {
+            "time": "2026-01-02T03:04:05Z",
+            "method": "tools/call",
+            "action": "export_contacts",
+            "status": 200,
+            "credential": "sha256:0",
+        }
+    )
+    with pytest.raises(DemoError, match="reached the CRM all the same"):
+        judge(Proof((READ, EXPORT), (arrived,), "sha256:0"), REAL)
