@@ -3,9 +3,9 @@ import pytest
 from pydantic import JsonValue
 
 from aos.gateway.mcp import rpc
-from aos.gateway.mcp.outbound import UpstreamError
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.rpc import RpcAnswerError, Session
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 
 

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import Send
 
-from aos.gateway.mcp.outbound import Target, UpstreamError, open_client
+from aos.gateway.mcp.http_client import Waits
+from aos.gateway.mcp.outbound import Target, open_client
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.rpc import RpcAnswerError
 from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.settings import GatewaySettings
 from aos.model.base import JsonObject
@@ -73,8 +75,11 @@ async def test_a_session_that_the_tool_forgot_is_opened_again() -> None:
 
 
 async def _end_session(client: Upstream, target: Target, session_id: str) -> None:
-    async with client._http.delete(target.url, headers={"Mcp-Session-Id": session_id}) as response:
-        assert response.status == 200
+    response = await client._http.request(
+        "DELETE", target.url, {"Mcp-Session-Id": session_id}, b"", Waits(whole_seconds=20)
+    )
+    assert response.status == 200
+    response.release()
 
 
 async def test_the_tool_is_told_when_a_session_is_over() -> None:

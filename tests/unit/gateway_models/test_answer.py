@@ -2,7 +2,7 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.mcp.outbound import UpstreamError
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.answer import (
     NOTHING_USED,
     TokenUsage,

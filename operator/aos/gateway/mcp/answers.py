@@ -8,7 +8,6 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.mcp.message import RpcError, RpcRequest
-from aos.gateway.mcp.outbound import UpstreamError
 from aos.gateway.mcp.protocol import (
     IMPLEMENTATION,
     LATEST_SESSION_VERSION,
@@ -18,6 +17,7 @@ from aos.gateway.mcp.protocol import (
     Era,
     RequestId,
 )
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.model.base import JsonObject
 from aos.policy.decision import DecisionReason, Effect

@@ -16,9 +16,10 @@ from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import Listing, OfferedAction
 from aos.gateway.mcp.header_values import ParamHeaderError, check_param_headers, headers_for
 from aos.gateway.mcp.message import RpcError, RpcRequest
-from aos.gateway.mcp.outbound import UpstreamError, target_of
+from aos.gateway.mcp.outbound import target_of
 from aos.gateway.mcp.protocol import HEADER_MISMATCH, Era, Method
 from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.registry import Registry
 from aos.model.base import JsonObject
@@ -116,28 +117,26 @@ class ToolCalls:
             self._write(call, record, started_at)
 
     def _judge(self, call: ToolCall) -> _Cleared | Refused:
-        policy = call.caller.policy
-        if not may_ever(policy, call.tool, call.action):
-            # What can't be allowed is denied before a word is said about arguments.
-            barred = self._decide(call)
-            if not barred.allowed:
-                return _denied(barred)
-        tool = policy.tools.get(call.tool)
+        tool = call.caller.policy.tools.get(call.tool)
         listing = None if tool is None else self._catalogue.listing(tool)
-        if tool is None or listing is None:
-            return Refused(
-                Effect.DENY,
-                RefusalCode.UPSTREAM_UNREACHABLE,
-                f"the gateway has not read the definitions of {call.tool} yet: try again in a moment",
-            )
-        action = listing.actions.get(call.action)
-        if action is None:
-            return _not_offered(call, listing)
+        action = None if listing is None else listing.actions.get(call.action)
+        if tool is None or action is None:
+            return self._barred(call) or _not_offered(call, listing)
         invalid = _check_arguments(call, action)
         if invalid is not None:
-            return invalid
+            return self._barred(call) or invalid
         decision = self._decide(call)
-        return _Cleared(tool, action, decision) if decision.allowed else _denied(decision)
+        if not decision.allowed:
+            return _denied(decision)
+        _check_mirrored(call, action)
+        return _Cleared(tool, action, decision)
+
+    def _barred(self, call: ToolCall) -> Refused | None:
+        """Return the denial of an action that can't be allowed: of such a one nothing else is said to the agent."""
+        if may_ever(call.caller.policy, call.tool, call.action):
+            return None
+        decision = self._decide(call)
+        return None if decision.allowed else _denied(decision)
 
     def _decide(self, call: ToolCall) -> Decision:
         task = call.caller.task
@@ -200,9 +199,15 @@ def _denied(decision: Decision) -> Refused:
     return Refused(decision.effect, decision.reason, decision.message, decision.determined_by)
 
 
-def _not_offered(call: ToolCall, listing: Listing) -> Refused:
+def _not_offered(call: ToolCall, listing: Listing | None) -> Refused:
     """Say that an action can't be called; why is said in the Tool's status, to people."""
     name = f"{call.tool}.{call.action}"
+    if listing is None:
+        return Refused(
+            Effect.DENY,
+            RefusalCode.UPSTREAM_UNREACHABLE,
+            f"{name} can't be called yet: the gateway is reading the tool's definitions; try again in a moment",
+        )
     match listing.availability.reason:
         case Reason.UNREACHABLE:
             code, why = RefusalCode.UPSTREAM_UNREACHABLE, "its tool does not answer"
@@ -216,21 +221,24 @@ def _not_offered(call: ToolCall, listing: Listing) -> Refused:
 
 
 def _check_arguments(call: ToolCall, action: OfferedAction) -> Refused | None:
-    if not action.input.is_valid(call.arguments):
-        problems = action.input.problems(call.arguments)[:_MAX_PROBLEMS]
-        said = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in problems)
-        return Refused(
-            Effect.DENY,
-            RefusalCode.ARGUMENTS_INVALID,
-            f"the arguments do not fit the input schema of {call.tool}.{call.action}: {said}",
-        )
+    if action.input.is_valid(call.arguments):
+        return None
+    problems = action.input.problems(call.arguments)[:_MAX_PROBLEMS]
+    said = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in problems)
+    return Refused(
+        Effect.DENY,
+        RefusalCode.ARGUMENTS_INVALID,
+        f"the arguments do not fit the input schema of {call.tool}.{call.action}: {said}",
+    )
+
+
+def _check_mirrored(call: ToolCall, action: OfferedAction) -> None:
     try:
         check_param_headers(
             action.mirrored, call.arguments, call.headers, required=call.request.era is Era.MODERN
         )
     except ParamHeaderError as error:
         raise RpcError(HEADER_MISMATCH, str(error)) from None
-    return None
 
 
 def _check_result(result: Mapping[str, JsonValue], action: OfferedAction) -> None:

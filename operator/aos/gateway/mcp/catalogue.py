@@ -9,9 +9,10 @@ from typing import Final, TypeGuard
 from pydantic import JsonValue
 
 from aos.gateway.mcp.definitions import Listing, judge, unlisted
-from aos.gateway.mcp.outbound import Target, UpstreamError, target_of
+from aos.gateway.mcp.outbound import Target, target_of
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.registry import Registry
 from aos.gateway.reporter import Availability, Reporter
@@ -74,7 +75,7 @@ class Catalogue:
         self._settings = settings
         self._clock = clock
         self._backoff = Backoff(_INITIAL_SECONDS, settings.catalogue_refresh_seconds)
-        self._known: dict[ObjectKey, _Known] = {}
+        self._known: dict[tuple[str, str], _Known] = {}
         self._queue: WorkQueue[ObjectKey] = WorkQueue(self.refresh, workers=_WORKERS)
         registry.on_tool_change(self._queue.add)
 
@@ -86,7 +87,7 @@ class Catalogue:
 
     def listing(self, tool: Tool) -> Listing | None:
         """Return what is known of exactly this Tool; None while it is new or was just changed."""
-        known = self._known.get(tool.key)
+        known = self._known.get((tool.metadata.namespace, tool.metadata.name))
         listing = known.listing if known is not None else None
         if listing is None or listing.tool_uid != tool.metadata.uid:
             return None
@@ -108,7 +109,7 @@ class Catalogue:
             known.listing = self._judged(known, tool, known.target)
         if known.target is not None:
             self._queue.add_after(key, max(known.due_at - self._clock(), 0))
-        if known.listing is not None and self._known.get(key) is known:
+        if known.listing is not None and self._known.get((key.namespace, key.name)) is known:
             self._reporter.report_tool(key, known.listing.availability, known.listing.observed)
 
     def _current(self, key: ObjectKey, tool: Tool) -> _Known:
@@ -117,14 +118,14 @@ class Catalogue:
             target = target_of(self._registry, tool)
         except UpstreamError:
             target = None
-        known = self._known.get(key)
+        known = self._known.get((key.namespace, key.name))
         if known is None or known.tool_uid != tool.metadata.uid or known.target != target:
             self._drop(key)
-            known = self._known[key] = _Known(tool_uid=tool.metadata.uid, target=target)
+            known = self._known[key.namespace, key.name] = _Known(tool_uid=tool.metadata.uid, target=target)
         return known
 
     def _drop(self, key: ObjectKey) -> None:
-        known = self._known.pop(key, None)
+        known = self._known.pop((key.namespace, key.name), None)
         if known is not None:
             self._upstream.forget_tool(known.tool_uid)
 

@@ -8,7 +8,6 @@ from typing import Final
 import orjson
 from pydantic import JsonValue
 
-from aos.gateway.mcp.outbound import UpstreamError
 from aos.gateway.mcp.protocol import (
     HEADER_METHOD,
     HEADER_MISMATCH,
@@ -28,6 +27,7 @@ from aos.gateway.mcp.protocol import (
     UNSUPPORTED_VERSION,
     Method,
 )
+from aos.gateway.mcp.upstream_error import UpstreamError, invalid
 from aos.gateway.refusal import RefusalCode
 
 _NOT_DONE: Final = frozenset(
@@ -217,11 +217,6 @@ def offers_modern(result: Mapping[str, JsonValue]) -> bool:
     """Whether the answer to ``server/discover`` names the stateless version that the gateway speaks."""
     versions = result.get("supportedVersions")
     return isinstance(versions, list) and MODERN_VERSION in versions
-
-
-def invalid(message: str, *, maybe_done: bool, status: int = 0) -> UpstreamError:
-    """Return the failure of an answer that is not as MCP asks."""
-    return UpstreamError(RefusalCode.UPSTREAM_INVALID, message, maybe_done=maybe_done, status=status)
 
 
 def _error_code(content: bytes) -> int | None:

@@ -4,20 +4,22 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 from weakref import WeakValueDictionary
 
-import aiohttp
 from pydantic import JsonValue
 
 from aos.gateway.mcp import outbound, rpc
-from aos.gateway.mcp.outbound import Target, UpstreamError
+from aos.gateway.mcp.http_client import HttpClient, Response, Waits
+from aos.gateway.mcp.outbound import Target
 from aos.gateway.mcp.protocol import HEADER_SESSION, UNSUPPORTED_VERSION, Era, Method
 from aos.gateway.mcp.rpc import Post, RpcAnswerError, Session
 from aos.gateway.mcp.sessions import OpenSession, SessionKey, Sessions
 from aos.gateway.mcp.sse import EventParser, EventTooLargeError
+from aos.gateway.mcp.upstream_error import UpstreamError, invalid, too_large
 from aos.gateway.settings import GatewaySettings
 
 CATALOGUE: Final = ""
@@ -43,11 +45,12 @@ class Upstream:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: HttpClient,
         settings: GatewaySettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
+        self._waits = Waits(settings.upstream_timeout_seconds)
         self._max_response_bytes = settings.max_response_bytes
         self._ids = itertools.count(1)
         self._peers: dict[str, _Peer] = {}
@@ -164,7 +167,7 @@ class Upstream:
 
     async def _open(self, peer: _Peer, target: Target, owner: str) -> Session:
         result, headers = await self._exchange(target, rpc.initialize_request(next(self._ids)))
-        session = rpc.session_of(result, headers.get(HEADER_SESSION))
+        session = rpc.session_of(result, headers.get(HEADER_SESSION.lower()))
         await self._exchange(target, rpc.initialized_notification(session))
         if session.id is None:
             peer.shared = session
@@ -177,19 +180,15 @@ class Upstream:
 
     async def _exchange(self, target: Target, post: Post) -> tuple[dict[str, JsonValue], Mapping[str, str]]:
         """Post one message; return the result, empty for a notification, and the headers of the answer."""
-        with outbound.failures:
-            response = await self._http.post(
-                outbound.parsed_url(target.url),
-                data=post.body,
-                headers={**post.headers, **target.authorization()},
-                allow_redirects=False,
-            )
+        response = await self._http.request(
+            "POST", target.url, {**post.headers, **target.authorization()}, post.body, self._waits
+        )
         try:
             return await self._result(response, post), response.headers
         finally:
             response.release()
 
-    async def _result(self, response: aiohttp.ClientResponse, post: Post) -> dict[str, JsonValue]:
+    async def _result(self, response: Response, post: Post) -> dict[str, JsonValue]:
         outbound.check_encoding(response)
         status = response.status
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -202,40 +201,38 @@ class Upstream:
                 content = await outbound.read_all(response, self._max_response_bytes)
                 result = rpc.result_of(outbound.decoded(content), post.id, status)
                 if result is None:
-                    raise rpc.invalid("it answered with a request of its own", maybe_done=True, status=status)
+                    raise invalid("it answered with a request of its own", maybe_done=True, status=status)
                 return result
             case "text/event-stream":
                 return await self._streamed(response, post.id)
             case _:
-                raise rpc.invalid(
+                raise invalid(
                     "its answer is neither JSON nor a stream of events", maybe_done=True, status=status
                 )
 
-    async def _streamed(self, response: aiohttp.ClientResponse, identifier: int) -> dict[str, JsonValue]:
+    async def _streamed(self, response: Response, identifier: int) -> dict[str, JsonValue]:
         parser = EventParser(self._max_response_bytes)
         async for chunk in outbound.chunks(response, self._max_response_bytes):
             try:
                 events = parser.feed(chunk)
             except EventTooLargeError:
-                raise outbound.too_large(self._max_response_bytes) from None
+                raise too_large(self._max_response_bytes) from None
             for event in events:
                 result = rpc.result_of(outbound.decoded(event), identifier, response.status)
                 if result is not None:
                     await self._leave(response)
                     return result
-        raise rpc.invalid(
+        raise invalid(
             "it ended its stream of events without an answer", maybe_done=True, status=HTTPStatus.OK
         )
 
-    async def _leave(self, response: aiohttp.ClientResponse) -> None:
+    async def _leave(self, response: Response) -> None:
         """Take the end of a stream that is over, so that the connection can serve the next call."""
-        if response.content.at_eof():
+        if response.at_end:
             return
-        try:
+        with suppress(TimeoutError, UpstreamError):
             async with asyncio.timeout(_DRAIN_SECONDS):
-                await response.content.readany()
-        except (TimeoutError, aiohttp.ClientError):
-            response.close()
+                await response.read()
 
     def _end(self, sessions: list[OpenSession]) -> None:
         for item in sessions:
@@ -246,17 +243,10 @@ class Upstream:
     async def _delete(self, item: OpenSession) -> None:
         """Tell the tool that a session is over; whether it listens is its own affair."""
         headers = {**rpc.session_headers(item.session), **item.target.authorization()}
-        try:
-            with outbound.failures:
-                response = await self._http.delete(
-                    outbound.parsed_url(item.target.url),
-                    headers=headers,
-                    allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=_END_SECONDS),
-                )
-        except UpstreamError:
-            return
-        response.release()
+        with suppress(UpstreamError):
+            response = await self._http.request("DELETE", item.target.url, headers, b"", Waits(_END_SECONDS))
+            await response.read()
+            response.release()
 
 
 def _is_refusal(error: UpstreamError) -> bool:

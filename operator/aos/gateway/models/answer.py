@@ -8,7 +8,8 @@ from typing import Final
 import orjson
 from pydantic import JsonValue
 
-from aos.gateway.mcp.outbound import UpstreamError, decoded, encoded
+from aos.gateway.mcp.outbound import decoded, encoded
+from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.refusal import RefusalCode
 

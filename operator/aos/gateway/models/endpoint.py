@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import aiohttp
 from pydantic import JsonValue
 
 from aos.gateway.caller import Caller
 from aos.gateway.http import ClientDisconnected, HttpRequest, Send, send_bytes, send_json, send_stream
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject
 from aos.gateway.mcp import outbound
-from aos.gateway.mcp.outbound import Target, UpstreamError
+from aos.gateway.mcp.http_client import HttpClient, Response, Waits
+from aos.gateway.mcp.outbound import Target
 from aos.gateway.mcp.sse import EventParser, EventTooLargeError
+from aos.gateway.mcp.upstream_error import UpstreamError, too_large
 from aos.gateway.models import answer
 from aos.gateway.models.answer import NOTHING_USED, TokenUsage
 from aos.gateway.models.completion import Completion, prepare
@@ -54,7 +55,7 @@ class ModelEndpoint:
     def __init__(
         self,
         registry: Registry,
-        http: aiohttp.ClientSession,
+        http: HttpClient,
         journal: Journal,
         settings: GatewaySettings,
         clock: Callable[[], float] = time.monotonic,
@@ -65,11 +66,7 @@ class ModelEndpoint:
         self._clock = clock
         self._max_json_depth = settings.max_json_depth
         self._max_response_bytes = settings.max_response_bytes
-        self._timeout = aiohttp.ClientTimeout(
-            total=settings.stream_timeout_seconds,
-            connect=settings.connect_timeout_seconds,
-            sock_read=settings.upstream_timeout_seconds,
-        )
+        self._waits = Waits(settings.stream_timeout_seconds, settings.upstream_timeout_seconds)
 
     async def handle(self, request: HttpRequest, caller: Caller, send: Send) -> None:
         """Answer one request.
@@ -170,18 +167,17 @@ class ModelEndpoint:
         try:
             target = outbound.target_of(self._registry, model)
             record.sent_at = self._clock()
-            with outbound.failures:
-                response = await self._http.post(
-                    outbound.parsed_url(target.url.rstrip("/") + "/chat/completions"),
-                    data=completion.body,
-                    headers={
-                        "Content-Type": "application/json",
-                        "Accept": "text/event-stream" if completion.streams else "application/json",
-                        **target.authorization(),
-                    },
-                    allow_redirects=False,
-                    timeout=self._timeout,
-                )
+            response = await self._http.request(
+                "POST",
+                target.url.rstrip("/") + "/chat/completions",
+                {
+                    "Content-Type": "application/json",
+                    "Accept": "text/event-stream" if completion.streams else "application/json",
+                    **target.authorization(),
+                },
+                completion.body,
+                self._waits,
+            )
             try:
                 await self._answer(response, target, completion, send, record)
             finally:
@@ -191,7 +187,7 @@ class ModelEndpoint:
 
     async def _answer(
         self,
-        response: aiohttp.ClientResponse,
+        response: Response,
         target: Target,
         completion: Completion,
         send: Send,
@@ -200,7 +196,7 @@ class ModelEndpoint:
         outbound.check_encoding(response)
         if response.status != HTTPStatus.OK:
             content = await outbound.read_all(response, _MAX_ERROR_BYTES)
-            retry_after = response.headers.get("Retry-After", "")
+            retry_after = response.headers.get("retry-after", "")
             raise answer.failure_of(response.status, content, retry_after, target.gives_away)
         expected = "text/event-stream" if completion.streams else "application/json"
         if outbound.media_type(response) != expected:
@@ -216,7 +212,7 @@ class ModelEndpoint:
         record.outcome = CallOutcome.ANSWERED
 
     async def _events(
-        self, response: aiohttp.ClientResponse, target: Target, completion: Completion, record: _Record
+        self, response: Response, target: Target, completion: Completion, record: _Record
     ) -> AsyncIterator[bytes]:
         """Yield the stream's events; a failure, since the answer has begun, is its last event."""
         parser = EventParser(self._max_response_bytes)
@@ -234,7 +230,7 @@ class ModelEndpoint:
                 yield given_on
         except (UpstreamError, EventTooLargeError) as error:
             failure = answer.failure_from(
-                error if isinstance(error, UpstreamError) else outbound.too_large(self._max_response_bytes)
+                error if isinstance(error, UpstreamError) else too_large(self._max_response_bytes)
             )
             record.reason, record.outcome = failure.reason, CallOutcome.FAILED
             yield answer.error_event(failure)
