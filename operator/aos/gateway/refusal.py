@@ -27,7 +27,6 @@ class RefusalCode(StrEnum):
     REQUEST_TOO_LARGE = "RequestTooLarge"
     HEADERS_TOO_LARGE = "HeadersTooLarge"
     REQUEST_TIMEOUT = "RequestTimeout"
-    OVERLOADED = "Overloaded"
     TOO_MANY_CALLS = "TooManyCalls"
 
     NO_TOKEN = "NoToken"  # noqa: S105 - a code
