@@ -90,12 +90,12 @@ class Installation:
         return wait_for(end, f"the end of task {task}", seconds)
 
     def running_pod(self, task: str) -> str:
-        """Wait until the Task's agent runs; return its pod."""
+        """Wait until the Task's own pod runs (not one of an earlier Task of that name); return its name."""
 
         def running() -> str | None:
-            pods = self.items("pods", "-l", f"aos.dev/task={task}")
-            ready = [pod for pod in pods if at(pod, "status.phase") == "Running"]
-            return str(at(ready[0], "metadata.name")) if ready else None
+            name = at(self.get("task", task), "status.pod.name")
+            pod = self.find("pod", name) if isinstance(name, str) else None
+            return str(name) if pod is not None and at(pod, "status.phase") == "Running" else None
 
         return wait_for(running, f"the pod of task {task}")
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hack.cluster.images import archive
+from hack.demo.installation import paths
 from tests.e2e.installation import SALES, SYSTEM, Installation, JsonObject, at, condition, wait_for
 
 TASKS = 50
@@ -94,6 +96,7 @@ def task(number: int) -> JsonObject:
 
 def test_all_tasks_end_and_none_runs_twice_when_the_operator_is_killed(aos: Installation) -> None:
     aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", SALES)
+    aos.node.load(str(archive(paths(), "probe")))
     aos.apply(ECHO_AGENT)
     aos.kubectl("wait", "agent/echo", "-n", SALES, "--for=condition=Ready", "--timeout=60s")
     with pods_by_task(aos) as pods:

@@ -3,10 +3,11 @@
 import base64
 import copy
 import hashlib
+import json
 from collections.abc import Iterator
 
 import pytest
-import yaml
+from pydantic import JsonValue
 
 from tests.e2e.installation import SALES, Installation, JsonObject, at, condition, wait_for
 
@@ -16,29 +17,55 @@ DONE: JsonObject = {"output": {"summary": "done", "score": 0.5}}
 PROMPT_SECONDS = 2.0
 
 CALL = """
-import asyncio, json, os, sys
-import httpx2
-from mcp.client.client import Client
-from mcp.client.streamable_http import streamable_http_client
-
-async def main():
-    token = open(os.environ["AOS_TOKEN_FILE"]).read()
-    headers = {"Authorization": "Bearer " + token, "X-Agent-Extra": "agents-own"}
-    async with httpx2.AsyncClient(headers=headers) as http:
-        async with Client(streamable_http_client(os.environ["AOS_MCP_URL"], http_client=http)) as client:
-            answer = await client.call_tool(sys.argv[1], json.loads(sys.argv[2]))
-            print(json.dumps({"error": answer.is_error, "text": answer.content[0].text}))
-
-asyncio.run(main())
+import json, os, ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=os.environ["AOS_CA_FILE"])
+params = {"name": sys.argv[1], "arguments": json.loads(sys.argv[2])}
+body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+headers = {
+    "Authorization": "Bearer " + open(os.environ["AOS_TOKEN_FILE"]).read(),
+    "Content-Type": "application/json",
+    "Accept": "application/json, text/event-stream",
+    "MCP-Protocol-Version": "2025-11-25",
+    "X-Agent-Extra": "agents-own",
+}
+request = urllib.request.Request(os.environ["AOS_MCP_URL"], data=body, headers=headers)
+print(urllib.request.urlopen(request, context=context, timeout=20).read().decode())
 """
 
 
-def call(aos: Installation, pod: str, action: str, arguments: str) -> str:
-    return aos.run(pod, "python3", "-c", CALL, action, arguments).output
+def call(aos: Installation, pod: str, action: str, arguments: str) -> JsonObject:
+    """Call a tool from inside a pod; return the result, denials included."""
+    ran = aos.run(pod, "python3", "-c", CALL, action, arguments)
+    assert ran.code == 0, ran.output
+    result = json.loads(ran.output)["result"]
+    assert isinstance(result, dict)
+    return result
+
+
+def is_answered(result: JsonObject) -> bool:
+    return result.get("isError", False) is False
+
+
+def reason(result: JsonObject) -> JsonValue:
+    return at(result, "structuredContent.reason")
 
 
 def actions(aos: Installation) -> list[str]:
     return [str(line["action"]) for line in aos.crm_log()]
+
+
+ASK_AGAIN = """
+import os, ssl, sys, time, urllib.error, urllib.request
+context = ssl.create_default_context(cafile=os.environ["AOS_CA_FILE"])
+for _ in range(200):
+    headers = {"Authorization": "Bearer " + sys.argv[1]}
+    request = urllib.request.Request(os.environ["AOS_GATEWAY_URL"] + "/v1/task", headers=headers)
+    try:
+        print(urllib.request.urlopen(request, context=context, timeout=5).status, flush=True)
+    except urllib.error.HTTPError as error:
+        print(error.code, flush=True)
+    time.sleep(0.1)
+"""
 
 
 @pytest.fixture
@@ -72,7 +99,7 @@ def test_the_example_ends_well_with_one_call_denied(aos: Installation) -> None:
     output = at(aos.get("task", "whole"), "status.result.output")
     assert isinstance(output, dict)
     assert output["contactId"] == "emea-0001"
-    tools = [line for line in aos.decisions("whole") if line["subject"] == "tool"]
+    tools = [line for line in aos.decisions("whole") if "tool" in line]
     assert [(line["action"], line["effect"], line["reason"]) for line in tools] == [
         ("search_contacts", "Allow", "Allowed"),
         ("get_contact", "Allow", "Allowed"),
@@ -93,7 +120,7 @@ def test_the_crm_sees_the_injected_credential_and_nothing_of_the_agent(
     aos: Installation, waiting_pod: str
 ) -> None:
     before = len(aos.crm_log())
-    assert '"error": false' in call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0002"}')
+    assert is_answered(call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0002"}'))
     line = next(line for line in aos.crm_log()[before:] if line["action"] == "get_contact")
     secret = at(aos.get("secret", "crm-credentials"), "data.token")
     assert isinstance(secret, str)
@@ -108,7 +135,7 @@ def test_the_crm_sees_the_injected_credential_and_nothing_of_the_agent(
 def test_a_change_of_policy_holds_in_two_seconds(
     aos: Installation, waiting_pod: str, policy: JsonObject
 ) -> None:
-    assert '"error": false' in call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0003"}')
+    assert is_answered(call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0003"}'))
     rules = at(policy, "spec.rules")
     assert isinstance(rules, list)
     rules.append({"name": "freeze", "effect": "Deny", "tools": [{"name": "*"}]})
@@ -122,8 +149,7 @@ def test_a_change_of_policy_holds_in_two_seconds(
         return found if changed and found is not None and found["status"] == "True" else None
 
     wait_for(enforced, "the new policy to be enforced", PROMPT_SECONDS, pause=0.05)
-    answer = call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0003"}')
-    assert '"error": false' not in answer
+    assert reason(call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0003"}')) == "DeniedByRule"
 
 
 def test_without_its_policy_an_agent_may_do_nothing(
@@ -138,35 +164,17 @@ def test_without_its_policy_an_agent_may_do_nothing(
         "the agent to say that it has no policy",
     )  # fmt: skip
     assert "denied" in str(found["message"]) or "No Policy" in str(found["message"])
-    assert '"error": false' not in call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0004"}')
+    assert reason(call(aos, waiting_pod, "crm.get_contact", '{"id": "emea-0004"}')) == "NoPolicy"
 
 
 def test_deleting_the_task_revokes_its_token_at_once(aos: Installation) -> None:
     aos.start("revoked", {"sleepSeconds": 500, **DONE}, deadline="10m")
     pod = aos.running_pod("revoked")
     token = aos.run(pod, "cat", "/var/run/secrets/aos/token").output
-    address = at(aos.get("service", "aos-gateway", "aos-system"), "spec.clusterIP")
-    ask = (
-        "import ssl,sys,time,urllib.request,urllib.error;"
-        "c=ssl.create_default_context(cafile='/var/run/aos/ca.crt');"
-        "import os;"
-        "\nfor i in range(200):"
-        "\n r=urllib.request.Request(os.environ['AOS_GATEWAY_URL']+'/v1/task',headers={'Authorization':'Bearer '+sys.argv[1]})"
-        "\n try: print(urllib.request.urlopen(r,context=c,timeout=5).status,flush=True)"
-        "\n except urllib.error.HTTPError as e: print(e.code,flush=True)"
-        "\n time.sleep(0.1)"
-    )
-    assert address
     # The pod outlives its Task for its grace period: what it is answered then is what counts.
     aos.kubectl("delete", "task", "revoked", "-n", SALES, "--cascade=orphan")
-    ran = aos.run(pod, "timeout", "4", "python3", "-c", ask, token)
-    answers = ran.output.split()
+    ran = aos.run(pod, "timeout", "4", "python3", "-c", ASK_AGAIN, token)
+    answers = [line for line in ran.output.splitlines() if line.isdigit()]
     aos.kubectl("delete", "pod", pod, "-n", SALES, "--ignore-not-found", "--grace-period=0", "--force")
     assert answers, ran.output
     assert set(answers) <= {"401", "403"}, ran.output
-
-
-def test_the_examples_manifests_are_what_stands(aos: Installation) -> None:
-    tool = aos.get("tool", "crm")
-    assert condition(tool, "Ready") is not None
-    assert yaml.safe_dump(at(tool, "spec.url")).strip() == "http://crm.sales-tools.svc:8080/mcp"
