@@ -69,6 +69,7 @@ class ClusterRegistry:
         self._model_listeners: list[Listener] = []
         self._policy_listeners: list[PolicyListener] = []
         self._task_end_listeners: list[Callable[[str], None]] = []
+        self._pod_end_listeners: list[Callable[[str], None]] = []
         self._credentials = CredentialStore(client, self._credential_changed, settings.max_staleness_seconds)
         self._agents = self._follow(AGENTS, Agent.parse, Table(self._agent_changed))
         self._tools = self._follow(TOOLS, Tool.parse, Table(self._tool_changed))
@@ -173,6 +174,10 @@ class ClusterRegistry:
         """Call ``listener`` with the uid of a Task that has ended or is gone."""
         self._task_end_listeners.append(listener)
 
+    def on_pod_end(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` with the uid of an agent pod that is gone."""
+        self._pod_end_listeners.append(listener)
+
     def staleness_seconds(self) -> float:
         """Return the age of the oldest knowledge that decisions rest on; infinite before all of it was read once."""
         return max(informer.staleness_seconds() for _, informer in self._informers)
@@ -259,6 +264,7 @@ class ClusterRegistry:
         if old is None or (new is not None and new.uid == old.uid):
             return
         self._ended_pods[old.uid] = None
+        _tell(self._pod_end_listeners, old.uid)
         while len(self._ended_pods) > MAX_REMEMBERED_PODS:
             self._ended_pods.popitem(last=False)
 

@@ -122,6 +122,10 @@ class Identity:
                 raise _ended(task, "is past its deadline")
         return resolved.caller
 
+    def forget(self, pod_uid: str) -> None:
+        """Drop what was kept of a pod that is gone, and with it the last hold on its Task."""
+        self._resolved.pop(pod_uid, None)
+
     def check_fresh(self) -> None:
         """Check that what decisions rest on is not too old.
 

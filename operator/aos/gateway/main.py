@@ -75,6 +75,7 @@ class Gateway:
             tasks=TaskInbox(self._registry, client, usage, settings),
         )
         identity = Identity(verifier, self._registry, settings)
+        self._registry.on_pod_end(identity.forget)
         self._agent_app = AgentApp(identity, endpoints, settings, journal)
         self._admin_app = AdminApp(verifier, self._report, settings)
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)

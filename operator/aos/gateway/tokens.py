@@ -133,7 +133,10 @@ class TokenVerifier:
         self._verdicts.pop(name, None)
         if task.cancelled() or task.exception() is not None:
             return
-        self._verdicts[name] = task.result()
+        verdict = task.result()
+        if verdict.valid_until <= self._now():
+            return
+        self._verdicts[name] = verdict
         while len(self._verdicts) > self._settings.max_cached_tokens:
             del self._verdicts[next(iter(self._verdicts))]
 
@@ -143,8 +146,9 @@ class TokenVerifier:
             claims = await self._checked(token)
             reviewed_until = await self._reviewed(token, claims)
         except Refusal as refusal:
-            kept_seconds = REJECTION_SECONDS if refusal.status == HTTPStatus.UNAUTHORIZED else 0
-            return _Verdict(None, now + kept_seconds, refusal)
+            # Only tokens that the cluster did sign are worth a place: others can be made up without end.
+            is_rejected = refusal.code is RefusalCode.TOKEN_NOT_ACCEPTED
+            return _Verdict(None, now + REJECTION_SECONDS if is_rejected else now, refusal)
         return _Verdict(claims, min(reviewed_until, claims.expires_at))
 
     async def _checked(self, token: bytes) -> Claims:

@@ -204,6 +204,8 @@ async def test_objects_are_found_by_namespace_and_name(api: FakeApiServer) -> No
 async def test_the_end_of_a_pod_is_remembered_and_so_is_one_that_was_replaced(api: FakeApiServer) -> None:
     api.put(PODS, raw_pod())
     async with registry(api) as made:
+        ended: list[str] = []
+        made.on_pod_end(ended.append)
         assert not made.has_ended(POD_UID)
         api.put(PODS, raw_pod(metadata={"uid": "second"}))
         await settled()
@@ -211,6 +213,7 @@ async def test_the_end_of_a_pod_is_remembered_and_so_is_one_that_was_replaced(ap
         api.remove(PODS, "t1-pod")
         await settled()
         assert made.has_ended("second")
+        assert ended == [POD_UID, "second"]
 
 
 async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -> None:

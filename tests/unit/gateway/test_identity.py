@@ -201,6 +201,14 @@ async def test_a_caller_is_the_same_as_long_as_nothing_changed(
     assert (await identity.authenticate(request())).policy is cluster.whole.policy
 
 
+async def test_nothing_is_kept_of_a_pod_that_is_gone(identity: Identity) -> None:
+    await identity.authenticate(request())
+    assert len(identity._resolved) == 1
+    identity.forget(POD_UID)
+    identity.forget("never seen")
+    assert len(identity._resolved) == 0
+
+
 @pytest.mark.parametrize("address", ["10.0.0.8", "", "::1", "10.0.0.70", "0a00:0007"])
 async def test_attack_03_another_address_is_refused(identity: Identity, address: str) -> None:
     await identity.authenticate(request())

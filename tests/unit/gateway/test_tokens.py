@@ -271,6 +271,17 @@ async def test_verdicts_are_bounded_in_number(issuer: FakeIssuer, time: FakeTime
     assert issuer.reviews == 18
 
 
+async def test_made_up_tokens_push_no_verdict_out(issuer: FakeIssuer, time: FakeTime) -> None:
+    settings = with_settings(max_cached_tokens=16)
+    verifier = TokenVerifier(SigningKeys(issuer, 10, FakeClock()), issuer, settings, time)
+    genuine = KEY.sign(claims())
+    await verifier.verify(genuine)
+    for number in range(20):
+        await refused(verifier, STRANGER.sign(claims(jti=str(number))))
+    await verifier.verify(genuine)
+    assert issuer.reviews == 1
+
+
 async def test_a_key_of_the_clusters_set_that_is_not_for_signing_is_not_used(time: FakeTime) -> None:
     odd: list[JsonObject] = [
         KEY.jwk(use="enc"),
