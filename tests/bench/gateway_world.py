@@ -58,12 +58,6 @@ RULES: list[JsonValue] = [
         "tools": [{"name": "crm", "access": ["Read"]}],
         "when": 'args.id.startsWith(agent.labels.territory + "-")',
     },
-    {
-        "name": "no-other-territory",
-        "effect": "Deny",
-        "tools": [{"name": "crm"}],
-        "when": "has(args.territory) && args.territory != agent.labels.territory",
-    },
     {"name": "no-export", "effect": "Deny", "tools": [{"name": "*", "actions": ["export_*"]}]},
 ]
 
