@@ -6,7 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,8 @@ _INTERRUPTED: Final = 130
 _RUN_SECONDS: Final = 170
 _WHY_SECONDS: Final = 60
 _DENIED_CODE: Final = 1
+_CLOCK_STEP: Final = timedelta(seconds=1)
+"""Times of objects are whole seconds."""
 
 
 def main() -> int:
@@ -96,14 +98,16 @@ def _show_proof(access: Access, settings: Settings, task: Task) -> None:
         "--since=15m",
     )
     crm = kubectl.must("logs", "-n", example.SYSTEMS, "deployment/crm", "--tail=-1", "--since=15m")
-    since = task.metadata.creation_timestamp or datetime.min.replace(tzinfo=UTC)
+    created, ended = task.metadata.creation_timestamp, task.status.completion_time
+    if created is None or ended is None:
+        raise DemoError(f"Task {task.key} does not say when it began and ended")
     found = proof.Proof(
         decisions=proof.decisions(gateway, task.metadata.name),
-        accesses=proof.accesses(crm, since),
+        accesses=proof.accesses(crm, created, ended + _CLOCK_STEP),
         fingerprint=proof.fingerprint(access.secret(example.TEAM, "crm-credentials")),
     )
     print("What the gateway decided (its log):", *found.decision_table(), sep="\n")
-    print("\nWhat reached the CRM (its own log):", *found.access_table(), sep="\n")
+    print("\nWhat reached the CRM meanwhile (its own log):", *found.access_table(), sep="\n")
     print(
         f"\nThe credential is that of Secret {example.TEAM}/crm-credentials ({found.fingerprint}…). The gateway put it in,"
         "\nin place of the token by which the agent's pod is known to the gateway and to nobody else.\n"

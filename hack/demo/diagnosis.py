@@ -10,6 +10,8 @@ from hack.demo.installation import SYSTEM
 _NAMESPACES: Final = (SYSTEM, example.SYSTEMS, example.TEAM)
 _WARNINGS: Final = 8
 _LOG_LINES: Final = 15
+_PODS: Final = 5
+"""The newest of a namespace, whose logs are shown."""
 
 
 def diagnosis(kubectl: Kubectl) -> Iterator[str]:
@@ -28,9 +30,11 @@ def diagnosis(kubectl: Kubectl) -> Iterator[str]:
 
 
 def _logs(kubectl: Kubectl, namespace: str) -> Iterator[str]:
-    for pod in kubectl.run("get", "pods", "-n", namespace, "-o", "name").stdout.split():
-        for previous in (False, True):
-            option = ["--previous"] if previous else []
-            log = kubectl.run("logs", pod, "-n", namespace, f"--tail={_LOG_LINES}", *option)
+    pods = kubectl.run("get", "pods", "-n", namespace, "--sort-by=.metadata.creationTimestamp", "-o", "name")
+    for pod in pods.stdout.split()[-_PODS:]:
+        # A container that has just been started again has said nothing yet; why it ended stands in the log before.
+        for which in ([], ["--previous"]):
+            log = kubectl.run("logs", pod, "-n", namespace, f"--tail={_LOG_LINES}", *which)
             if log.ok and log.stdout.strip():
-                yield f"last lines of {namespace}/{pod}{' before it restarted' * previous}:\n{log.stdout.rstrip()}"
+                yield f"last lines of {namespace}/{pod}:\n{log.stdout.rstrip()}"
+                break

@@ -57,7 +57,7 @@ class Proof:
 
     Attributes:
         decisions: the gateway's, in order.
-        accesses: calls of tools that reached the CRM since the Task began, in order.
+        accesses: calls of tools that reached the CRM while the Task ran, in order; those of others, too, if there were.
         fingerprint: of the credential that only the gateway holds.
     """
 
@@ -121,10 +121,12 @@ def decisions(log: str, task: str) -> tuple[DecisionLine, ...]:
     return tuple(line for line in _parsed(log, DecisionLine) if line.task == task)
 
 
-def accesses(log: str, since: datetime) -> tuple[AccessLine, ...]:
-    """Return the calls of tools in the CRM's log from ``since`` on, in order."""
+def accesses(log: str, since: datetime, until: datetime) -> tuple[AccessLine, ...]:
+    """Return the calls of tools in the CRM's log between two moments, in order."""
     return tuple(
-        line for line in _parsed(log, AccessLine) if line.method == "tools/call" and line.time >= since
+        line
+        for line in _parsed(log, AccessLine)
+        if line.method == "tools/call" and since <= line.time <= until
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 from hack.demo.proof import Proof, accesses, decisions, fingerprint
 
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+UNTIL = datetime(2026, 1, 2, 3, 4, 7, tzinfo=UTC)
 HELD = fingerprint("made-up")
 Line = dict[str, JsonValue]
 
@@ -42,7 +43,7 @@ def log(*lines: Line) -> str:
 
 
 def proof(decided: list[Line], reached: list[Line]) -> Proof:
-    return Proof(decisions(log(*decided), "t1"), accesses(log(*reached), SINCE), HELD)
+    return Proof(decisions(log(*decided), "t1"), accesses(log(*reached), SINCE, UNTIL), HELD)
 
 
 def test_only_the_decisions_on_the_task_are_taken_from_the_gateways_log() -> None:
@@ -51,8 +52,16 @@ def test_only_the_decisions_on_the_task_are_taken_from_the_gateways_log() -> Non
     assert found.decisions[0].call == "crm.get_contact"
 
 
-def test_only_calls_of_tools_since_the_task_began_are_taken_from_the_crms_log() -> None:
-    found = proof([], [access("old", second=4), access("", method="tools/list"), access("get_contact")])
+def test_only_calls_of_tools_while_the_task_ran_are_taken_from_the_crms_log() -> None:
+    found = proof(
+        [],
+        [
+            access("before", second=4),
+            access("after", second=8),
+            access("", method="tools/list"),
+            access("get_contact"),
+        ],
+    )
     assert [line.action for line in found.accesses] == ["get_contact"]
 
 
