@@ -234,6 +234,18 @@ async def test_attack_13_a_list_without_end_or_measure_is_not_used(page: JsonObj
     assert len(seen.of("tools/list")) <= 2
 
 
+async def test_attack_13_pages_are_measured_together() -> None:
+    async with scripted([]) as (url, there, _), world() as here:
+
+        async def on_list(_: str, body: JsonObject, send: Send) -> None:
+            large: JsonValue = [{"name": "x" * 1_500_000}]
+            await answer(send, body, {"tools": large, "nextCursor": str(body["id"])})
+
+        there.on_list = on_list
+        await here.refresh(tool(url))
+        assert "more than 4194304 bytes" in here.reports.tools["crm"][0].message
+
+
 async def test_attack_13_pages_are_counted() -> None:
     async with scripted([]) as (url, there, seen), world() as here:
 

@@ -185,6 +185,11 @@ def test_attack_13_a_schema_nested_without_end_is_quarantined() -> None:
     assert "get_contact" not in judged([{**BOTH[0], "inputSchema": schema}]).actions
 
 
+def test_attack_13_a_huge_definition_is_not_even_looked_at() -> None:
+    huge: JsonObject = {**BOTH[0], "_meta": {"x": "y" * 300_000}}
+    assert "too large" in of(judged([huge, BOTH[1]]), "get_contact").message
+
+
 def test_a_definition_that_gives_the_credential_away_is_quarantined() -> None:
     leaking: JsonObject = {**BOTH[0], "description": "Use the-credential."}
     listing = judged([leaking, BOTH[1]])

@@ -1,5 +1,6 @@
 """Every Tool's actions, as the tools themselves list them: read anew at intervals and on each change, and judged."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Final, TypeGuard
 from pydantic import JsonValue
 
 from aos.gateway.mcp.definitions import Listing, judge, unlisted
-from aos.gateway.mcp.outbound import Target, target_of
+from aos.gateway.mcp.outbound import Target, encoded, target_of
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.mcp.upstream_error import UpstreamError
@@ -106,7 +107,7 @@ class Catalogue:
         elif self._clock() >= known.due_at:
             await self._read(known, tool, known.target)
         elif known.definitions is not None and not _is_of(known.listing, tool):
-            known.listing = self._judged(known, tool, known.target)
+            known.listing = await self._judged(known, tool, known.target)
         if known.target is not None:
             self._queue.add_after(key, max(known.due_at - self._clock(), 0))
         if known.listing is not None and self._known.get((key.namespace, key.name)) is known:
@@ -133,7 +134,7 @@ class Catalogue:
         try:
             definitions = await self._list(target)
         except (UpstreamError, _ListError) as error:
-            self._failed(known, tool, target, error)
+            await self._failed(known, tool, target, error)
             return
         now = self._clock()
         known.failures, known.read_at = 0, now
@@ -143,9 +144,11 @@ class Catalogue:
         )
         known.definitions = definitions
         if not same or (known.listing is not None and _is_down(known.listing)):
-            known.listing = self._judged(known, tool, target)
+            known.listing = await self._judged(known, tool, target)
 
-    def _failed(self, known: _Known, tool: Tool, target: Target, error: UpstreamError | _ListError) -> None:
+    async def _failed(
+        self, known: _Known, tool: Tool, target: Target, error: UpstreamError | _ListError
+    ) -> None:
         known.failures += 1
         known.due_at = self._clock() + self._backoff.delay_seconds(known.failures)
         message = error.message if isinstance(error, UpstreamError) else str(error)
@@ -159,7 +162,7 @@ class Catalogue:
             known.definitions = None
             known.listing = unlisted(tool, down)
             return
-        last = self._judged(known, tool, target)
+        last = await self._judged(known, tool, target)
         known.listing = Listing(
             tool_uid=last.tool_uid,
             generation=last.generation,
@@ -170,6 +173,7 @@ class Catalogue:
 
     async def _list(self, target: Target) -> list[JsonValue]:
         definitions: list[JsonValue] = []
+        left_bytes = self._settings.max_response_bytes
         cursors: set[str] = set()
         params: dict[str, JsonValue] = {}
         for _ in range(MAX_PAGES):
@@ -177,6 +181,9 @@ class Catalogue:
             listed = page.get("tools")
             if not isinstance(listed, list):
                 raise _ListError("it gave no list")
+            left_bytes -= len(encoded(listed))
+            if left_bytes < 0:
+                raise _ListError(f"its list has more than {self._settings.max_response_bytes} bytes")
             definitions.extend(listed)
             if len(definitions) > self._settings.max_tool_actions:
                 raise _ListError(f"it lists more than {self._settings.max_tool_actions} actions")
@@ -189,8 +196,10 @@ class Catalogue:
             params = {"cursor": cursor}
         raise _ListError(f"its list has more than {MAX_PAGES} pages")
 
-    def _judged(self, known: _Known, tool: Tool, target: Target) -> Listing:
-        return judge(
+    async def _judged(self, known: _Known, tool: Tool, target: Target) -> Listing:
+        # In a thread: whatever a tool lists, calls of other tools must not wait until it is judged.
+        return await asyncio.to_thread(
+            judge,
             tool,
             known.definitions or [],
             target.gives_away,

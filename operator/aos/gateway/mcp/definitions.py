@@ -24,6 +24,7 @@ from aos.model.names import mcp_name
 from aos.model.tool import Access, ActionState, ObservedAction, Tool, ToolAction
 
 MAX_DESCRIPTION_LENGTH: Final = 16_384
+_MAX_OTHER_BYTES: Final = 131_072
 _MAX_MESSAGE_LENGTH: Final = 1024
 _MAX_NAMED: Final = 5
 
@@ -177,7 +178,7 @@ def judge(
         name = declared.name
         digest: str | None = None
         try:
-            definition = read_definition(_only(by_name[name]))
+            definition = read_definition(_small(_only(by_name[name]), max_schema_bytes))
             digest = definition.digest
             offered[name] = _offered(tool, declared, definition, gives_away, max_schema_bytes, known or {})
         except DefinitionError as error:
@@ -228,6 +229,17 @@ def _only(entries: Sequence[JsonValue]) -> JsonValue:
     return entries[0]
 
 
+def _small(entry: JsonValue, max_schema_bytes: int) -> JsonValue:
+    """Return ``entry`` if it is worth a closer look: with both schemas as large as they may be, and as much text."""
+    try:
+        size_bytes = len(orjson.dumps(entry))
+    except TypeError:
+        raise DefinitionError("the definition is nested too deeply") from None
+    if size_bytes > 2 * max_schema_bytes + _MAX_OTHER_BYTES:
+        raise DefinitionError(f"the definition has {size_bytes} bytes, which is too large")
+    return entry
+
+
 def _offered(
     tool: Tool,
     declared: ToolAction,
@@ -273,11 +285,7 @@ def _check_text(definition: Definition, gives_away: Callable[[bytes], bool]) -> 
     hidden = find_hidden_within(parts)
     if hidden is not None:
         raise DefinitionError(f"the definition holds hidden text: {hidden}")
-    try:
-        content = orjson.dumps(parts)
-    except TypeError:
-        raise DefinitionError("the definition is nested too deeply") from None
-    if gives_away(content):
+    if gives_away(orjson.dumps(parts)):
         raise DefinitionError("the definition holds the tool's credential")
 
 
