@@ -72,9 +72,7 @@ class GatewaySettings(BaseModel):
     max_concurrent_calls_per_agent: int = Field(
         default=32, ge=1, le=10_000, description="Requests of one agent at once; more are answered 429."
     )
-    max_schema_bytes: int = Field(
-        default=65_536, ge=1024, le=65_536, description="A JSON Schema of a tool."
-    )
+    max_schema_bytes: int = Field(default=65_536, ge=1024, le=65_536, description="A JSON Schema of a tool.")
     max_tool_actions: int = Field(
         default=512, ge=1, le=4096, description="Definitions that a tool may list; a longer list is not used."
     )
