@@ -1,20 +1,15 @@
 """Kopf's way to the API server: the same that the rest of the operator takes."""
 
 import os
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
 
 import kopf
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 
-CREDENTIALS_LIFE: Final = timedelta(minutes=5)
-"""Tokens on disk are replaced by the kubelet; Kopf asks again after this time."""
-
 
 async def connection_info(kubeconfig: Path | None) -> kopf.ConnectionInfo:
-    """Return the API server's address and the credentials for it.
+    """Return the API server's address and the credentials for it; Kopf asks again when they are refused.
 
     Args:
         kubeconfig: a file; None for ``$KUBECONFIG``, ``~/.kube/config`` or the pod's service account.
@@ -44,7 +39,6 @@ async def connection_info(kubeconfig: Path | None) -> kopf.ConnectionInfo:
         certificate_path=configuration.cert_file,
         private_key_path=configuration.key_file,
         token=_token(bearer["value"]) if bearer and bearer["value"] else None,
-        expiration=datetime.now(UTC) + CREDENTIALS_LIFE,
     )
 
 

@@ -1,0 +1,177 @@
+"""An operator against a real API server. There is no kubelet in this layer: pods are moved by patching their status.
+
+The control plane is this folder's own, since the admission policies that stand in it would hinder other tests.
+"""
+
+import asyncio
+import contextlib
+import json
+import secrets
+import shutil
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from aos.controllers.main import run_operator
+from aos.controllers.settings import ControllerSettings
+from aos.kube.client import ApiClient
+from aos.kube.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
+from aos.model.base import JsonObject
+from aos.reconcile.admission import admission_policies
+from hack.cluster.control_plane import ControlPlane
+from hack.cluster.handle import Handle
+from hack.cluster.paths import Paths
+from tests.cluster.operator.access import (
+    GATEWAY_EVERYWHERE,
+    OPERATOR_AT_HOME,
+    OPERATOR_EVERYWHERE,
+    manifests,
+)
+from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway
+from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, Rig
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
+    cluster = ControlPlane(Paths.from_environment(state=tmp_path_factory.mktemp("operator")))
+    try:
+        cluster.up()
+        yield cluster.handle()
+    finally:
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def installed(control_plane: Handle) -> Handle:
+    """The API server with CRDs, admission policies and rights, as the chart installs them."""
+    applied = control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    assert applied.ok, applied.stderr
+    waited = control_plane.kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=aos"
+    )
+    assert waited.ok, waited.stderr
+    made = [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}},
+        *admission_policies(OPERATOR, GATEWAY),
+        *manifests(OPERATOR, HOME, "aos-operator", OPERATOR_EVERYWHERE, OPERATOR_AT_HOME),
+        *manifests(GATEWAY, HOME, "aos-gateway", GATEWAY_EVERYWHERE, []),
+    ]
+    for manifest in made:
+        done = control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+        assert done.ok, done.stderr
+    return control_plane
+
+
+def user_kubeconfig(installed: Handle, username: str, folder: Path) -> Path:
+    """Return a kubeconfig for a user; its path has no colon, which would separate two paths."""
+    target = folder / f"{username.rpartition(':')[2]}.kubeconfig"
+    shutil.copyfile(installed.user(username, "system:serviceaccounts", "system:authenticated"), target)
+    return target
+
+
+@pytest.fixture
+async def rig(installed: Handle, tmp_path: Path) -> AsyncIterator[Rig]:
+    token_file = tmp_path / "token"
+    token_file.write_text(TOKEN)
+    settings = ControllerSettings(
+        namespace=HOME,
+        agent_image="registry.example/aos:test",
+        kubeconfig=user_kubeconfig(installed, OPERATOR, tmp_path),
+        gateway_token_file=token_file,
+        gateway_admin_port=free_port(),
+        listen_address="127.0.0.1",
+        health_port=free_port(),
+        pod_retry_seconds=1,
+        drain_seconds=5,
+    )
+    gateway_kubeconfig = user_kubeconfig(installed, GATEWAY, tmp_path)
+    async with (
+        await ApiClient.connect(installed.kubeconfig) as admin,
+        await ApiClient.connect(settings.kubeconfig) as operator,
+        await ApiClient.connect(gateway_kubeconfig) as gateway,
+    ):
+        namespace = f"sales-{secrets.token_hex(4)}"
+        await admin.create(NAMESPACES, {"metadata": {"name": namespace}})
+        one = Rig(installed, admin, operator, gateway, settings, namespace)
+        await one.eventually(one.has_default_account)
+        yield one
+        await one.clear()
+
+
+@pytest.fixture
+async def gateway(rig: Rig) -> AsyncIterator[FakeGateway]:
+    """One ready gateway replica that enforces what the statuses of agents say."""
+    address = own_address()
+    await rig.admin.apply(SERVICES, _service(), field_manager="test")
+    await rig.admin.apply(ENDPOINT_SLICES, _slice(address), field_manager="test")
+    fake = FakeGateway(rig.admin, HOME, address, rig.settings.gateway_admin_port)
+    running = asyncio.create_task(fake.run())
+    yield fake
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await rig.admin.delete(ENDPOINT_SLICES, "aos-gateway", namespace=HOME)
+
+
+@pytest.fixture
+async def running(rig: Rig, gateway: FakeGateway) -> AsyncIterator[Rig]:
+    """An operator in this process, ready, with one gateway."""
+    async with operating(rig.settings):
+        await rig.eventually(rig.is_ready)
+        await rig.eventually(rig.is_leading)
+        yield rig
+
+
+@contextlib.asynccontextmanager
+async def operating(settings: ControllerSettings) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    work = asyncio.create_task(run_operator(settings, stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await work
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def own_address() -> str:
+    """Return an address of this machine that an EndpointSlice may name: loopback ones are refused."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        # Nothing is sent: a datagram socket only chooses the address that it would send from.
+        one.connect(("192.0.2.1", 9))
+        address: str = one.getsockname()[0]
+        return address
+
+
+def _service() -> JsonObject:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "aos-gateway", "namespace": HOME},
+        "spec": {"ports": [{"name": "agents", "port": 8443, "protocol": "TCP"}]},
+    }
+
+
+def _slice(address: str) -> JsonObject:
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "aos-gateway",
+            "namespace": HOME,
+            "labels": {"kubernetes.io/service-name": "aos-gateway"},
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
+        "ports": [{"name": "agents", "port": 8443, "protocol": "TCP"}],
+    }

@@ -1,0 +1,112 @@
+"""Stands for a gateway replica: it reports, for each agent, the digest that the agent's status asks for."""
+
+import asyncio
+import base64
+import contextlib
+import ssl
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import orjson
+from aiohttp import web
+
+from aos.kube.client import ApiClient
+from aos.kube.errors import NotFound
+from aos.kube.objects import child, key_of, text
+from aos.kube.resources import AGENTS, SECRETS
+
+TOKEN: Final = "the operator's own token"
+_POLL_SECONDS: Final = 0.05
+
+
+class FakeGateway:
+    """A replica behind the real certificate of the operator's authority.
+
+    Attributes:
+        paused: while True it goes on enforcing what it did.
+        refused: connections with another token than the operator's.
+    """
+
+    def __init__(self, admin: ApiClient, namespace: str, address: str, port: int) -> None:
+        self._admin = admin
+        self._namespace = namespace
+        self._address = address
+        self._port = port
+        self._digests: dict[tuple[str, str], str] = {}
+        self.paused = False
+        self.refused = 0
+
+    async def run(self) -> None:
+        """Serve once the operator has made the certificate."""
+        app = web.Application()
+        app.add_routes([web.get("/v1/enforced", self._report)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._address, self._port, ssl_context=await self._tls())
+            await site.start()
+            while True:
+                await self._poll()
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            await runner.cleanup()
+
+    async def _poll(self) -> None:
+        if self.paused:
+            return
+        found = {}
+        async for agent in self._admin.list(AGENTS):
+            key = key_of(agent)
+            digest = text(child(child(agent, "status"), "policy"), "digest")
+            if digest:
+                found[key.namespace, key.name] = digest
+        self._digests = found
+
+    async def _report(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+            self.refused += 1
+            raise web.HTTPForbidden
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            async for line in self._lines():
+                await response.write(line)
+        return response
+
+    async def _lines(self) -> AsyncIterator[bytes]:
+        told: dict[tuple[str, str], str] = {}
+        for line in self._changes(told):
+            yield line
+        yield b'{"synced":true}\n'
+        while True:
+            for line in self._changes(told):
+                yield line
+            yield b'{"heartbeat":true}\n'
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _changes(self, told: dict[tuple[str, str], str]) -> list[bytes]:
+        lines = []
+        for key in told.keys() | self._digests.keys():
+            digest = self._digests.get(key, "")
+            if told.get(key, "") != digest:
+                lines.append(orjson.dumps({"namespace": key[0], "agent": key[1], "digest": digest}) + b"\n")
+                told[key] = digest
+        return lines
+
+    async def _tls(self) -> ssl.SSLContext:
+        while True:
+            try:
+                secret = await self._admin.get(SECRETS, "aos-gateway-tls", self._namespace)
+            except NotFound:
+                await asyncio.sleep(_POLL_SECONDS)
+                continue
+            data = child(secret, "data")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            with tempfile.TemporaryDirectory() as folder:
+                paths = [Path(folder) / name for name in ("tls.crt", "tls.key")]
+                for path in paths:
+                    path.write_bytes(base64.b64decode(text(data, path.name)))
+                context.load_cert_chain(*paths)
+            return context

@@ -1,0 +1,175 @@
+"""Agents on a real API server: children, conditions, and quiet once all is as it should be."""
+
+from aos.kube.objects import child, children, resource_version_of, text
+from aos.kube.resources import (
+    AGENTS,
+    CONFIG_MAPS,
+    CONTROLLER_REVISIONS,
+    EVENTS,
+    NETWORK_POLICIES,
+    POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    TOOLS,
+)
+from tests.cluster.operator.conftest import operating
+from tests.cluster.operator.fake_gateway import FakeGateway
+from tests.cluster.operator.rig import AGENT_SPEC, POLICY_SPEC, Rig
+
+
+async def test_an_agent_gets_identity_isolation_and_revision_and_is_ready(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    account = await running.get(SERVICE_ACCOUNTS, "aos-agent-enricher")
+    assert account["automountServiceAccountToken"] is False
+    isolation = child(await running.get(NETWORK_POLICIES, "aos-agent-enricher"), "spec")
+    assert isolation["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in isolation
+    agent = await running.get(AGENTS, "enricher")
+    revision = text(child(agent, "status"), "revision")
+    record = await running.get(CONTROLLER_REVISIONS, revision)
+    assert child(record, "data")["instructions"] == "Enrich the lead."
+    assert record["revision"] == 1
+    assert await running.condition(POLICIES, "baseline", "Ready") == ("True", "Ready")
+
+
+async def test_a_tool_with_a_credential_lends_it_to_the_gateway_alone(running: Rig) -> None:
+    await running.sales()
+    await running.until(TOOLS, "crm", "Accepted", "True", "Accepted")
+    rules = children(await running.get(ROLES, "aos-tool-crm"), "rules")
+    assert [rule["resourceNames"] for rule in rules] == [["crm-credentials"]]
+    subjects = children(await running.get(ROLE_BINDINGS, "aos-tool-crm"), "subjects")
+    assert [(text(item, "namespace"), text(item, "name")) for item in subjects] == [
+        ("aos-system", "aos-gateway")
+    ]
+
+
+async def test_nothing_is_written_once_everything_is_as_it_should_be(rig: Rig, gateway: FakeGateway) -> None:
+    assert not gateway.paused
+    async with operating(rig.settings):
+        await rig.eventually(rig.is_leading)
+        await rig.sales()
+        await rig.ready_agent()
+        await rig.settled()
+        before = await rig.metric("aos_operator_api_writes_total")
+        version = resource_version_of(await rig.get(AGENTS, "enricher"))
+        await rig.admin.merge_patch(
+            AGENTS, "enricher", {"metadata": {"annotations": {"a": "b"}}}, namespace=rig.namespace
+        )
+        await rig.settled()
+        assert await rig.metric("aos_operator_api_writes_total") == before
+        assert resource_version_of(await rig.get(AGENTS, "enricher")) != version
+    async with operating(rig.settings):
+        await rig.eventually(rig.is_leading)
+        await rig.settled()
+        assert await rig.metric("aos_operator_reconciles_total") > 0
+        assert await rig.metric("aos_operator_api_writes_total") == 0
+
+
+async def test_a_child_that_somebody_changes_or_removes_is_put_right(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    name = "aos-agent-enricher"
+    open_to_all = {"spec": {"egress": [{}], "ingress": [{}]}}
+    await running.admin.merge_patch(NETWORK_POLICIES, name, dict(open_to_all), namespace=running.namespace)
+
+    async def closed() -> bool:
+        spec = child(await running.get(NETWORK_POLICIES, name), "spec")
+        return "ingress" not in spec and spec["egress"] != [{}]
+
+    await running.eventually(closed)
+    await running.admin.delete(SERVICE_ACCOUNTS, name, namespace=running.namespace)
+
+    async def there() -> bool:
+        return bool(await running.get(SERVICE_ACCOUNTS, name))
+
+    await running.eventually(there)
+
+    async def told() -> bool:
+        return "ChildRestored" in {text(event, "reason") for event in await running.all(EVENTS)}
+
+    await running.eventually(told)
+
+
+async def test_a_change_of_policy_is_enforced_only_once_the_gateway_says_so(
+    running: Rig, gateway: FakeGateway
+) -> None:
+    await running.sales()
+    await running.ready_agent()
+    gateway.paused = True
+    rules = [{"name": "read", "effect": "Allow", "tools": [{"name": "*"}]}]
+    await running.admin.merge_patch(
+        POLICIES,
+        "baseline",
+        {"spec": {"rules": rules}},
+        namespace=running.namespace,  # type: ignore[dict-item]
+    )
+    await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "GatewayBehind")
+    await running.until(AGENTS, "enricher", "Ready", "False", "NotEnforced")
+    gateway.paused = False
+    await running.ready_agent()
+
+
+async def test_a_policy_that_goes_or_breaks_takes_the_agent_with_it(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    rules = [{"name": "read", "effect": "Allow", "tools": [{"name": "*"}], "when": "1 +"}]
+    await running.admin.merge_patch(
+        POLICIES,
+        "baseline",
+        {"spec": {"rules": rules}},
+        namespace=running.namespace,  # type: ignore[dict-item]
+    )
+    await running.until(POLICIES, "baseline", "Accepted", "False", "InvalidExpression")
+    await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "PolicyNotAccepted")
+    await running.admin.delete(POLICIES, "baseline", namespace=running.namespace)
+    await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "NoPolicy")
+    await running.make(POLICIES, "baseline", POLICY_SPEC)
+    await running.ready_agent()
+
+
+async def test_instructions_come_from_a_labelled_config_map_and_follow_its_changes(running: Rig) -> None:
+    await running.sales()
+    source = {"configMapKeyRef": {"name": "texts", "key": "a"}}
+    spec = {**AGENT_SPEC, "instructionsFrom": source}
+    del spec["instructions"]
+    await running.make(AGENTS, "told", spec, {"role": "research"})  # type: ignore[arg-type]
+    await running.make(CONFIG_MAPS, "texts", data={"a": "Do this."})
+    await running.until(AGENTS, "told", "Accepted", "False", "InstructionsNotFound")
+    label = {"metadata": {"labels": {"aos.dev/instructions": "true"}}}
+    await running.admin.merge_patch(CONFIG_MAPS, "texts", dict(label), namespace=running.namespace)
+    await running.until(AGENTS, "told", "Ready", "True", "Ready")
+    first = text(child(await running.get(AGENTS, "told"), "status"), "revision")
+    await running.admin.merge_patch(
+        CONFIG_MAPS, "texts", {"data": {"a": "Do that."}}, namespace=running.namespace
+    )
+
+    async def revised() -> bool:
+        return text(child(await running.get(AGENTS, "told"), "status"), "revision") != first
+
+    await running.eventually(revised)
+    records = await running.all(CONTROLLER_REVISIONS, "aos.dev/agent=told")
+    assert sorted(str(record["revision"]) for record in records) == ["1", "2"]
+
+
+async def test_the_gateways_part_of_a_status_is_left_alone(running: Rig) -> None:
+    await running.sales()
+    await running.until(TOOLS, "crm", "Ready", "Unknown", "NotObserved")
+    available = {
+        "type": "Available",
+        "status": "False",
+        "reason": "Unreachable",
+        "message": "refused",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    actions = [{"name": "get_contact", "state": "Missing"}]
+    await running.gateway.apply_status(
+        TOOLS,
+        running.manifest(TOOLS, "crm", status={"conditions": [available], "actions": actions}),  # type: ignore[dict-item]
+        field_manager="aos-gateway",
+    )
+    await running.until(TOOLS, "crm", "Ready", "False", "Unavailable")
+    assert await running.condition(TOOLS, "crm", "Available") == ("False", "Unreachable")
+    assert child(await running.get(TOOLS, "crm"), "status")["actions"] == actions
