@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from pydantic import JsonValue, ValidationError
 
@@ -91,12 +93,10 @@ class SecretData:
     def credential(self, key: str) -> str | None:
         """Return the value as something that can stand in a header; None if it is missing or can't."""
         content = self.values.get(key, b"").rstrip(b"\r\n")
-        if not content or any(byte <= ord(" ") or byte >= _DELETE for byte in content):
-            return None
-        return content.decode("ascii")
+        return content.decode("ascii") if _VISIBLE.fullmatch(content) else None
 
 
-_DELETE = 0x7F
+_VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ _SINGLE: Final = frozenset(
 )
 _SINGLE_PREFIX: Final = b"mcp-"
 _CREDENTIALS: Final = (b"authorization", b"proxy-authorization", b"cookie")
+BODY_IS_HERE: Final = "aos.body_is_here"
+"""Where a scope has a function that says whether the whole body has come, so that reading it waits for nothing."""
 DISCARD_SECONDS: Final = 2.0
 """How long the rest of a body is read and thrown away, so that a refusal reaches a client that is still sending."""
 
@@ -58,6 +60,7 @@ class HttpRequest:
 
     __slots__ = (
         "_body",
+        "_is_here",
         "_max_body_bytes",
         "_receive",
         "_timeout_seconds",
@@ -81,6 +84,8 @@ class HttpRequest:
         self.path = str(scope["path"])
         self.headers = _single(raw_headers if isinstance(raw_headers, list) else [])
         self.client_address = str(client[0]) if isinstance(client, tuple | list) and client else ""
+        is_here = scope.get(BODY_IS_HERE)
+        self._is_here = is_here if callable(is_here) else None
         self._receive = receive
         self._max_body_bytes = max_body_bytes
         self._timeout_seconds = timeout_seconds
@@ -101,6 +106,10 @@ class HttpRequest:
             declared = self.headers.get(b"content-length", b"0")
             if not declared.isdigit() or int(declared) > self._max_body_bytes:
                 raise self._too_large()
+            if self._is_here is not None and self._is_here():
+                # Nothing is waited for, and a timer that never fires is a good part of what reading costs.
+                self._body = await self._read()
+                return self._body
             try:
                 async with asyncio.timeout(self._timeout_seconds):
                     self._body = await self._read()

@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from aos.gateway.http import BODY_IS_HERE
 from aos.gateway.joined import JoinedTransport
 from aos.gateway.refusal import Refusal, RefusalCode
 
@@ -144,6 +145,8 @@ class BoundedProtocol(HttpToolsProtocol):
             )
         else:
             super().on_headers_complete()
+            cycle = self.cycle
+            cast("dict[str, object]", self.scope)[BODY_IS_HERE] = lambda: not cycle.more_body
             return
         raise _RefusedError
 

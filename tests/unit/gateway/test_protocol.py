@@ -3,7 +3,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from aos.gateway.http import ClientDisconnected, HttpRequest, Receive, Scope, Send, send_json, send_stream
+from aos.gateway.http import (
+    BODY_IS_HERE,
+    ClientDisconnected,
+    HttpRequest,
+    Receive,
+    Scope,
+    Send,
+    send_json,
+    send_stream,
+)
 from tests.unit.gateway.make import with_settings
 from tests.unit.gateway.serving import ask, connection, post, serving
 
@@ -196,3 +205,21 @@ async def test_stopping_lets_what_is_under_way_end() -> None:
         release.set()
         assert (await opened.reply()).status == 200
         await stopping
+
+
+async def test_a_body_that_has_come_whole_is_told_from_one_that_has_not() -> None:
+    told: list[object] = []
+
+    async def note(scope: Scope, receive: Receive, send: Send) -> None:
+        is_here = scope[BODY_IS_HERE]
+        assert callable(is_here)
+        told.append(is_here())
+        await echo(scope, receive, send)
+
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n"
+    async with serving(note) as port, connection(port) as opened:
+        assert (await opened.ask(head + b"abcd")).json["body"] == "abcd"
+        await opened.send(head + b"ab")
+        await asyncio.sleep(0.05)
+        assert (await opened.ask(b"cd")).json["body"] == "abcd"
+    assert told == [True, False]
