@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from aos.gateway.registry import Registry
 from aos.kube.client import ApiClient
 from aos.kube.difference import keep_transition_times
-from aos.kube.errors import Conflict, NotFound
+from aos.kube.errors import NotFound
 from aos.kube.queue import WorkQueue
 from aos.kube.resources import MODELS, TOOLS, Resource
 from aos.model.base import JsonObject
@@ -98,8 +98,7 @@ class StatusReporter:
             return
         try:
             await self._client.apply_status(resource, manifest, field_manager=FIELD_MANAGER_GATEWAY)
-        except (NotFound, Conflict):
-            # The object is another one by now; whoever watches it will have something new to say.
+        except NotFound:
             self._statements.pop(subject, None)
 
     def _find(self, resource: Resource, key: ObjectKey) -> Tool | Model | None:
@@ -137,7 +136,9 @@ def status_manifest(
         "metadata": {
             "name": there.metadata.name,
             "namespace": there.metadata.namespace,
-            "uid": there.metadata.uid,
+            # The API server ignores a uid here: without the version, an object of the same name that was made since
+            # would be told what is true of the old one. A conflict is tried again on what is there by then.
+            "resourceVersion": there.metadata.resource_version,
         },
         "status": status,
     }

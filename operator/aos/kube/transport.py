@@ -53,6 +53,9 @@ class Transport:
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
         self._session = aiohttp.ClientSession(
+            # Every watch holds a connection, and there is one for each Secret that is referred to: no request may wait
+            # for one of them to end. The API server bounds what it serves at once.
+            connector=aiohttp.TCPConnector(limit=0),
             headers={"Accept": f"{JSON}, */*;q=0.1", "User-Agent": f"aos/{aos.__version__}"},
             cookie_jar=aiohttp.DummyCookieJar(),
             read_bufsize=_READ_BUFFER_BYTES,

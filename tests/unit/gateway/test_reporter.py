@@ -40,7 +40,7 @@ def test_a_status_carries_the_condition_and_the_actions() -> None:
     assert manifest == {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "Tool",
-        "metadata": {"name": "crm", "namespace": "sales", "uid": "crm-uid"},
+        "metadata": {"name": "crm", "namespace": "sales", "resourceVersion": "1"},
         "status": {
             "conditions": [CONDITION],
             "actions": [{"name": "get_contact", "state": "Offered", "message": ""}],
@@ -142,22 +142,35 @@ class KeptStatuses(ApiClient):
         return dict(manifest)
 
 
-async def test_statements_are_written_and_a_conflict_drops_one() -> None:
+async def test_a_conflict_is_tried_again_on_what_is_there_by_then() -> None:
     client, registry = KeptStatuses(), OneToolAndModel()
     reporter = StatusReporter(client, registry)  # type: ignore[arg-type] # it asks for no more than this
     running = asyncio.create_task(reporter.run())
     key = ObjectKey(namespace="sales", name="crm")
-    client.failures.append(Conflict(Target("apply", "tools"), 409, "Conflict", "another uid"))
-    for _ in range(2):
-        client.written.clear()
-        reporter.report_tool(key, AVAILABLE, ACTIONS)
-        async with asyncio.timeout(20):
-            await client.written.wait()
-    registry.tool_object = None
+    client.failures.append(Conflict(Target("apply", "tools"), 409, "Conflict", "another version"))
     reporter.report_tool(key, AVAILABLE, ACTIONS)
+    async with asyncio.timeout(20):
+        while len(client.applied) < 2:
+            client.written.clear()
+            await client.written.wait()
     running.cancel()
     await asyncio.wait((running,))
     assert [resource for resource, _ in client.applied] == [TOOLS, TOOLS]
+
+
+async def test_nothing_is_said_of_a_tool_that_is_gone() -> None:
+    client, registry = KeptStatuses(), OneToolAndModel()
+    reporter = StatusReporter(client, registry)  # type: ignore[arg-type] # as above
+    running = asyncio.create_task(reporter.run())
+    gone, there = ObjectKey(namespace="sales", name="crm"), ObjectKey(namespace="sales", name="default")
+    registry.tool_object = None
+    reporter.report_tool(gone, AVAILABLE, ACTIONS)
+    reporter.report_model(there, AVAILABLE)
+    async with asyncio.timeout(20):
+        await client.written.wait()
+    running.cancel()
+    await asyncio.wait((running,))
+    assert [resource for resource, _ in client.applied] == [MODELS]
 
 
 async def test_a_model_is_reported_by_its_credential() -> None:
