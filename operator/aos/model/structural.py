@@ -98,7 +98,8 @@ class _Converter:
     def _free_object(self, node: Schema, converted: Schema) -> None:
         values = node.get("additionalProperties")
         patterned = node.get("patternProperties")
-        if isinstance(patterned, dict):  # a structural schema has no patterns for keys: a CEL rule checks them
+        # A structural schema has no patterns for keys: a CEL rule checks them.
+        if isinstance(patterned, dict):
             values = next(iter(patterned.values()))
         if isinstance(values, dict) and self._resolved_is_typed(values):
             converted["additionalProperties"] = self.convert(values)
