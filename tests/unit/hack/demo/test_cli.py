@@ -33,8 +33,23 @@ def test_a_cluster_of_somebody_elses_is_left_alone_with_one_sentence(
     assert captured.err.startswith("error: KUBECONFIG names /somewhere/kubeconfig")
 
 
+def arrived(action: str) -> AccessLine:
+    return AccessLine.model_validate(
+        {
+            "time": "2026-01-02T03:04:05Z",
+            "method": "tools/call",
+            "action": action,
+            "status": 200,
+            "credential": "sha256:0",
+        }
+    )
+
+
+ARRIVED = (arrived("get_contact"),)
+
+
 def test_one_call_allowed_and_one_denied_is_what_was_promised() -> None:
-    judge(Proof((READ, EXPORT), (), "sha256:0"), SCRIPTED)
+    judge(Proof((READ, EXPORT), ARRIVED, "sha256:0"), SCRIPTED)
 
 
 @pytest.mark.parametrize("decisions", [(), (READ,), (EXPORT,)])
@@ -42,23 +57,19 @@ def test_a_script_that_did_not_do_its_part_fails_the_demonstration(
     decisions: tuple[DecisionLine, ...],
 ) -> None:
     with pytest.raises(DemoError, match="one allowed and one denied call"):
-        judge(Proof(decisions, (), "sha256:0"), SCRIPTED)
+        judge(Proof(decisions, ARRIVED, "sha256:0"), SCRIPTED)
+
+
+def test_calls_that_were_let_through_and_did_not_arrive_fail_the_demonstration() -> None:
+    with pytest.raises(DemoError, match="none of the calls that the gateway let through"):
+        judge(Proof((READ, EXPORT), (), "sha256:0"), SCRIPTED)
 
 
 def test_a_real_model_need_not_try_what_policy_denies(capsys: pytest.CaptureFixture[str]) -> None:
-    judge(Proof((READ,), (), "sha256:0"), REAL)
+    judge(Proof((READ,), ARRIVED, "sha256:0"), REAL)
     assert "small did not try anything that policy denies" in capsys.readouterr().err
 
 
 def test_a_denied_call_that_arrived_fails_the_demonstration_whatever_the_model() -> None:
-    arrived = AccessLine.model_validate(
-        {
-            "time": "2026-01-02T03:04:05Z",
-            "method": "tools/call",
-            "action": "export_contacts",
-            "status": 200,
-            "credential": "sha256:0",
-        }
-    )
     with pytest.raises(DemoError, match="reached the CRM all the same"):
-        judge(Proof((READ, EXPORT), (arrived,), "sha256:0"), REAL)
+        judge(Proof((READ, EXPORT), (*ARRIVED, arrived("export_contacts")), "sha256:0"), REAL)
