@@ -24,7 +24,9 @@ def main(names: list[str]) -> int:
         return 2
     for name in names or LAYERS:
         if name == "e2e" and _left_out():
-            print("e2e: left out, since there is neither root, nor kind, nor a KUBECONFIG to run on", flush=True)
+            print(
+                "e2e: left out, since there is neither root, nor kind, nor a KUBECONFIG to run on", flush=True
+            )
             continue
         started = time.monotonic()
         print(f"{name}: running", flush=True)
