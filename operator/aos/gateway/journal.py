@@ -1,6 +1,7 @@
 """The record of every decision: one line of JSON, one span, and metrics. Never arguments, results or messages."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -226,15 +227,11 @@ def _known_names(entry: Entry) -> tuple[str, str]:
 def arguments_digest(arguments: Mapping[str, JsonValue]) -> str:
     """Return the digest by which a call's arguments are recorded: ``sha256:`` over RFC 8785 JSON."""
     encoded = orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
-    if encoded.isascii() and not _has_float(arguments):
+    if encoded.isascii() and not _PERHAPS_FRACTION.search(encoded):
         # For ASCII without fractions sorted JSON is canonical JSON, at a fraction of the cost.
         return "sha256:" + hashlib.sha256(encoded).hexdigest()
     return json_digest(arguments)
 
 
-def _has_float(value: JsonValue | Mapping[str, JsonValue]) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_float(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_float(item) for item in value)
-    return isinstance(value, float)
+_PERHAPS_FRACTION: Final = re.compile(rb"[0-9][.eE][0-9+-]|null")
+"""Every number that is not an integer looks so, and so may texts; what is no number at all is written as null."""
