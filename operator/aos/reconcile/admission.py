@@ -150,11 +150,18 @@ def _agent_identity(who: _Who) -> _Policy:
         f"variables.podSpec.?{field}.orValue('').startsWith('{_ACCOUNT}')"
         for field in ("serviceAccountName", "serviceAccount")
     )
+    paths = {
+        "Pod": "?spec",
+        "CronJob": "?spec.?jobTemplate.?spec.?template.?spec",
+        "PodTemplate": "?template.?spec",
+    }
+    # An optional that is kept in a variable reads as empty further on: each variable holds the value itself.
     pod_spec = (
-        "request.kind.kind == 'Pod' ? object.?spec"
-        " : request.kind.kind == 'CronJob' ? object.?spec.?jobTemplate.?spec.?template.?spec"
-        " : request.kind.kind == 'PodTemplate' ? object.?template.?spec"
-        " : object.?spec.?template.?spec"
+        "".join(
+            f"request.kind.kind == '{kind}' ? dyn(object).{path}.orValue({{}}) : "
+            for kind, path in paths.items()
+        )
+        + "dyn(object).?spec.?template.?spec.orValue({})"
     )
     unchanged = (
         "request.operation == 'UPDATE' && request.kind.kind == 'Pod' && object.spec == oldObject.spec"
@@ -224,8 +231,8 @@ def _status_ownership(who: _Who) -> _Policy:
             ("isOperator", who.operator.is_caller),
             ("isGateway", who.gateway.is_caller),
             ("resource", "request.resource.resource"),
-            ("old", "oldObject.?status"),
-            ("new", "object.?status"),
+            ("old", "dyn(oldObject).?status.orValue({})"),
+            ("new", "dyn(object).?status.orValue({})"),
             ("oldConditions", "variables.old.?conditions.orValue([])"),
             ("newConditions", "variables.new.?conditions.orValue([])"),
         ),

@@ -108,5 +108,5 @@ class FakeGateway:
                 paths = [Path(folder) / name for name in ("tls.crt", "tls.key")]
                 for path in paths:
                     path.write_bytes(base64.b64decode(text(data, path.name)))
-                context.load_cert_chain(*paths)
+                context.load_cert_chain(str(paths[0]), str(paths[1]))
             return context

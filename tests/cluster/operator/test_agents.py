@@ -1,5 +1,7 @@
 """Agents on a real API server: children, conditions, and quiet once all is as it should be."""
 
+from pydantic import JsonValue
+
 from aos.kube.objects import child, children, resource_version_of, text
 from aos.kube.resources import (
     AGENTS,
@@ -13,6 +15,7 @@ from aos.kube.resources import (
     SERVICE_ACCOUNTS,
     TOOLS,
 )
+from aos.model.base import JsonObject
 from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
 from tests.cluster.operator.rig import AGENT_SPEC, POLICY_SPEC, Rig
@@ -71,8 +74,8 @@ async def test_a_child_that_somebody_changes_or_removes_is_put_right(running: Ri
     await running.sales()
     await running.ready_agent()
     name = "aos-agent-enricher"
-    open_to_all = {"spec": {"egress": [{}], "ingress": [{}]}}
-    await running.admin.merge_patch(NETWORK_POLICIES, name, dict(open_to_all), namespace=running.namespace)
+    open_to_all: JsonObject = {"spec": {"egress": [{}], "ingress": [{}]}}
+    await running.admin.merge_patch(NETWORK_POLICIES, name, open_to_all, namespace=running.namespace)
 
     async def closed() -> bool:
         spec = child(await running.get(NETWORK_POLICIES, name), "spec")
@@ -98,12 +101,12 @@ async def test_a_change_of_policy_is_enforced_only_once_the_gateway_says_so(
     await running.sales()
     await running.ready_agent()
     gateway.paused = True
-    rules = [{"name": "read", "effect": "Allow", "tools": [{"name": "*"}]}]
+    rules: list[JsonValue] = [{"name": "read", "effect": "Allow", "tools": [{"name": "*"}]}]
     await running.admin.merge_patch(
         POLICIES,
         "baseline",
         {"spec": {"rules": rules}},
-        namespace=running.namespace,  # type: ignore[dict-item]
+        namespace=running.namespace,
     )
     await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "GatewayBehind")
     await running.until(AGENTS, "enricher", "Ready", "False", "NotEnforced")
@@ -114,12 +117,12 @@ async def test_a_change_of_policy_is_enforced_only_once_the_gateway_says_so(
 async def test_a_policy_that_goes_or_breaks_takes_the_agent_with_it(running: Rig) -> None:
     await running.sales()
     await running.ready_agent()
-    rules = [{"name": "read", "effect": "Allow", "tools": [{"name": "*"}], "when": "1 +"}]
+    rules: list[JsonValue] = [{"name": "read", "effect": "Allow", "tools": [{"name": "*"}], "when": "1 +"}]
     await running.admin.merge_patch(
         POLICIES,
         "baseline",
         {"spec": {"rules": rules}},
-        namespace=running.namespace,  # type: ignore[dict-item]
+        namespace=running.namespace,
     )
     await running.until(POLICIES, "baseline", "Accepted", "False", "InvalidExpression")
     await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "PolicyNotAccepted")
@@ -131,14 +134,14 @@ async def test_a_policy_that_goes_or_breaks_takes_the_agent_with_it(running: Rig
 
 async def test_instructions_come_from_a_labelled_config_map_and_follow_its_changes(running: Rig) -> None:
     await running.sales()
-    source = {"configMapKeyRef": {"name": "texts", "key": "a"}}
-    spec = {**AGENT_SPEC, "instructionsFrom": source}
+    source: JsonObject = {"configMapKeyRef": {"name": "texts", "key": "a"}}
+    spec: JsonObject = {**AGENT_SPEC, "instructionsFrom": source}
     del spec["instructions"]
-    await running.make(AGENTS, "told", spec, {"role": "research"})  # type: ignore[arg-type]
+    await running.make(AGENTS, "told", spec, {"role": "research"})
     await running.make(CONFIG_MAPS, "texts", data={"a": "Do this."})
     await running.until(AGENTS, "told", "Accepted", "False", "InstructionsNotFound")
-    label = {"metadata": {"labels": {"aos.dev/instructions": "true"}}}
-    await running.admin.merge_patch(CONFIG_MAPS, "texts", dict(label), namespace=running.namespace)
+    label: JsonObject = {"metadata": {"labels": {"aos.dev/instructions": "true"}}}
+    await running.admin.merge_patch(CONFIG_MAPS, "texts", label, namespace=running.namespace)
     await running.until(AGENTS, "told", "Ready", "True", "Ready")
     first = text(child(await running.get(AGENTS, "told"), "status"), "revision")
     await running.admin.merge_patch(
@@ -156,7 +159,7 @@ async def test_instructions_come_from_a_labelled_config_map_and_follow_its_chang
 async def test_the_gateways_part_of_a_status_is_left_alone(running: Rig) -> None:
     await running.sales()
     await running.until(TOOLS, "crm", "Ready", "Unknown", "NotObserved")
-    available = {
+    available: JsonObject = {
         "type": "Available",
         "status": "False",
         "reason": "Unreachable",
@@ -164,10 +167,10 @@ async def test_the_gateways_part_of_a_status_is_left_alone(running: Rig) -> None
         "observedGeneration": 1,
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }
-    actions = [{"name": "get_contact", "state": "Missing"}]
+    actions: list[JsonValue] = [{"name": "get_contact", "state": "Missing"}]
     await running.gateway.apply_status(
         TOOLS,
-        running.manifest(TOOLS, "crm", status={"conditions": [available], "actions": actions}),  # type: ignore[dict-item]
+        running.manifest(TOOLS, "crm", status={"conditions": [available], "actions": actions}),
         field_manager="aos-gateway",
     )
     await running.until(TOOLS, "crm", "Ready", "False", "Unavailable")

@@ -1,0 +1,390 @@
+"""The admission policies on a real API server, and what they are there to stop."""
+
+import base64
+
+import pytest
+from pydantic import JsonValue
+
+from aos.kube.client import ApiClient
+from aos.kube.errors import ApiError, Forbidden
+from aos.kube.objects import child, children, text
+from aos.kube.resources import (
+    AGENTS,
+    MODELS,
+    PODS,
+    POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+    TASKS,
+    TOOLS,
+    VALIDATING_ADMISSION_POLICIES,
+    VALIDATING_ADMISSION_POLICY_BINDINGS,
+    Resource,
+)
+from aos.model.base import JsonObject
+from aos.model.meta import ObjectMeta
+from aos.reconcile.admission import admission_policies
+from aos.reconcile.children import credential_access
+from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, TOOL_SPEC, Rig
+
+ACCOUNT = "aos-agent-enricher"
+POD_SPEC: JsonObject = {"serviceAccountName": ACCOUNT, "containers": [{"name": "a", "image": "x"}]}
+LABELS: JsonObject = {"app": "a"}
+TEMPLATE: JsonObject = {"metadata": {"labels": LABELS}, "spec": POD_SPEC}
+JOB_TEMPLATE: JsonObject = {"spec": {**POD_SPEC, "restartPolicy": "Never"}}
+SELECTED: JsonObject = {"selector": {"matchLabels": LABELS}, "template": TEMPLATE}
+
+WORKLOADS: list[tuple[Resource, JsonObject]] = [
+    (PODS, {"spec": POD_SPEC}),
+    (PODS, {"spec": {"serviceAccount": ACCOUNT, "containers": POD_SPEC["containers"]}}),
+    (Resource("apps", "v1", "deployments", "Deployment"), {"spec": SELECTED}),
+    (Resource("apps", "v1", "replicasets", "ReplicaSet"), {"spec": SELECTED}),
+    (Resource("apps", "v1", "statefulsets", "StatefulSet"), {"spec": {**SELECTED, "serviceName": "a"}}),
+    (Resource("apps", "v1", "daemonsets", "DaemonSet"), {"spec": SELECTED}),
+    (
+        Resource("", "v1", "replicationcontrollers", "ReplicationController"),
+        {"spec": {"selector": LABELS, "template": TEMPLATE}},
+    ),
+    (Resource("batch", "v1", "jobs", "Job"), {"spec": {"template": JOB_TEMPLATE}}),
+    (
+        Resource("batch", "v1", "cronjobs", "CronJob"),
+        {"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": JOB_TEMPLATE}}}},
+    ),
+    (Resource("", "v1", "podtemplates", "PodTemplate"), {"template": TEMPLATE}),
+]
+IDS = [f"{resource.kind}-{number}" for number, (resource, _) in enumerate(WORKLOADS)]
+
+
+def other_account(value: JsonValue) -> JsonValue:
+    """Return the same with the default service account."""
+    if isinstance(value, dict):
+        return {
+            name: "default" if name in ("serviceAccountName", "serviceAccount") else other_account(item)
+            for name, item in value.items()
+        }
+    return [other_account(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize(("resource", "parts"), WORKLOADS, ids=IDS)
+async def test_attack_30_nobody_borrows_an_agents_service_account(
+    rig: Rig, resource: Resource, parts: JsonObject
+) -> None:
+    await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
+    manifest = rig.manifest(resource, "borrower") | parts
+    with pytest.raises(ApiError, match="belong to agents"):
+        await rig.admin.create(resource, manifest)
+    harmless = other_account(manifest)
+    assert isinstance(harmless, dict)
+    await rig.admin.create(resource, harmless)
+
+
+@pytest.mark.parametrize(("resource", "parts"), WORKLOADS[2:], ids=IDS[2:])
+async def test_attack_30_no_workload_is_turned_to_an_agents_service_account(
+    rig: Rig, resource: Resource, parts: JsonObject
+) -> None:
+    harmless = other_account(rig.manifest(resource, "turned") | parts)
+    assert isinstance(harmless, dict)
+    await rig.admin.create(resource, harmless)
+    with pytest.raises(ApiError, match=r"belong to agents|field is immutable|spec.template: Invalid"):
+        await rig.admin.merge_patch(resource, "turned", parts, namespace=rig.namespace)
+
+
+async def test_attack_30_nobody_but_a_kubelet_gets_an_agents_token(rig: Rig) -> None:
+    path = f"/api/v1/namespaces/{rig.namespace}/serviceaccounts/{{}}/token"
+    await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
+    review: JsonObject = {
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"audiences": ["aos-gateway"]},
+    }
+    with pytest.raises(Forbidden, match="by the kubelet alone"):
+        await rig.admin.request("POST", path.format(ACCOUNT), body=review)
+    given = await rig.admin.request("POST", path.format("default"), body=review)
+    assert text(child(given, "status"), "token")
+
+
+async def test_attack_30_no_secret_holds_an_agents_lasting_token(rig: Rig) -> None:
+    manifest = rig.manifest(SECRETS, "lasting", type="kubernetes.io/service-account-token")
+    annotated = dict(child(manifest, "metadata"))
+    annotated["annotations"] = {"kubernetes.io/service-account.name": ACCOUNT}
+    with pytest.raises(Forbidden, match="no long-lived tokens"):
+        await rig.admin.create(SECRETS, {**manifest, "metadata": annotated})
+    plain = rig.manifest(SECRETS, "plain", data={"a": base64.b64encode(b"b").decode()})
+    await rig.admin.create(SECRETS, plain)
+
+
+async def agent_pod(rig: Rig) -> None:
+    """Create a pod of an agent's account as the operator does."""
+    await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
+    container: JsonObject = {
+        "name": "a",
+        "image": "x",
+        "resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "1"}},
+    }
+    spec: JsonObject = {"serviceAccountName": ACCOUNT, "containers": [container]}
+    await rig.operator.create(PODS, rig.manifest(PODS, "agent", spec, {"aos.dev/agent": "enricher"}))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"labels": {"aos.dev/agent": None}}, {"annotations": {"aos.dev/gateway-ca": "mine"}}],
+    ids=["labels", "annotations"],
+)
+async def test_attack_30_nobody_changes_what_binds_an_agents_pod(rig: Rig, metadata: JsonObject) -> None:
+    await agent_pod(rig)
+    with pytest.raises(Forbidden, match="nobody changes those pods"):
+        await rig.admin.merge_patch(PODS, "agent", {"metadata": metadata}, namespace=rig.namespace)
+
+
+@pytest.mark.parametrize(
+    ("subresource", "change"),
+    [
+        ("", {"image": "evil"}),
+        ("resize", {"resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "2"}}}),
+    ],
+    ids=["image", "resize"],
+)
+async def test_attack_30_nobody_changes_what_an_agents_pod_runs(
+    rig: Rig, subresource: str, change: JsonObject
+) -> None:
+    await agent_pod(rig)
+    container = children(child(await rig.get(PODS, "agent"), "spec"), "containers")[0]
+    patch: JsonObject = {"spec": {"containers": [{**container, **change}]}}
+    with pytest.raises(Forbidden, match="nobody changes those pods"):
+        await rig.admin.merge_patch(PODS, "agent", patch, namespace=rig.namespace, subresource=subresource)
+
+
+async def test_attack_30_nobody_adds_a_container_to_an_agents_pod(rig: Rig) -> None:
+    await agent_pod(rig)
+    patch: JsonObject = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "x"}]}}
+    with pytest.raises(Forbidden, match="nobody changes those pods"):
+        await rig.admin.merge_patch(
+            PODS, "agent", patch, namespace=rig.namespace, subresource="ephemeralcontainers"
+        )
+
+
+async def test_garbage_collection_may_still_take_an_agents_pod(rig: Rig) -> None:
+    await agent_pod(rig)
+    finalizer: JsonObject = {"metadata": {"finalizers": ["example.com/wait"]}}
+    await rig.admin.merge_patch(PODS, "agent", finalizer, namespace=rig.namespace)
+    await rig.admin.merge_patch(PODS, "agent", {"metadata": {"finalizers": None}}, namespace=rig.namespace)
+    await rig.admin.delete(PODS, "agent", namespace=rig.namespace, grace_period_seconds=0)
+
+
+CONDITION: JsonObject = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Forged",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+
+
+async def write(client: ApiClient, rig: Rig, resource: Resource, name: str, status: JsonObject) -> None:
+    manifest = rig.manifest(resource, name, status=status)
+    metadata: JsonObject = {"name": name, "namespace": rig.namespace}
+    # One manager for each writer: apply drops what the same manager said before and does not say again.
+    manager = f"test-{id(client)}"
+    await client.apply_status(resource, {**manifest, "metadata": metadata}, field_manager=manager)
+
+
+@pytest.mark.parametrize("resource", [AGENTS, TOOLS, MODELS, POLICIES, TASKS], ids=lambda one: one.plural)
+async def test_nobody_forges_a_status(rig: Rig, resource: Resource) -> None:
+    await rig.sales()
+    await rig.make(MODELS, "default", {"url": "http://m/v1", "model": "x"})
+    await rig.task("t1")
+    name = {"agents": "enricher", "tools": "crm", "models": "default", "policies": "baseline", "tasks": "t1"}
+    with pytest.raises(Forbidden, match="written by AOS itself"):
+        await write(rig.admin, rig, resource, name[resource.plural], {"conditions": [CONDITION]})
+
+
+@pytest.mark.parametrize("resource", [AGENTS, POLICIES], ids=lambda one: one.plural)
+async def test_the_gateway_writes_no_status_of_agents_and_policies(rig: Rig, resource: Resource) -> None:
+    await rig.sales()
+    name = {"agents": "enricher", "policies": "baseline"}[resource.plural]
+    with pytest.raises(Forbidden):
+        await write(rig.gateway, rig, resource, name, {"conditions": [CONDITION]})
+
+
+AVAILABLE: JsonObject = {**CONDITION, "type": "Available", "reason": "Available"}
+ACTIONS: list[JsonValue] = [{"name": "get_contact", "state": "Offered"}]
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "allowed"),
+    [
+        ("gateway", {"conditions": [AVAILABLE], "actions": ACTIONS}, True),
+        ("gateway", {"conditions": [CONDITION]}, False),
+        ("gateway", {"observedGeneration": 7}, False),
+        ("operator", {"observedGeneration": 1, "conditions": [CONDITION]}, True),
+        ("operator", {"conditions": [AVAILABLE]}, False),
+        ("operator", {"actions": ACTIONS}, False),
+    ],
+)
+async def test_operator_and_gateway_each_write_their_part_of_a_tools_status(
+    rig: Rig, who: str, status: JsonObject, *, allowed: bool
+) -> None:
+    await rig.make(TOOLS, "crm", TOOL_SPEC)
+    client = rig.gateway if who == "gateway" else rig.operator
+    if allowed:
+        await write(client, rig, TOOLS, "crm", status)
+    else:
+        with pytest.raises(Forbidden, match="gateway"):
+            await write(client, rig, TOOLS, "crm", status)
+
+
+POD: JsonObject = {"name": "p", "uid": "u"}
+END: JsonObject = {**CONDITION, "type": "Succeeded", "status": "False", "reason": "NoResult"}
+RESULT: JsonObject = {"outcome": "Succeeded", "time": "2026-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("who", "status", "message"),
+    [
+        ("gateway", {"pod": POD}, "result and usage alone"),
+        ("gateway", {"conditions": [END]}, "result and usage alone"),
+        ("gateway", {"completionTime": "2026-01-01T00:00:00Z"}, "result and usage alone"),
+        ("operator", {"result": RESULT}, "are the gateway's"),
+        ("operator", {"usage": {"calls": 1}}, "are the gateway's"),
+    ],
+)
+async def test_operator_and_gateway_each_write_their_part_of_a_tasks_status(
+    rig: Rig, who: str, status: JsonObject, message: str
+) -> None:
+    await rig.task("t1")
+    client = rig.gateway if who == "gateway" else rig.operator
+    with pytest.raises(Forbidden, match=message):
+        await write(client, rig, TASKS, "t1", status)
+
+
+async def test_a_tasks_pod_result_and_end_are_final_even_for_their_writers(rig: Rig) -> None:
+    await rig.task("t1")
+    await write(rig.operator, rig, TASKS, "t1", {"pod": POD, "conditions": [END]})
+    await write(rig.gateway, rig, TASKS, "t1", {"result": RESULT, "usage": {"calls": 1}})
+    with pytest.raises(Forbidden, match="one pod"):
+        await write(rig.operator, rig, TASKS, "t1", {"pod": {**POD, "uid": "v"}, "conditions": [END]})
+    with pytest.raises(Forbidden, match="one pod"):
+        await write(rig.operator, rig, TASKS, "t1", {"conditions": [END]})
+    better: JsonObject = {**END, "status": "True", "reason": "Completed"}
+    with pytest.raises(Forbidden, match="end is final"):
+        await write(rig.operator, rig, TASKS, "t1", {"pod": POD, "conditions": [better]})
+    with pytest.raises(Forbidden, match="end is final"):
+        await write(rig.operator, rig, TASKS, "t1", {"pod": POD})
+    with pytest.raises(Forbidden, match="result is final"):
+        await write(rig.gateway, rig, TASKS, "t1", {"result": {**RESULT, "outcome": "Failed"}})
+
+
+async def test_a_task_is_asked_for_under_ones_own_name(rig: Rig) -> None:
+    spec: JsonObject = {"agentRef": {"name": "enricher"}}
+    with pytest.raises(Forbidden, match="your own user name"):
+        await rig.make(TASKS, "forged", {**spec, "requestedBy": "somebody"})
+    await rig.make(TASKS, "own", {**spec, "requestedBy": "admin"})
+    await rig.make(TASKS, "silent", spec)
+
+
+def credential(rig: Rig, kind: str = "Tool", name: str = "crm", namespace: str = "") -> list[JsonObject]:
+    metadata = ObjectMeta(name=name, namespace=namespace or rig.namespace, uid="tool-uid")
+    return list(credential_access(kind, metadata, "crm-credentials", rig.settings.operator))
+
+
+async def test_the_operator_may_lend_one_secret_to_the_gateway(rig: Rig) -> None:
+    role, binding = credential(rig)
+    await rig.operator.create(ROLES, role)
+    await rig.operator.create(ROLE_BINDINGS, binding)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}],
+        [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}],
+        [
+            {
+                "apiGroups": [""],
+                "resources": ["secrets"],
+                "resourceNames": ["a", "b"],
+                "verbs": ["get", "list", "watch"],
+            }
+        ],
+        [
+            {
+                "apiGroups": [""],
+                "resources": ["pods"],
+                "resourceNames": ["a"],
+                "verbs": ["get", "list", "watch"],
+            }
+        ],
+        [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["a"], "verbs": ["update"]}],
+        [],
+    ],
+)
+async def test_the_operator_writes_no_wider_role(rig: Rig, rules: list[JsonValue]) -> None:
+    role, _ = credential(rig)
+    with pytest.raises(ApiError, match="one named Secret"):
+        await rig.operator.create(ROLES, {**role, "rules": rules})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}]},
+        {"subjects": [{"kind": "User", "name": "admin", "apiGroup": "rbac.authorization.k8s.io"}]},
+        {
+            "roleRef": {
+                "apiGroup": "rbac.authorization.k8s.io",
+                "kind": "ClusterRole",
+                "name": "cluster-admin",
+            }
+        },
+        {"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "other"}},
+    ],
+)
+async def test_the_operator_binds_nobody_else(rig: Rig, change: JsonObject) -> None:
+    _, binding = credential(rig)
+    with pytest.raises(ApiError, match=r"to the gateway alone|not currently held"):
+        await rig.operator.create(ROLE_BINDINGS, {**binding, **change})
+
+
+async def test_the_operator_writes_no_role_without_a_tool_or_model(rig: Rig) -> None:
+    role, _ = credential(rig)
+    orphan = {name: value for name, value in child(role, "metadata").items() if name != "ownerReferences"}
+    with pytest.raises(Forbidden, match="belong to a Tool or Model"):
+        await rig.operator.create(ROLES, {**role, "metadata": orphan})
+    with pytest.raises(Forbidden, match="belong to a Tool or Model"):
+        await rig.operator.create(ROLES, {**role, "metadata": {**child(role, "metadata"), "name": "admin"}})
+
+
+async def test_the_operator_lends_out_no_secret_of_its_own_namespace(rig: Rig) -> None:
+    role, _ = credential(rig, namespace=HOME)
+    with pytest.raises(Forbidden, match="its own namespace"):
+        await rig.operator.create(ROLES, role)
+
+
+async def test_the_policies_read_back_as_they_are_made_and_type_check(rig: Rig) -> None:
+    for manifest in admission_policies(OPERATOR, GATEWAY):
+        is_policy = manifest["kind"] == "ValidatingAdmissionPolicy"
+        resource = VALIDATING_ADMISSION_POLICIES if is_policy else VALIDATING_ADMISSION_POLICY_BINDINGS
+        stored = await rig.admin.get(resource, text(child(manifest, "metadata"), "name"))
+        assert stored["spec"] == manifest["spec"]
+        assert not child(child(stored, "status"), "typeChecking").get("expressionWarnings")
+
+
+async def test_agents_are_not_ready_while_a_policy_is_missing_or_altered(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    binding = admission_policies(OPERATOR, GATEWAY)[1]
+    name = text(child(binding, "metadata"), "name")
+    audit: JsonObject = {"spec": {"validationActions": ["Audit"]}}
+    await running.admin.merge_patch(VALIDATING_ADMISSION_POLICY_BINDINGS, name, audit)
+    try:
+        await running.until(AGENTS, "enricher", "AdmissionGuarded", "False", "PolicyMissing")
+        await running.until(AGENTS, "enricher", "Ready", "False", "PolicyMissing")
+        assert await running.metric("aos_operator_guarded") == 0
+        await running.task("t1")
+        await running.until(TASKS, "t1", "Started", "False", "AgentNotReady")
+        assert await running.all(PODS) == []
+    finally:
+        await running.admin.delete(VALIDATING_ADMISSION_POLICY_BINDINGS, name)
+        await running.admin.create(VALIDATING_ADMISSION_POLICY_BINDINGS, binding)
+    assert await running.pod_of("t1")
