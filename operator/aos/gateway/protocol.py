@@ -58,7 +58,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._counted = connections
         self._address: str | None = None
         self._fed_bytes = 0
-        self._header_bytes = 0
         self._in_headers = True
         self._refused = False
         self._header_timer: asyncio.TimerHandle | None = None
@@ -105,22 +104,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         self._watch_headers()
 
-    def on_message_begin(self) -> None:
-        """Start counting a request's headers."""
-        super().on_message_begin()
-        self._header_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the request target."""
-        self._header_bytes += len(url)
-        super().on_url(url)
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; one that comes after the body (a trailer) never becomes a header."""
-        if not self._in_headers:
-            return
-        self._header_bytes += len(name) + len(value) + _HEADER_OVERHEAD_BYTES
-        super().on_header(name, value)
+        if self._in_headers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the request, unless its headers are out of bounds or its end is unclear."""
@@ -129,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
-        if self._header_bytes > self._limits.max_header_bytes or len(self.headers) > self._limits.max_headers:
+        if self._is_beyond_bounds():
             self._refuse_headers()
         elif self.parser.get_http_version() != "1.1":
             self._refuse(
@@ -149,6 +136,12 @@ class BoundedProtocol(HttpToolsProtocol):
             cast("dict[str, object]", self.scope)[BODY_IS_HERE] = lambda: not cycle.more_body
             return
         raise _RefusedError
+
+    def _is_beyond_bounds(self) -> bool:
+        count = len(self.headers)
+        header_bytes = len(self.url) + _HEADER_OVERHEAD_BYTES * count
+        header_bytes += sum([len(name) + len(value) for name, value in self.headers])
+        return count > self._limits.max_headers or header_bytes > self._limits.max_header_bytes
 
     def on_message_complete(self) -> None:
         """Finish a request's body; the next bytes are headers again."""

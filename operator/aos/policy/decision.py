@@ -205,7 +205,7 @@ class _Evaluator:
 
 
 def _bindings(policy: EffectivePolicy, call: Call) -> dict[str, Mapping[str, JsonValue] | str | datetime]:
-    return {
+    values: dict[str, Mapping[str, JsonValue] | str | datetime] = {
         "args": call.arguments,
         "agent": policy.agent_binding,
         "tool": call.tool,
@@ -214,6 +214,7 @@ def _bindings(policy: EffectivePolicy, call: Call) -> dict[str, Mapping[str, Jso
         "task": {"name": call.task, "requestedBy": call.requested_by},
         "now": call.now,
     }
+    return {name: values[name] for name in policy.variables}
 
 
 def _denied_by(rule: CompiledRule, call: Call, considered: int, failures: list[RuleFailure]) -> Decision:

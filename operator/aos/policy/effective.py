@@ -131,6 +131,12 @@ class EffectivePolicy:
         }
 
     @cached_property
+    def variables(self) -> frozenset[str]:
+        """The variables that conditions name; others need no value."""
+        conditions = [rule.condition for layer in self.layers for rule in layer.rules if rule.condition]
+        return frozenset(name for condition in conditions for name in condition.variables)
+
+    @cached_property
     def _actions(self) -> dict[tuple[str, str], ToolAction]:
         return {(name, item.name): item for name, tool in self.tools.items() for item in tool.spec.actions}
 

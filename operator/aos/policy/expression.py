@@ -42,6 +42,7 @@ _ENVIRONMENT: Final = cel.NewEnv(
     variables=dict(_TYPES), extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()]
 )
 
+_NAME: Final = re.compile(r"\w+")
 _POSITION: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MAX_MESSAGE: Final = 300
 
@@ -74,7 +75,7 @@ class Activation:
 class Expression:
     """A compiled condition."""
 
-    __slots__ = ("_compiled", "source")
+    __slots__ = ("_compiled", "source", "variables")
 
     def __init__(self, source: str) -> None:
         """Compile ``source``.
@@ -83,6 +84,8 @@ class Expression:
             ExpressionError: it does not compile, or can't be a bool.
         """
         self.source = source
+        # A name in a text or a comment counts too: one too many does no harm.
+        self.variables = frozenset(_NAME.findall(source)) & VARIABLES.keys()
         try:
             self._compiled = _ENVIRONMENT.compile(source)
         except RuntimeError as error:

@@ -146,3 +146,16 @@ def test_the_rules_of_an_action_are_looked_up_once() -> None:
     declared = effective.action("crm", "get_contact")
     assert declared is not None
     assert effective.concerning("crm", declared) is effective.concerning("crm", declared)
+
+
+def test_of_what_the_agent_asks_for_only_declared_actions_are_remembered() -> None:
+    effective = merged(policy(ALLOW))
+    for action in ("get_contact", "made_up"):
+        assert effective.asks_for("crm", action)
+        assert effective.asks_for("crm", action)
+    assert list(effective._requested) == [("crm", "get_contact")]
+
+
+def test_the_variables_of_a_policy_are_those_of_all_its_conditions() -> None:
+    rules = policy(rule("a", when="args.x == 1"), rule("b", "Deny", when="task.name == 't'"), ALLOW)
+    assert merged(rules).variables == {"args", "task"}

@@ -41,3 +41,14 @@ def test_work_without_end_is_a_failure() -> None:
 
 def test_equal_sources_are_compiled_once() -> None:
     assert compile_expression("args.x == 1") is compile_expression("args.x == 1")
+
+
+def test_a_condition_tells_the_variables_that_it_names() -> None:
+    assert Expression("args.now == agent.name && tool != 'ns'").variables == {
+        "args",
+        "now",
+        "agent",
+        "tool",
+        "ns",
+    }
+    assert Expression("true").variables == frozenset()
