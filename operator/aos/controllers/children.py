@@ -1,6 +1,6 @@
 """The children that the operator makes, as they are now, and whose reconcile a change of one of them is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from aos.controllers.keys import Key, Subject
@@ -34,15 +34,24 @@ _SELECTIONS: Final[Mapping[Resource, Selection]] = {
     ROLES: _OF_CREDENTIALS,
     ROLE_BINDINGS: _OF_CREDENTIALS,
 }
+RevisionGone = Callable[[str, str, str], None]
+
 _OWNERS: Final = frozenset({Subject.AGENT, Subject.TOOL, Subject.MODEL})
 
 
 class Children:
     """Caches of the five kinds of children."""
 
-    def __init__(self, client: ApiClient, touch: Touch) -> None:
-        """Make empty caches; ``touch`` hears of the owners whose children changed."""
+    def __init__(self, client: ApiClient, touch: Touch, revision_gone: RevisionGone) -> None:
+        """Make empty caches.
+
+        Args:
+            client: where from.
+            touch: hears of the owners whose children changed.
+            revision_gone: called with namespace, agent and name of a ControllerRevision that was deleted.
+        """
         self._touch = touch
+        self._revision_gone = revision_gone
         self._applied: dict[tuple[str, str, str], ChildView] = {}
         self._revisions: dict[tuple[str, str], dict[str, ObservedRevision]] = {}
         self._watched: Mapping[str, Watched[ChildView]] = {
@@ -81,6 +90,8 @@ class Children:
         def changed(key: ObjectKey, old: ChildView | None, new: ChildView | None) -> None:
             known = self._applied.pop((kind, key.namespace, key.name), None)
             self._index(kind, key, old, new)
+            if old is not None and new is None and kind == CONTROLLER_REVISIONS.kind:
+                self._revision_gone(key.namespace, old.owner_name, key.name)
             if known is not None and known == new:
                 return
             for view in (old, new):

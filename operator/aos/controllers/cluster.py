@@ -54,7 +54,7 @@ class Cluster:
         """
         self._objects = objects
         self._changed = changed
-        self.children = Children(client, touch)
+        self.children = Children(client, touch, objects.touch_tasks_of_revision)
         self.pods = Pods(client, touch)
         self._namespaces = Watched(client, NAMESPACES, labels_view, self._namespace_changed)
         self._config_maps = Watched(

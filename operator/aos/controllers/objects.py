@@ -120,6 +120,12 @@ class Objects:
             if entry.facts is not None and entry.facts.config_map == config_map:
                 self._touch(Key(Subject.AGENT, namespace, name))
 
+    def touch_tasks_of_revision(self, namespace: str, agent: str, revision: str) -> None:
+        """Ask for a reconcile of the open Tasks that run a revision."""
+        for name, facts in self.tasks_of(namespace, agent):
+            if facts.revision == revision and facts.ended_at is None:
+                self._touch(Key(Subject.TASK, namespace, name))
+
     def touch_waiting_tasks(self) -> None:
         """Ask for a reconcile of every Task that has no pod yet."""
         for item in self.tasks.identities():

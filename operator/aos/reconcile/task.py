@@ -130,9 +130,9 @@ def _strays(observed: ObservedTask, step: Step) -> tuple[Deletion, ...]:
 
 
 def _look_again(observed: ObservedTask, step: Step, now: datetime) -> float | None:
-    if step.ended is not None or step.create is not None:
-        # The write that follows brings the Task back.
-        return None
+    if step.ended is not None or step.record is not None:
+        # What was true of the pod before this was written may call for the next step.
+        return 0
     until_deadline = max(0.0, (deadline_of(observed.task, now) - now).total_seconds())
     return until_deadline if step.look_again_seconds is None else min(until_deadline, step.look_again_seconds)
 

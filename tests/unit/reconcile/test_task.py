@@ -181,7 +181,7 @@ OPEN: Sequence[Row] = (
         ("Unknown", "Pending"),
         "being removed",
     ),
-    Row("its pod is there", waiting(pods=[pod()]), ("False", "Starting"), ("Unknown", "Pending")),
+    Row("its pod is there", waiting(pods=[pod()]), ("False", "Starting"), ("Unknown", "Pending"), requeue=0),
     Row(
         "no node can take the pod",
         running(pod(unschedulable="Unschedulable: 0/1 nodes"), status=STARTING),
@@ -434,6 +434,7 @@ def test_a_task_ends_when(row: Row) -> None:
     assert plan.status is not None
     assert plan.status["completionTime"] == ("2026-01-02T03:13:55Z" if row.late else "2026-01-02T03:04:05Z")
     assert plan.create is None
+    assert plan.requeue_after_seconds == 0
     assert plan.events[-1].reason == ("Completed" if row.succeeded[0] == "True" else "Failed")
 
 
