@@ -68,6 +68,7 @@ class Kubelet:
         selection = Selection(namespace=self._rig.namespace)
         async with contextlib.AsyncExitStack() as stack:
             group = await stack.enter_async_context(asyncio.TaskGroup())
+            version = ""
             async for page in self._rig.admin.list_pages(PODS, selection):
                 version = page.resource_version
             events = self._rig.admin.watch(PODS, selection, resource_version=version)
@@ -110,6 +111,9 @@ async def test_killed_in_the_middle_of_fifty_tasks_all_end_and_none_twice(
     async def begun() -> bool:
         return await ended(5)
 
+    async def all_ended() -> bool:
+        return await ended(TASK_COUNT)
+
     async with process(rig.settings) as first:
         await rig.ready_agent()
         for number in range(TASK_COUNT):
@@ -119,9 +123,7 @@ async def test_killed_in_the_middle_of_fifty_tasks_all_end_and_none_twice(
         await first.wait()
     assert not await ended(TASK_COUNT)
     async with process(rig.settings):
-        async with asyncio.timeout(120):
-            while not await ended(TASK_COUNT):
-                await asyncio.sleep(0.2)
+        await rig.eventually(all_ended)
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
