@@ -9,9 +9,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+PARALLEL: tuple[str, ...] = ("-n", "auto", "--dist", "loadfile")
+"""Two workers on two cores; a file stays with one of them, since its fixtures are its own."""
+
 LAYERS: dict[str, tuple[str, ...]] = {
-    "unit": ("tests/unit", "--cov=aos.policy", "--cov-branch", "--cov-report=", "--cov-fail-under=100"),
-    "cluster": ("tests/cluster",),
+    "unit": (
+        "tests/unit",
+        *PARALLEL,
+        "--cov=aos.policy",
+        "--cov-branch",
+        "--cov-report=",
+        "--cov-fail-under=100",
+    ),
+    "cluster": ("tests/cluster", *PARALLEL),
     "e2e": ("tests/e2e",),
 }
 
