@@ -6,6 +6,7 @@ from typing import Final
 import jsonschema_rs
 from pydantic import JsonValue
 
+from aos.model.base import JsonObject
 from aos.model.canonical import canonical_json
 from aos.policy.schema_growth import growth_problems
 
@@ -138,15 +139,15 @@ def _reference_problems(pointer: _Pointer, node: Mapping[str, JsonValue]) -> Ite
             yield f"{_at(pointer)}: {name} is not supported; refer by #/$defs/..."
 
 
-def _nodes(schema: Mapping[str, JsonValue]) -> Iterator[tuple[_Pointer, JsonValue]]:
-    waiting: list[tuple[_Pointer, JsonValue]] = [((), dict(schema))]
+def _nodes(schema: Mapping[str, JsonValue]) -> Iterator[tuple[_Pointer, JsonObject | list[JsonValue]]]:
+    waiting: list[tuple[_Pointer, JsonObject | list[JsonValue]]] = [((), dict(schema))]
     while waiting:
         pointer, node = waiting.pop()
         yield pointer, node
         if isinstance(node, dict):
             inside = [(name, value) for name, value in node.items() if name not in _DATA]
             waiting += [((*pointer, name), value) for name, value in inside if isinstance(value, dict | list)]
-        elif isinstance(node, list):
+        else:
             waiting += [((*pointer, i), item) for i, item in enumerate(node) if isinstance(item, dict | list)]
 
 
@@ -157,16 +158,12 @@ def _compiled(
         return validator(
             dict(schema),
             validate_formats=False,
-            retriever=_refuse,
+            offline=True,
             pattern_options=jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_BYTES),
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SchemaError(f"not valid JSON Schema: {text}"[:MAX_PROBLEM_LENGTH]) from None
-
-
-def _refuse(uri: str) -> JsonValue:
-    raise SchemaError(f"{uri} is not fetched: a schema refers to nothing outside of itself")
 
 
 def _at(pointer: _Pointer) -> str:

@@ -103,3 +103,11 @@ def test_sources_name_each_policy_with_its_generation() -> None:
         ("Policy", "a", 3),
         ("Policy", "b", 3),
     ]
+
+
+def test_names_that_do_not_exist_are_judged_and_not_remembered() -> None:
+    effective = merged(policy(rule("a")))
+    assert effective.asks_for("crm", "made_up")
+    assert ("crm", "made_up") not in effective._requested
+    assert effective.asks_for("crm", "get_contact")
+    assert ("crm", "get_contact") in effective._requested

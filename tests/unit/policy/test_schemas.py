@@ -148,3 +148,14 @@ def test_whatever_comes_is_judged_and_never_raises(schema: JsonValue) -> None:
     problems = check_schema(given_schema)
     if not problems:
         MessageSchema(given_schema).problems({"a": {"a": [1, {"a": "x"}]}})
+
+
+def test_a_reference_to_a_schema_that_is_only_true_has_nothing_to_measure() -> None:
+    assert check_schema({"$ref": "#/$defs/any", "$defs": {"any": True}}) == []
+
+
+def test_schemas_that_depend_on_a_property_are_measured() -> None:
+    schema: JsonObject = {"dependentSchemas": {"a": {"required": ["b"]}}}
+    assert check_schema(schema) == []
+    endless: JsonObject = {"dependentSchemas": {"a": {"$ref": "#"}}}
+    assert "leads back to itself" in check_schema(endless)[0]
