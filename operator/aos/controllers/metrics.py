@@ -47,7 +47,9 @@ class OperatorMetrics:
     def __init__(self, gauges: Gauges) -> None:
         """Begin at zero."""
         self._registry = CollectorRegistry()
-        reader = PrometheusMetricReader(disable_target_info=True, registry=self._registry)
+        reader = PrometheusMetricReader(
+            disable_target_info=True, scope_info_enabled=False, registry=self._registry
+        )
         self._provider = MeterProvider([reader], resource=Resource.get_empty())
         meter = self._provider.get_meter("aos.operator")
         self._reconciles = meter.create_counter(

@@ -1,0 +1,186 @@
+"""Which work a change of an object makes, and what the stores keep."""
+
+import pytest
+
+from aos.controllers.keys import Key
+from aos.controllers.objects import Objects
+from aos.model.base import JsonObject
+from tests.unit.controllers.make import AGENT, MODEL, POLICY, TASK, TOOL, raw
+
+RESEARCH = {"role": "research"}
+ENDED: JsonObject = {
+    "pod": {"name": "p", "uid": "u"},
+    "conditions": [
+        {
+            "type": "Succeeded",
+            "status": "False",
+            "reason": "NoResult",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+    ],
+}
+
+
+class Heard:
+    """Objects, and the keys that they asked for."""
+
+    def __init__(self) -> None:
+        self._keys: list[Key] = []
+        self.objects = Objects(self._keys.append)
+
+    def take(self) -> set[str]:
+        """Return what was asked for since the last call."""
+        found = {f"{key.subject}/{key.name}" for key in self._keys}
+        self._keys.clear()
+        return found
+
+
+@pytest.fixture
+def heard() -> Heard:
+    one = Heard()
+    one.objects.observe("Agent", raw("Agent", "enricher", AGENT, labels=RESEARCH))
+    one.objects.observe("Agent", raw("Agent", "other", {**AGENT, "tools": [], "model": {"name": "x"}}))
+    one.objects.observe("Tool", raw("Tool", "crm", TOOL))
+    one.objects.observe("Model", raw("Model", "default", MODEL))
+    one.objects.observe("Policy", raw("Policy", "baseline", POLICY))
+    one.objects.observe("Task", raw("Task", "t1", TASK))
+    one.take()
+    return one
+
+
+def test_what_is_already_known_makes_no_work(heard: Heard) -> None:
+    heard.objects.observe("Agent", raw("Agent", "enricher", AGENT, labels=RESEARCH))
+    assert heard.take() == set()
+
+
+def test_an_older_version_never_replaces_a_newer_one(heard: Heard) -> None:
+    heard.objects.observe("Agent", raw("Agent", "enricher", AGENT, version=5, labels=RESEARCH))
+    heard.take()
+    heard.objects.observe("Agent", raw("Agent", "enricher", {**AGENT, "suspend": True}, version=4))
+    assert heard.take() == set()
+    found = heard.objects.agents.get("sales", "enricher")
+    assert found is not None
+    assert not found.spec.suspend
+
+
+def test_an_agents_change_concerns_its_waiting_tasks(heard: Heard) -> None:
+    heard.objects.observe("Agent", raw("Agent", "enricher", AGENT, version=2, labels=RESEARCH))
+    assert heard.take() == {"Agent/enricher", "Task/t1"}
+
+
+def test_an_agents_new_labels_concern_the_policies_that_select_it_before_or_after(heard: Heard) -> None:
+    heard.objects.observe("Agent", raw("Agent", "enricher", AGENT, version=2, labels={"role": "x"}))
+    assert heard.take() == {"Agent/enricher", "Task/t1", "Policy/baseline"}
+
+
+def test_the_operators_own_write_concerns_others_and_not_itself(heard: Heard) -> None:
+    changed = raw("Agent", "enricher", AGENT, version=2, labels=RESEARCH)
+    heard.objects.observe("Agent", changed, own=True)
+    assert heard.take() == {"Task/t1"}
+
+
+def test_the_end_of_an_agent_concerns_its_open_tasks(heard: Heard) -> None:
+    heard.objects.forget("Agent", "sales", "enricher", "enricher-uid")
+    assert heard.take() == {"Task/t1", "Policy/baseline"}
+    assert heard.objects.agents.get("sales", "enricher") is None
+
+
+def test_the_end_of_another_object_of_that_name_changes_nothing(heard: Heard) -> None:
+    heard.objects.forget("Agent", "sales", "enricher", "another-uid")
+    assert heard.take() == set()
+    assert heard.objects.agents.get("sales", "enricher") is not None
+
+
+def test_a_tools_spec_concerns_the_agents_that_ask_for_it(heard: Heard) -> None:
+    heard.objects.observe("Tool", raw("Tool", "crm", TOOL, version=2, generation=2))
+    assert heard.take() == {"Tool/crm", "Agent/enricher"}
+
+
+def test_a_tools_status_concerns_itself_alone(heard: Heard) -> None:
+    heard.objects.observe("Tool", raw("Tool", "crm", TOOL, version=2, status={"observedGeneration": 1}))
+    assert heard.take() == {"Tool/crm"}
+
+
+def test_a_model_that_comes_or_goes_concerns_the_agents_that_name_it(heard: Heard) -> None:
+    heard.objects.forget("Model", "sales", "default", "default-uid")
+    assert heard.take() == {"Agent/enricher"}
+    heard.objects.observe("Model", raw("Model", "x", MODEL, version=9))
+    assert heard.take() == {"Model/x", "Agent/other"}
+
+
+def test_a_policys_spec_concerns_the_agents_that_it_selects_before_or_after(heard: Heard) -> None:
+    wider: JsonObject = {**POLICY, "agents": {}}
+    heard.objects.observe("Policy", raw("Policy", "baseline", wider, version=2, generation=2))
+    assert heard.take() == {"Policy/baseline", "Agent/enricher", "Agent/other"}
+    heard.objects.observe("Policy", raw("Policy", "baseline", POLICY, version=3, generation=3))
+    assert heard.take() == {"Policy/baseline", "Agent/enricher", "Agent/other"}
+
+
+def test_a_policy_that_can_not_be_read_may_concern_every_agent(heard: Heard) -> None:
+    heard.objects.observe("Policy", raw("Policy", "odd", {"new": 1}, version=2))
+    assert heard.take() == {"Policy/odd", "Agent/enricher", "Agent/other"}
+    assert "agents" in heard.objects.policies.problem("sales", "odd")
+    assert heard.objects.policies.get("sales", "odd") is None
+
+
+def test_a_task_that_ends_concerns_its_agents_history(heard: Heard) -> None:
+    heard.objects.observe("Task", raw("Task", "t1", TASK, version=2, status=ENDED))
+    assert heard.take() == {"Task/t1", "History/enricher"}
+    heard.objects.observe("Task", raw("Task", "t1", TASK, version=3, status=ENDED))
+    assert heard.take() == {"Task/t1"}
+
+
+def test_tasks_are_found_by_their_agent_until_they_are_gone(heard: Heard) -> None:
+    assert [name for name, _ in heard.objects.tasks_of("sales", "enricher")] == ["t1"]
+    heard.objects.forget("Task", "sales", "t1", "t1-uid")
+    assert list(heard.objects.tasks_of("sales", "enricher")) == []
+    assert heard.take() == set()
+
+
+def test_waiting_tasks_and_tasks_of_a_revision_can_be_asked_for(heard: Heard) -> None:
+    heard.objects.touch_waiting_tasks()
+    assert heard.take() == {"Task/t1"}
+    running: JsonObject = {"revision": "r1", "pod": {"name": "p", "uid": "u"}}
+    heard.objects.observe("Task", raw("Task", "t1", TASK, version=2, status=running))
+    heard.take()
+    heard.objects.touch_waiting_tasks()
+    assert heard.take() == set()
+    heard.objects.touch_tasks_of_revision("sales", "enricher", "r1")
+    assert heard.take() == {"Task/t1"}
+    heard.objects.touch_tasks_of_revision("sales", "enricher", "r2")
+    assert heard.take() == set()
+
+
+def test_a_config_map_concerns_the_agents_that_it_tells(heard: Heard) -> None:
+    source: JsonObject = {"instructionsFrom": {"configMapKeyRef": {"name": "texts", "key": "a"}}}
+    spec = {name: value for name, value in AGENT.items() if name != "instructions"} | source
+    heard.objects.observe("Agent", raw("Agent", "told", spec))
+    heard.take()
+    heard.objects.touch_agents_told_by("sales", "texts")
+    assert heard.take() == {"Agent/told"}
+
+
+def test_everything_can_be_asked_for(heard: Heard) -> None:
+    heard.objects.touch_all()
+    assert heard.take() == {
+        "Agent/enricher",
+        "Agent/other",
+        "Tool/crm",
+        "Model/default",
+        "Policy/baseline",
+        "Task/t1",
+        "History/enricher",
+    }
+    heard.objects.touch_agents("elsewhere")
+    assert heard.take() == set()
+
+
+def test_what_is_kept_is_lean_and_complete(heard: Heard) -> None:
+    kept = heard.objects.agents.raw("sales", "enricher")
+    metadata = kept["metadata"]
+    assert isinstance(metadata, dict)
+    assert "managedFields" not in metadata
+    assert metadata["resourceVersion"] == "1"
+    assert kept["spec"] == AGENT
+    assert heard.objects.agents.raw("sales", "none") == {}
+    assert len(heard.objects.agents) == 2

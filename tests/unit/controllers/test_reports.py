@@ -1,0 +1,81 @@
+import orjson
+import pytest
+
+from aos.controllers.reports import MAX_LINE_BYTES, SILENCE_SECONDS, BadLineError, Replica
+from aos.controllers.views import Endpoint
+
+SYNCED = b'{"synced":true}'
+HEARTBEAT = b'{"heartbeat":true}'
+
+
+def line(agent: str, digest: str) -> bytes:
+    return orjson.dumps({"namespace": "sales", "agent": agent, "digest": digest})
+
+
+def take(replica: Replica, *lines: bytes, now: float = 1.0) -> set[str]:
+    return {agent for item in lines for _, agent in replica.take(item, now)}
+
+
+@pytest.fixture
+def replica() -> Replica:
+    one = Replica(Endpoint("gateway-0", "10.0.0.1"))
+    one.connected()
+    return one
+
+
+def test_nothing_counts_before_the_replica_has_told_of_every_agent(replica: Replica) -> None:
+    assert take(replica, line("a", "d1")) == set()
+    report = replica.report("sales", "a", 1)
+    assert report.digest == ""
+    assert report.problem
+
+
+def test_once_synced_its_word_counts(replica: Replica) -> None:
+    assert take(replica, line("a", "d1"), SYNCED) == {"a"}
+    assert replica.report("sales", "a", 1).digest == "d1"
+    assert replica.report("sales", "a", 1).problem == ""
+    assert replica.report("sales", "unknown", 1).digest == ""
+
+
+def test_changes_are_told_one_by_one(replica: Replica) -> None:
+    take(replica, line("a", "d1"), SYNCED)
+    assert take(replica, line("a", "d2")) == {"a"}
+    assert replica.report("sales", "a", 1).digest == "d2"
+    assert take(replica, line("a", "")) == {"a"}
+    assert replica.report("sales", "a", 1).digest == ""
+
+
+def test_a_silent_replica_does_not_count(replica: Replica) -> None:
+    take(replica, line("a", "d1"), SYNCED)
+    take(replica, HEARTBEAT, now=100)
+    assert replica.report("sales", "a", 100 + SILENCE_SECONDS).digest == "d1"
+    assert replica.is_silent(101 + SILENCE_SECONDS)
+    assert replica.report("sales", "a", 101 + SILENCE_SECONDS).problem
+
+
+def test_after_a_new_connection_what_was_known_stays_until_it_is_told_anew(replica: Replica) -> None:
+    take(replica, line("a", "d1"), line("b", "d2"), SYNCED)
+    replica.connected()
+    assert take(replica, line("a", "d9")) == set()
+    assert replica.report("sales", "a", 1).digest == "d1"
+    assert take(replica, SYNCED) == {"a", "b"}
+    assert replica.report("sales", "a", 1).digest == "d9"
+    assert replica.report("sales", "b", 1).digest == ""
+
+
+def test_a_replica_that_was_never_reached_says_so() -> None:
+    report = Replica(Endpoint("gateway-0", "10.0.0.1")).report("sales", "a", 0)
+    assert report.problem == "it was not reached yet"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [b"{", b"[]", b"7", b'{"digest":1}', b'{"digest":"x"}', b'{"digest":"' + b"x" * MAX_LINE_BYTES + b'"}'],
+)
+def test_what_is_no_line_is_refused(replica: Replica, bad: bytes) -> None:
+    with pytest.raises(BadLineError):
+        take(replica, bad)
+
+
+def test_lines_that_are_not_known_are_passed_over(replica: Replica) -> None:
+    assert take(replica, b'{"later":1}', SYNCED) == set()

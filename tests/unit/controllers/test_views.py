@@ -1,0 +1,48 @@
+from aos.controllers.views import (
+    Endpoint,
+    address_view,
+    child_view,
+    config_map_view,
+    endpoints_view,
+    labels_view,
+)
+from aos.model.base import JsonObject
+from aos.reconcile.children import controller_revision
+from aos.reconcile.revision import revision_of
+from tests.unit.reconcile.make import SETTINGS, agent
+
+
+def test_a_child_tells_whose_it_is_and_its_number() -> None:
+    one = agent()
+    made = controller_revision(one.metadata, revision_of(one, "x", SETTINGS), 7)
+    view = child_view(made)
+    assert (view.owner_kind, view.owner_name, view.owner_uid) == ("Agent", "enricher", "enricher-uid")
+    assert view.number == 7
+    assert child_view({"kind": "ServiceAccount"}).owner_kind == ""
+
+
+def test_only_ready_replicas_count_and_what_does_not_say_is_ready() -> None:
+    raw: JsonObject = {
+        "endpoints": [
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": True}, "targetRef": {"name": "gateway-0"}},
+            {"addresses": ["10.0.0.2"], "conditions": {"ready": False}},
+            {"addresses": ["10.0.0.3"]},
+            {"addresses": []},
+        ]
+    }
+    assert endpoints_view(raw).ready == (
+        Endpoint("gateway-0", "10.0.0.1"),
+        Endpoint("10.0.0.3", "10.0.0.3"),
+    )
+    assert endpoints_view({}).ready == ()
+
+
+def test_a_headless_service_has_no_address() -> None:
+    assert address_view({"spec": {"clusterIP": "10.96.0.7"}}) == "10.96.0.7"
+    assert address_view({"spec": {"clusterIP": "None"}}) == ""
+    assert address_view({}) == ""
+
+
+def test_texts_and_labels_are_read() -> None:
+    assert config_map_view({"data": {"a": "x", "b": 1}}) == {"a": "x"}
+    assert labels_view({"metadata": {"labels": {"a": "b"}}}) == {"a": "b"}
