@@ -111,22 +111,30 @@ async def _measure(cluster: Handle, folder: Path, options: Options) -> None:
             with start("restarted") as restarted:
                 await _restarted(bench, restarted)
                 await _at_rest(bench, restarted, options.rest_seconds)
-                await _under_edits(bench, options.edits_per_second)
+                await _under_edits(bench, restarted, options.edits_per_second)
                 await _failover(bench, restarted)
 
 
 async def _from_nothing(bench: Bench) -> None:
     count = len(bench.names)
     with bench.start("first") as process:
-        await bench.observer.until(lambda: bench.observer.settled() > 0)
+        await bench.observer.until(lambda: bench.observer.settled() > 0, process.program.check)
         first = time.perf_counter()
-        await bench.observer.until(lambda: bench.observer.settled() == count)
+        await bench.observer.until(lambda: bench.observer.settled() == count, process.program.check)
         done = time.perf_counter()
         reconciles = await _metric(process, RECONCILES)
         writes = await _metric(process, WRITES)
         show(
             f"operator: {count} new Agents, from the start of the process",
-            ("first settled s", "all settled s", "reconciles/s", "API writes/s", "writes/agent", "MiB"),
+            (
+                "first settled s",
+                "all settled s",
+                "reconciles/s",
+                "API writes/s",
+                "writes/agent",
+                "CPU s",
+                "MiB",
+            ),
             [
                 [
                     f"{first - process.started_at:.1f}",
@@ -134,6 +142,7 @@ async def _from_nothing(bench: Bench) -> None:
                     f"{reconciles / (done - first):.0f}",
                     f"{writes / (done - first):.0f}",
                     f"{writes / count:.1f}",
+                    f"{process.program.cpu_seconds():.1f}",
                     _resident(process),
                 ]
             ],
@@ -144,7 +153,7 @@ async def _from_nothing(bench: Bench) -> None:
 async def _restarted(bench: Bench, process: OperatorProcess) -> None:
     count = len(bench.names)
     before = await resource_versions(bench.client)
-    await _until(lambda: process.metric(LEADER) > 0)
+    await _until(process, lambda: process.metric(LEADER) > 0)
     leading = time.perf_counter()
     await _until_idle(process, count)
     done = time.perf_counter()
@@ -152,7 +161,7 @@ async def _restarted(bench: Bench, process: OperatorProcess) -> None:
     changed = _changes(before, await resource_versions(bench.client))
     show(
         f"operator: restarted with {count} Agents that need nothing, from the start of the process",
-        ("leads s", "all seen s", "reconciles", "reconciles/s", "objects written", "MiB"),
+        ("leads s", "all seen s", "reconciles", "reconciles/s", "objects written", "CPU s", "MiB"),
         [
             [
                 f"{leading - process.started_at:.1f}",
@@ -160,6 +169,7 @@ async def _restarted(bench: Bench, process: OperatorProcess) -> None:
                 f"{reconciles:.0f}",
                 f"{reconciles / (done - leading):.0f}",
                 str(changed),
+                f"{process.program.cpu_seconds():.1f}",
                 _resident(process),
             ]
         ],
@@ -185,7 +195,7 @@ async def _at_rest(bench: Bench, process: OperatorProcess, seconds: int) -> None
     )
 
 
-async def _under_edits(bench: Bench, per_second: int) -> None:
+async def _under_edits(bench: Bench, process: OperatorProcess, per_second: int) -> None:
     observer, edits = bench.observer, per_second * EDIT_SECONDS
     observer.delays.clear()
     began = time.perf_counter()
@@ -194,7 +204,7 @@ async def _under_edits(bench: Bench, per_second: int) -> None:
             await asyncio.sleep(max(0.0, began + index / per_second - time.perf_counter()))
             group.create_task(_edit(bench, bench.names[index % len(bench.names)], f"Edit {index}."))
     sent = time.perf_counter() - began
-    await observer.until(lambda: observer.settled() == len(bench.names))
+    await observer.until(lambda: observer.settled() == len(bench.names), process.program.check)
     delays = sorted(observer.delays)
     show(
         f"operator: {edits} edits, from each edit's event to the status about it",
@@ -212,11 +222,13 @@ async def _under_edits(bench: Bench, per_second: int) -> None:
 
 async def _failover(bench: Bench, leader: OperatorProcess) -> None:
     with bench.start("standby") as standby:
-        await _until(lambda: _is_ready(standby))
+        await _until(standby, lambda: _is_ready(standby))
         leader.program.process.kill()
         killed = time.perf_counter()
         await _edit(bench, bench.names[0], "After the leader's end.")
-        await bench.observer.until(lambda: bench.observer.settled() == len(bench.names))
+        await bench.observer.until(
+            lambda: bench.observer.settled() == len(bench.names), standby.program.check
+        )
         show(
             "operator: the leader is killed with -9 while another stands by",
             ("an edit is answered after s",),
@@ -241,12 +253,13 @@ async def _metric(process: OperatorProcess, name: str) -> float:
 
 async def _until_idle(process: OperatorProcess, agents: int) -> None:
     """Wait until every agent was reconciled and nothing waits."""
-    await _until(lambda: process.metric(RECONCILES) >= agents and process.metric(QUEUED) == 0)
+    await _until(process, lambda: process.metric(RECONCILES) >= agents and process.metric(QUEUED) == 0)
 
 
-async def _until(holds: Callable[[], bool]) -> None:
+async def _until(process: OperatorProcess, holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
-        while not await asyncio.to_thread(holds):  # noqa: ASYNC110 - another process sets no event of ours
+        while not await asyncio.to_thread(holds):
+            process.program.check()
             await asyncio.sleep(POLL_SECONDS)
 
 

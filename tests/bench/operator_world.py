@@ -29,6 +29,7 @@ from tests.bench.cluster import create_all, manifest
 
 AGENTS_PER_NAMESPACE = 100
 SETTLE_SECONDS = 600.0
+CHECK_SECONDS = 1.0
 OURS = Selection(label_selector=f"{LABEL_MANAGED_BY}={MANAGED_BY}")
 WRITTEN: tuple[tuple[Resource, Selection], ...] = (
     (AGENTS, Selection()),
@@ -122,12 +123,19 @@ class Observer:
     delays: list[float] = field(default_factory=list)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def until(self, holds: Callable[[], bool]) -> None:
-        """Return once ``holds`` does; it is asked after each event."""
+    async def until(self, holds: Callable[[], bool], check: Callable[[], None]) -> None:
+        """Return once ``holds`` does.
+
+        Args:
+            holds: asked after each event.
+            check: called now and then; raises what makes waiting senseless.
+        """
         async with asyncio.timeout(SETTLE_SECONDS):
             while not holds():
                 self._moved.clear()
-                await self._moved.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._moved.wait(), CHECK_SECONDS)
+                check()
 
     def settled(self) -> int:
         """Return how many agents have an up-to-date status that accepts them."""

@@ -40,6 +40,15 @@ class Program:
                 return int(line.split()[1]) * 1024
         raise RuntimeError(f"{self.name} has ended")
 
+    def check(self) -> None:
+        """Check that the program still runs.
+
+        Raises:
+            RuntimeError: it has ended.
+        """
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.name} has ended:\n{self.log_end()}")
+
     def wait_for_port(self, port: int) -> None:
         """Wait until something listens on the port of loopback."""
         deadline = time.monotonic() + START_SECONDS
