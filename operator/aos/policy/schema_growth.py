@@ -6,7 +6,7 @@ at each link, and recursion that visits the same part twice, so that it doubles 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +16,11 @@ MAX_IN_PLACE: Final = 500
 """Subschemas that may apply to one value at once, references followed."""
 MAX_EXPANSION: Final = 50_000
 """Subschemas in the whole schema, references followed and recursion counted once."""
+MAX_PATTERN_BYTES: Final = 4 * 1024 * 1024
+"""Memory of all compiled regular expressions of the schema, each counted as often as it applies."""
+
+BASES: Final = ("$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef", "$vocabulary")
+"""Keywords that change where a reference leads; at the root an ``$id`` is only a name."""
 
 _SAME_ONE: Final = ("not", "if", "then", "else")
 _SAME_LISTS: Final = ("allOf", "anyOf", "oneOf")
@@ -33,17 +38,34 @@ _ITEM: Final[Slot] = ("any item", "")
 _NAME: Final[Slot] = ("any name of a property", "")
 
 
-class _Exploding(Exception):  # noqa: N818 - it says what the schema does
-    """The schema is refused; the message says why."""
+class GrowthError(ValueError):
+    """Applying the schema could take too long; the message says why."""
 
 
-def growth_problems(schema: Schema) -> list[str]:
-    """Return why applying ``schema`` could take too long; nothing if it can't."""
-    try:
-        _Growth(schema).check()
-    except _Exploding as error:
-        return [str(error)]
-    return []
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What applying a schema to a value costs, references followed and recursion counted once.
+
+    Attributes:
+        parts: subschemas that may apply to a part of the value.
+        pattern_bytes: memory of the compiled regular expressions that may apply to one string, or one name.
+    """
+
+    parts: int
+    pattern_bytes: int
+
+
+def growth_of(schema: Schema, pattern_bytes: Callable[[str], int]) -> Growth:
+    """Return what applying ``schema`` costs.
+
+    Args:
+        schema: the whole of it.
+        pattern_bytes: tells the memory of a compiled regular expression.
+
+    Raises:
+        GrowthError: the cost has no bound, or a too large one.
+    """
+    return _Tree(schema, pattern_bytes).measured()
 
 
 @dataclass(slots=True)
@@ -52,20 +74,23 @@ class _Node:
 
     parts: list[tuple[Slot, Schema]]
     same: int
+    pattern_bytes: int
     targets: Counter[tuple[Slot, int]] = field(default_factory=Counter)
 
 
-class _Growth:
-    def __init__(self, root: Schema) -> None:
+class _Tree:
+    def __init__(self, root: Schema, pattern_bytes: Callable[[str], int]) -> None:
         self._root = root
+        self._pattern_bytes = pattern_bytes
+        self._own_bytes: dict[int, int] = {}
         self._nodes: dict[int, _Node] = {}
 
-    def check(self) -> None:
+    def measured(self) -> Growth:
         self._collect()
         component = _components({node: {t for _, t in made.targets} for node, made in self._nodes.items()})
         for identity, node in self._nodes.items():
             self._check_recursion(identity, node, component)
-        self._check_expansion(component)
+        return self._expanded(component)
 
     def _collect(self) -> None:
         waiting: list[Schema] = [self._root]
@@ -76,9 +101,22 @@ class _Growth:
             together = list(self._in_place(schema))
             parts = [part for item in together for part in _parts(item)]
             self._nodes[id(schema)] = _Node(
-                parts, len(together), Counter((slot, id(part)) for slot, part in parts)
+                parts,
+                len(together),
+                sum(self._own(item) for item in together),
+                Counter((slot, id(part)) for slot, part in parts),
             )
             waiting += [part for _, part in parts]
+
+    def _own(self, schema: Schema) -> int:
+        """Return the memory of the regular expressions that stand in ``schema`` itself."""
+        known = self._own_bytes.get(id(schema))
+        if known is None:
+            known = self._own_bytes[id(schema)] = sum(map(self._pattern_bytes, _patterns(schema)))
+            # At once: what is not looked at any more is not compiled either.
+            if sum(self._own_bytes.values()) > MAX_PATTERN_BYTES:
+                raise _too_many_patterns()
+        return known
 
     def _in_place(self, schema: Schema) -> Iterator[Schema]:
         """Yield all that applies to the same value, as often as it does."""
@@ -87,13 +125,20 @@ class _Growth:
         while waiting:
             item, above = waiting.pop()
             if id(item) in above:
-                raise _Exploding("a $ref leads back to itself without going into a part of the value")
+                raise GrowthError("a $ref leads back to itself without going into a part of the value")
             count += 1
             if count > MAX_IN_PLACE:
-                raise _Exploding(f"more than {MAX_IN_PLACE} subschemas apply to one value")
+                raise GrowthError(f"more than {MAX_IN_PLACE} subschemas apply to one value")
+            self._check_bases(item)
             yield item
             inside = above | {id(item)}
             waiting += [(other, inside) for other in self._same(item)]
+
+    def _check_bases(self, schema: Schema) -> None:
+        # Whatever is applied is looked at here, even where a reference leads into what is only data elsewhere.
+        for name in BASES:
+            if isinstance(schema.get(name), str) and not (name == "$id" and schema is self._root):
+                raise GrowthError(f"{name} is not supported in what a reference or a property leads to")
 
     def _same(self, schema: Schema) -> Iterator[Schema]:
         reference = schema.get("$ref")
@@ -108,14 +153,18 @@ class _Growth:
 
     def _resolve(self, reference: str) -> JsonValue:
         target: JsonValue = self._root  # type: ignore[assignment]  # a read-only view of the same object
-        for part in reference.removeprefix("#").split("/")[1:]:
+        if reference != "#" and not reference.startswith("#/"):
+            raise GrowthError(f"$ref {reference[:80]!r} leads out of the schema; only #/... is followed")
+        for part in reference.split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
             if isinstance(target, dict) and name in target:
                 target = target[name]
             elif isinstance(target, list) and name.isdecimal() and int(name) < len(target):
                 target = target[int(name)]
             else:
-                raise _Exploding(f"$ref {reference[:80]!r} leads nowhere")
+                raise GrowthError(f"$ref {reference[:80]!r} leads nowhere")
+            if isinstance(target, dict):
+                self._check_bases(target)
         return target
 
     def _check_recursion(self, identity: int, node: _Node, component: Mapping[int, int]) -> None:
@@ -124,20 +173,48 @@ class _Growth:
             if component[target] == component[identity]:
                 back[slot] += times
         if any(times + (back[_PROPERTY] if slot[0] == "property" else 0) > 1 for slot, times in back.items()):
-            raise _Exploding(
+            raise GrowthError(
                 "recursion applies to the same part of a value more than once, so that its cost doubles with each level"
             )
 
-    def _check_expansion(self, component: Mapping[int, int]) -> None:
+    def _expanded(self, component: Mapping[int, int]) -> Growth:
         # Components come in reverse topological order, so what a node leads to is counted before the node.
-        cost: dict[int, int] = {}
+        parts: dict[int, int] = {}
+        pattern_bytes: dict[int, int] = {}
         for identity in sorted(self._nodes, key=lambda node: component[node]):
             node = self._nodes[identity]
-            cost[identity] = node.same + sum(
-                times * cost.get(target, 1) for (_, target), times in node.targets.items()
-            )
-            if cost[identity] > MAX_EXPANSION:
-                raise _Exploding(f"with its references followed, the schema has over {MAX_EXPANSION} parts")
+            targets = [(target, times) for (_, target), times in node.targets.items()]
+            parts[identity] = node.same + sum(times * parts.get(target, 1) for target, times in targets)
+            pattern_bytes[identity] = node.pattern_bytes + _heaviest(node, pattern_bytes)
+            if parts[identity] > MAX_EXPANSION:
+                raise GrowthError(f"with its references followed, the schema has over {MAX_EXPANSION} parts")
+            if pattern_bytes[identity] > MAX_PATTERN_BYTES:
+                raise _too_many_patterns()
+        root = id(self._root)
+        return Growth(parts[root], pattern_bytes[root])
+
+
+def _heaviest(node: _Node, pattern_bytes: Mapping[int, int]) -> int:
+    """Return the memory of the regular expressions that one part may meet; different properties are different parts."""
+    by_slot = Counter[Slot]()
+    for (slot, target), times in node.targets.items():
+        by_slot[slot] += times * pattern_bytes.get(target, 0)
+    named = max((weight for slot, weight in by_slot.items() if slot[0] == "property"), default=0)
+    return max(named + by_slot[_PROPERTY], by_slot[_ITEM], by_slot[_NAME])
+
+
+def _too_many_patterns() -> GrowthError:
+    return GrowthError(
+        f"the regular expressions take more than {MAX_PATTERN_BYTES} bytes, each counted as often as it applies"
+    )
+
+
+def _patterns(schema: Schema) -> Iterator[str]:
+    pattern, named = schema.get("pattern"), schema.get("patternProperties")
+    if isinstance(pattern, str):
+        yield pattern
+    if isinstance(named, dict):
+        yield from named
 
 
 def _parts(schema: Schema) -> Iterator[tuple[Slot, Schema]]:

@@ -70,6 +70,30 @@ UNSOUND: dict[str, tuple[JsonObject, str]] = {
     "too many levels": (nested(17), "nested deeper than 32"),
     "too many nodes": ({"enum": [], "anyOf": [{} for _ in range(2_000)]}, "more than 2000"),
     "a number that not everybody reads alike": ({"maximum": 2**60}, "a number is too large"),
+    "a dynamic reference in a property named like data": (
+        {"properties": {"default": {"$dynamicAnchor": "n", "properties": {"a": {"$dynamicRef": "#n"}}}}},
+        "$dynamicAnchor is not supported",
+    ),
+    "a base of its own within data that a reference leads to": (
+        {"default": {"$id": "https://x/", "a": {"$ref": "#/b"}, "b": {}}, "$ref": "#/default/a", "b": {}},
+        "$id is not supported",
+    ),
+    "an anchor within data that a reference leads to": (
+        {"default": {"$anchor": "n"}, "$ref": "#/default"},
+        "$anchor is not supported",
+    ),
+    "a remote reference within data that a reference leads to": (
+        {"default": {"$ref": "https://x/"}, "$ref": "#/default"},
+        "leads out of the schema",
+    ),
+    "patterns that take too much memory together": (
+        {"properties": {f"p{n}": {"pattern": f"[01]{{{12_000 + n}}}"} for n in range(5)}},
+        "regular expressions take more than",
+    ),
+    "patterns that apply too often": (
+        {"$defs": {"p": {"pattern": "[01]{4000}"}}, "allOf": [{"$ref": "#/$defs/p"}] * 20},
+        "regular expressions take more than",
+    ),
     "a reference to itself": ({"$ref": "#"}, "leads back to itself"),
     "references in a circle": (
         {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"},
@@ -120,6 +144,49 @@ def test_a_value_that_does_not_fit_is_told_where_and_why() -> None:
 def test_problems_of_a_value_are_bounded() -> None:
     schema = MessageSchema({"items": {"type": "integer"}})
     assert len(schema.problems(["x"] * 100)) == MAX_PROBLEMS
+
+
+SLOW: dict[str, JsonObject] = {
+    "a value": {"properties": {"a": {"pattern": "1[01]{8000}x"}}},
+    "a value, by reference": {"$defs": {"p": {"pattern": "1[01]{8000}x"}}, "items": {"$ref": "#/$defs/p"}},
+    "a name": {"patternProperties": {"1[01]{8000}x": {}}},
+    "a name, by its schema": {"propertyNames": {"pattern": "1[01]{8000}x"}},
+}
+
+
+@pytest.mark.parametrize("applied_to", SLOW)
+def test_attack_13_a_pattern_is_not_applied_to_more_than_it_can_be_in_time(applied_to: str) -> None:
+    # The engine takes time in proportion to pattern times text: minutes, for these.
+    schema = MessageSchema(SLOW[applied_to])
+    text = "".join(str(n & 1) for n in range(20))
+    large: list[JsonValue] = [{"a": text * 50_000}, [text * 50_000], {text * 50_000: 1}]
+    for value in large:
+        assert not schema.accepts(value)
+        assert "too much for the schema's regular expressions" in schema.problems(value)[0]
+    assert schema.accepts({})
+
+
+def test_patterns_of_different_properties_do_not_add_up() -> None:
+    uuid = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+    one = MessageSchema({"properties": {"id": {"pattern": uuid}}})
+    many = MessageSchema({"properties": {f"id{n}": {"pattern": uuid} for n in range(50)}})
+    large: JsonObject = {"text": "x" * 500_000}
+    assert one.accepts(large)
+    assert many.accepts(large)
+
+
+EVERYWHERE: dict[str, tuple[JsonObject, JsonValue]] = {
+    "in many places": ({"items": {"type": "string"}}, list(range(20_000))),
+    "for many reasons": ({"allOf": [{"const": number} for number in range(400)]}, "x" * 100_000),
+    "for many alternatives": ({"anyOf": [{"const": number} for number in range(400)]}, "x" * 100_000),
+}
+
+
+@pytest.mark.parametrize("how", EVERYWHERE)
+def test_attack_13_what_is_wrong_everywhere_is_not_told_place_by_place(how: str) -> None:
+    # Told place by place, a request's worth of these takes seconds and hundreds of megabytes.
+    schema, value = EVERYWHERE[how]
+    assert MessageSchema(schema).problems(value) == ["/: it does not fit, and is too large to tell where"]
 
 
 def test_a_refused_schema_tells_all_its_problems() -> None:
