@@ -21,6 +21,8 @@ from aos.model.tool import ObservedAction, Tool
 
 _WORKERS: Final = 4
 _MAX_MESSAGE_LENGTH: Final = 1024
+RECHECK_SECONDS: Final = 1.0
+"""After a write: what came up meanwhile was compared with what the cache still showed from before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,11 @@ _Subject = tuple[Resource, ObjectKey]
 class StatusReporter:
     """Writes statuses by server-side apply. Several gateways say the same, so whoever comes second writes nothing."""
 
-    def __init__(self, client: ApiClient, registry: Registry) -> None:
+    def __init__(
+        self, client: ApiClient, registry: Registry, recheck_seconds: float = RECHECK_SECONDS
+    ) -> None:
         self._client = client
+        self._recheck_seconds = recheck_seconds
         self._registry = registry
         self._statements: dict[_Subject, _Statement] = {}
         self._queue: WorkQueue[_Subject] = WorkQueue(self._write, workers=_WORKERS)
@@ -100,6 +105,8 @@ class StatusReporter:
             await self._client.apply_status(resource, manifest, field_manager=FIELD_MANAGER_GATEWAY)
         except NotFound:
             self._statements.pop(subject, None)
+        else:
+            self._queue.add_after(subject, self._recheck_seconds)
 
     def _find(self, resource: Resource, key: ObjectKey) -> Tool | Model | None:
         if resource is TOOLS:

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -156,6 +157,32 @@ async def test_a_conflict_is_tried_again_on_what_is_there_by_then() -> None:
     running.cancel()
     await asyncio.wait((running,))
     assert [resource for resource, _ in client.applied] == [TOOLS, TOOLS]
+
+
+async def test_what_is_said_while_an_earlier_word_is_on_its_way_is_not_lost() -> None:
+    client, registry = KeptStatuses(), OneToolAndModel()
+    registry.tool_object = tool(
+        {"conditions": [CONDITION], "actions": [{"name": "get_contact", "state": "Offered"}]}
+    )
+    reporter = StatusReporter(client, registry, recheck_seconds=0.05)  # type: ignore[arg-type] # as above
+    running = asyncio.create_task(reporter.run())
+    key = ObjectKey(namespace="sales", name="crm")
+    async with asyncio.timeout(20):
+        reporter.report_tool(key, Availability(Reason.CREDENTIALS_MISSING, "gone"), ACTIONS)
+        await client.written.wait()
+        client.written.clear()
+        # The credential is back before the cache shows that it was missed: the cache still says what is true again.
+        reporter.report_tool(key, AVAILABLE, ACTIONS)
+        await asyncio.sleep(0)
+        missing = {**CONDITION, "status": "False", "reason": "CredentialsMissing", "message": "gone"}
+        registry.tool_object = tool(
+            {"conditions": [missing], "actions": [{"name": "get_contact", "state": "Offered"}]}
+        )
+        await client.written.wait()
+    running.cancel()
+    await asyncio.wait((running,))
+    said = [json.dumps(manifest["status"]) for _, manifest in client.applied]
+    assert ["CredentialsMissing" in said[0], "CredentialsMissing" in said[-1]] == [True, False]
 
 
 async def test_nothing_is_said_of_a_tool_that_is_gone() -> None:
