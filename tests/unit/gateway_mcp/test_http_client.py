@@ -9,7 +9,7 @@ import uvloop
 
 from aos.gateway.mcp import http_client
 from aos.gateway.mcp.http_client import HttpClient, Response, Waits, parse_address
-from aos.gateway.mcp.http_connection import MAX_SILENT_BYTES, MAX_UNREAD_BYTES
+from aos.gateway.mcp.http_connection import MAX_SILENT_BYTES, MAX_UNREAD_BYTES, HttpConnection
 from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from tests.unit.agent.serving import make_identity
@@ -287,6 +287,38 @@ async def test_attack_24_a_body_that_is_not_read_stops_coming() -> None:
         assert connection._body_bytes < 4 * MAX_UNREAD_BYTES
         assert len(await whole(response)) == len(body)
         response.release()
+
+
+async def test_attack_07_a_stray_answer_that_was_not_read_yet_is_nobodys() -> None:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await always(OK)(reader, writer)
+
+    async with server(serve) as url, HttpClient(5) as client:
+        assert await ask(client, url) == (200, b"ok")
+        # It is sent at once, and the client would read it in the loop's next turn, after its next request.
+        writers[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+        assert await ask(client, url) == (200, b"ok")
+        assert len(writers) == 2
+
+
+async def test_a_call_that_is_given_up_as_its_answer_comes_takes_its_connection_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole_head = HttpConnection.head
+
+    async def given_up(connection: HttpConnection) -> None:
+        await whole_head(connection)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(HttpConnection, "head", given_up)
+    empty = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    async with server(always(empty)) as url, HttpClient(5) as client:
+        with pytest.raises(asyncio.CancelledError):
+            await ask(client, url)
+        await until(lambda: not client._open)
 
 
 async def test_a_call_that_is_given_up_takes_its_connection_along() -> None:

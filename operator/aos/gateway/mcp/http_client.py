@@ -143,7 +143,9 @@ class HttpClient:
         try:
             await connection.head()
         except BaseException:
+            # Even one that could serve again: it may have come to its end just as the call was given up.
             connection.finish()
+            connection.close()
             raise
         return Response(connection, lambda used: self._give_back(address.origin, used))
 
@@ -162,7 +164,7 @@ class HttpClient:
         oldest = time.monotonic() - KEEP_ALIVE_SECONDS
         while kept:
             since, connection = kept.pop()
-            if connection.is_open and since > oldest:
+            if connection.is_open and since > oldest and connection.is_quiet():
                 return connection
             connection.close()
         return None

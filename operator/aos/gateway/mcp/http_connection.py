@@ -5,6 +5,7 @@ wrote, sent once.
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, cast
@@ -135,6 +136,15 @@ class HttpConnection(asyncio.Protocol):
         if not reusable:
             self.close()
         return reusable
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come since the last answer, not even what the event loop has not read yet."""
+        if self._transport is None:
+            return False
+        # Read after the next request was sent, it would be taken for that one's answer.
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not waiting.poll(0)
 
     def close(self) -> None:
         """Close the connection at once."""
