@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aos.kube.client import ApiClient
+from aos.kube.objects import metadata_of, number
 from aos.kube.resources import AGENTS
 from aos.reconcile.admission import admission_policies
 from hack.cluster.handle import Handle
@@ -204,7 +205,7 @@ async def _under_edits(bench: Bench, process: OperatorProcess, per_second: int) 
             await asyncio.sleep(max(0.0, began + index / per_second - time.perf_counter()))
             group.create_task(_edit(bench, bench.names[index % len(bench.names)], f"Edit {index}."))
     sent = time.perf_counter() - began
-    await observer.until(lambda: observer.settled() == len(bench.names), process.program.check)
+    await _until_settled(bench, process)
     delays = sorted(observer.delays)
     show(
         f"operator: {edits} edits, from each edit's event to the status about it",
@@ -226,9 +227,7 @@ async def _failover(bench: Bench, leader: OperatorProcess) -> None:
         leader.program.process.kill()
         killed = time.perf_counter()
         await _edit(bench, bench.names[0], "After the leader's end.")
-        await bench.observer.until(
-            lambda: bench.observer.settled() == len(bench.names), standby.program.check
-        )
+        await _until_settled(bench, standby)
         show(
             "operator: the leader is killed with -9 while another stands by",
             ("an edit is answered after s",),
@@ -237,9 +236,15 @@ async def _failover(bench: Bench, leader: OperatorProcess) -> None:
 
 
 async def _edit(bench: Bench, name: AgentName, instructions: str) -> None:
-    await bench.client.merge_patch(
+    edited = await bench.client.merge_patch(
         AGENTS, name.name, {"spec": agent_spec(instructions)}, namespace=name.namespace
     )
+    # The watch may be behind the answer: until it has told of the edit, nothing is settled.
+    bench.observer.expect(name, number(metadata_of(edited), "generation"))
+
+
+async def _until_settled(bench: Bench, process: OperatorProcess) -> None:
+    await bench.observer.until(lambda: bench.observer.settled() == len(bench.names), process.program.check)
 
 
 def _is_ready(process: OperatorProcess) -> bool:

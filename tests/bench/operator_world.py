@@ -99,12 +99,14 @@ class Seen:
 
     Attributes:
         generation: of the spec.
+        expected: generation that is known to exist.
         changed_at: when that generation came by.
         observed: generation that the status is about.
         accepted: whether the status says so.
     """
 
     generation: int = 0
+    expected: int = 0
     changed_at: float = 0.0
     observed: int = 0
     accepted: bool = False
@@ -139,7 +141,15 @@ class Observer:
 
     def settled(self) -> int:
         """Return how many agents have an up-to-date status that accepts them."""
-        return sum(item.accepted and item.observed == item.generation for item in self.agents.values())
+        return sum(
+            item.accepted and item.observed == item.generation >= item.expected
+            for item in self.agents.values()
+        )
+
+    def expect(self, name: AgentName, generation: int) -> None:
+        """Take an agent for settled from this generation on only."""
+        seen = self.agents[name]
+        seen.expected = max(seen.expected, generation)
 
     def take(self, raw: JsonObject) -> None:
         """Take note of an agent as it is now."""
