@@ -16,6 +16,8 @@ from aos.kube.objects import key_of, uid_of
 KINDS: Final = ("Policy", "Tool", "Model", "Agent", "Task")
 _POLL_SECONDS: Final = 0.1
 _SHOWN: Final = 3
+PAGE_OBJECTS: Final = 100
+"""Objects of one answer: what is counted is thrown away at once."""
 
 
 class Census:
@@ -65,7 +67,7 @@ class Census:
         shelf = self._objects.shelves[kind]
         before = {(item.namespace, item.name, item.uid) for item in shelf.identities()}
         there = set()
-        async for page in self._client.list_pages(RESOURCES[kind]):
+        async for page in self._client.list_pages(RESOURCES[kind], page_size=PAGE_OBJECTS):
             there |= {(key_of(item).namespace, key_of(item).name, uid_of(item)) for item in page.items}
         # Only what was here before the list was read: what came since may be missing from the list.
         for namespace, name, uid in before - there:

@@ -103,6 +103,8 @@ class Cluster:
         async with asyncio.TaskGroup() as group:
             for cache in self.caches():
                 group.create_task(cache.run(), name=f"watch {cache.resource.plural}")
+                # One first list at a time: together they would take several times the memory and no less time.
+                await cache.synced.wait()
 
     async def synced(self) -> None:
         """Return once every cache is complete."""

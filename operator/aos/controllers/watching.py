@@ -16,7 +16,7 @@ from aos.model.base import JsonObject
 from aos.model.kinds import KINDS
 from aos.model.names import GROUP, VERSION
 
-CHUNK_OBJECTS: Final = 250
+CHUNK_OBJECTS: Final = 100
 """Objects of one answer of the first list; it bounds the memory of a cold start."""
 IDLE_SECONDS: Final = 0.1
 """How long Kopf keeps a task for an object that nothing happens to."""

@@ -28,6 +28,8 @@ _OWN_LABELS: Final = (
     LABEL_AGENT,
     LABEL_TASK,
 )
+_EXACT: Final = 2**53
+"""Below this, whole numbers are the same whether they are kept as integers or as floats."""
 _Object = Mapping[str, JsonValue]
 
 
@@ -62,7 +64,20 @@ def _network_policy(child: _Object) -> JsonValue:
 
 
 def _controller_revision(child: _Object) -> JsonValue:
-    return [child.get("revision"), child.get("data")]
+    return [child.get("revision"), _as_read_back(child.get("data"))]
+
+
+def _as_read_back(value: JsonValue) -> JsonValue:
+    """Return the value with each number written in one way: the API server makes ``0`` of ``0.0``."""
+    if isinstance(value, dict):
+        return {name: _as_read_back(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_as_read_back(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    if isinstance(value, int) and abs(value) >= _EXACT:
+        return float(value)
+    return value
 
 
 def _role(child: _Object) -> JsonValue:

@@ -147,7 +147,8 @@ def _misfit(observed: ObservedTask) -> str:
     if agent is None or agent.spec.input is None:
         return ""
     try:
-        schema = MessageSchema(agent.spec.input.schema_)
+        # What is said here stands in events, which are read by people who may not read Tasks.
+        schema = MessageSchema(agent.spec.input.schema_, quotes_values=False)
     except SchemaError as error:
         return f"the agent's input schema can't be used: {error}"
     return "; ".join(schema.problems(observed.task.spec.input))

@@ -37,6 +37,7 @@ _PAUSE_SECONDS: Final = 0.05
 AGENT_SPEC: Final[JsonObject] = {
     "owner": {"team": "revops"},
     "instructions": "Enrich the lead.",
+    "model": {"name": "default", "temperature": 0},
     "tools": [{"name": "crm", "actions": ["get_contact"]}],
     "input": {"schema": {"type": "object", "required": ["lead"]}},
 }
@@ -110,6 +111,7 @@ class Rig:
     async def sales(self, agent: Mapping[str, JsonValue] | None = None) -> None:
         """Make a Tool, a Policy and the agent ``enricher``."""
         await self.make(TOOLS, "crm", TOOL_SPEC)
+        await self.make(MODELS, "default", {"url": "http://model/v1", "model": "scripted"})
         await self.make(POLICIES, "baseline", POLICY_SPEC)
         await self.make(AGENTS, "enricher", AGENT_SPEC | dict(agent or {}), {"role": "research"})
 

@@ -192,7 +192,6 @@ async def write(client: ApiClient, rig: Rig, resource: Resource, name: str, stat
 @pytest.mark.parametrize("resource", [AGENTS, TOOLS, MODELS, POLICIES, TASKS], ids=lambda one: one.plural)
 async def test_nobody_forges_a_status(rig: Rig, resource: Resource) -> None:
     await rig.sales()
-    await rig.make(MODELS, "default", {"url": "http://m/v1", "model": "x"})
     await rig.task("t1")
     name = {"agents": "enricher", "tools": "crm", "models": "default", "policies": "baseline", "tasks": "t1"}
     with pytest.raises(Forbidden, match="written by AOS itself"):

@@ -70,6 +70,14 @@ def test_what_would_undo_a_child_makes_one(index: int, path: str, value: object)
     assert fingerprint(changed(CHILDREN[index], path, value)) != fingerprint(CHILDREN[index])
 
 
+@pytest.mark.parametrize(
+    ("sent", "stored"), [(0.0, 0), (2.0, 2), (1e20, 10**20), (2.0**60, 2**60), (0.7, 0.7)]
+)
+def test_numbers_that_the_server_writes_in_another_way_make_none(sent: float, stored: float) -> None:
+    desired = changed(CHILDREN[2], "data.spec.model.temperature", sent)
+    assert fingerprint(changed(desired, "data.spec.model.temperature", stored)) == fingerprint(desired)
+
+
 def test_empty_lists_that_the_server_leaves_out_make_none() -> None:
     desired = CHILDREN[1]
     stored = copy.deepcopy(desired)
