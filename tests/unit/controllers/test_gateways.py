@@ -1,0 +1,184 @@
+"""Following a gateway's report over real TLS."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from aos.controllers.authority import Kept, Pair
+from aos.controllers.gateways import Gateways
+from aos.controllers.views import Endpoint
+
+HOST = "aos-gateway.aos-system.svc"
+NOW = datetime.now(UTC).replace(microsecond=0)
+LINE = b'{"namespace":"sales","agent":"a","digest":"d1"}\n'
+SYNCED = b'{"synced":true}\n'
+
+
+class Server:
+    """A gateway that reports what it is told to."""
+
+    def __init__(self) -> None:
+        self.lines: asyncio.Queue[bytes] = asyncio.Queue()
+        self.seen: list[tuple[str, str]] = []
+        self.port = 0
+
+    async def report(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append((request.headers["Authorization"], request.headers["Host"].partition(":")[0]))
+        if request.headers["Authorization"] != "Bearer good":
+            raise web.HTTPForbidden(text="who are you?")
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while line := await self.lines.get():
+            await response.write(line)
+        return response
+
+    async def serve(self, pair: Pair, folder: Path) -> web.AppRunner:
+        paths = [folder / "tls.crt", folder / "tls.key"]
+        paths[0].write_bytes(pair.certificate_pem())
+        paths[1].write_bytes(pair.key_pem())
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(str(paths[0]), str(paths[1]))
+        app = web.Application()
+        app.add_routes([web.get("/v1/enforced", self.report)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        self.port = runner.addresses[0][1]
+        return runner
+
+
+class Follower:
+    """Gateways under test, and what they said."""
+
+    def __init__(self, port: int, token_file: Path) -> None:
+        self.agents: list[str] = []
+        self.all_changed = asyncio.Event()
+        self.gateways = Gateways(
+            host=HOST,
+            port=port,
+            token_file=token_file,
+            agent_changed=lambda _, agent: self.agents.append(agent),
+            all_changed=self.all_changed.set,
+        )
+
+    def word(self) -> tuple[str, str]:
+        """Return digest and problem of the one replica."""
+        (report,) = self.gateways.reports("sales", "a")
+        return report.digest, report.problem
+
+    async def until(self, digest: str = "", problem: str = "") -> None:
+        """Wait for a digest, or for a problem that holds this text."""
+        async with asyncio.timeout(10):
+            while True:
+                told, said = self.word()
+                if told == digest and (problem in said if problem else not said):
+                    return
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept().with_new_authority(NOW).with_serving("aos-system", NOW)
+
+
+@pytest.fixture
+async def server(kept: Kept, tmp_path: Path) -> AsyncIterator[Server]:
+    assert kept.serving is not None
+    one = Server()
+    runner = await one.serve(kept.serving, tmp_path)
+    yield one
+    one.lines.put_nowait(b"")
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def follower(server: Server, kept: Kept, tmp_path: Path) -> AsyncIterator[Follower]:
+    token = tmp_path / "token"
+    token.write_text("good\n")
+    one = Follower(server.port, token)
+    one.gateways.trust(kept.bundle())
+    running = asyncio.create_task(one.gateways.run())
+    yield one
+    running.cancel()
+    await asyncio.wait({running})
+
+
+def follow(follower: Follower) -> None:
+    follower.gateways.set_endpoints([Endpoint("gateway-0", "127.0.0.1")])
+
+
+async def test_a_replica_is_believed_once_it_is_synced(server: Server, follower: Follower) -> None:
+    follow(follower)
+    assert not follower.gateways.settled.is_set()
+    server.lines.put_nowait(LINE)
+    await asyncio.sleep(0.05)
+    assert follower.word()[0] == ""
+    server.lines.put_nowait(SYNCED)
+    await follower.until(digest="d1")
+    assert follower.gateways.settled.is_set()
+    assert follower.gateways.counts() == (1, 1)
+    assert server.seen == [("Bearer good", HOST)]
+    assert follower.all_changed.is_set()
+
+
+async def test_later_changes_are_passed_on_agent_by_agent(server: Server, follower: Follower) -> None:
+    follow(follower)
+    server.lines.put_nowait(LINE + SYNCED)
+    await follower.until(digest="d1")
+    assert follower.agents == []
+    server.lines.put_nowait(LINE.replace(b"d1", b"d2"))
+    await follower.until(digest="d2")
+    assert follower.agents == ["a"]
+
+
+async def test_a_broken_connection_is_made_again_and_the_last_word_holds_meanwhile(
+    server: Server, follower: Follower
+) -> None:
+    follow(follower)
+    server.lines.put_nowait(LINE + SYNCED)
+    await follower.until(digest="d1")
+    server.lines.put_nowait(b"")
+    await asyncio.sleep(0.05)
+    assert follower.word() == ("d1", "")
+    server.lines.put_nowait(LINE.replace(b"d1", b"d2") + SYNCED)
+    await follower.until(digest="d2")
+    assert len(server.seen) == 2
+
+
+async def test_a_replica_that_refuses_the_operator_does_not_count(follower: Follower, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("bad")
+    follow(follower)
+    await follower.until(problem="it answers 403: who are you?")
+
+
+async def test_a_replica_with_a_certificate_of_another_authority_does_not_count(follower: Follower) -> None:
+    other = Kept().with_new_authority(NOW)
+    follower.gateways.trust(other.bundle())
+    follow(follower)
+    await follower.until(problem="ertificate")
+
+
+async def test_without_an_authority_nobody_counts(follower: Follower) -> None:
+    follower.gateways.trust("")
+    follow(follower)
+    await follower.until(problem="no certificate authority")
+
+
+async def test_a_replica_that_talks_nonsense_does_not_count(server: Server, follower: Follower) -> None:
+    follow(follower)
+    server.lines.put_nowait(b"nonsense\n")
+    await follower.until(problem="not JSON")
+
+
+async def test_a_replica_that_is_no_longer_ready_is_not_asked(server: Server, follower: Follower) -> None:
+    follow(follower)
+    server.lines.put_nowait(LINE + SYNCED)
+    await follower.until(digest="d1")
+    follower.gateways.set_endpoints([])
+    assert follower.gateways.reports("sales", "a") == ()
+    assert follower.gateways.counts() == (0, 0)
