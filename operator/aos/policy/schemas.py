@@ -43,6 +43,7 @@ _VALIDATORS: Final[Mapping[str, type[jsonschema_rs.Validator]]] = {
 _DATA: Final = frozenset({"const", "enum", "default", "examples"})
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _SMALLEST_PATTERN_BYTES: Final = 256
+_MASK: Final = "the value"
 _Pointer = tuple[str | int, ...]
 
 
@@ -63,19 +64,22 @@ class MessageSchema:
 
     __slots__ = ("_growth", "_validator")
 
-    def __init__(self, schema: Mapping[str, JsonValue], *, older_dialects: bool = False) -> None:
+    def __init__(
+        self, schema: Mapping[str, JsonValue], *, older_dialects: bool = False, quotes_values: bool = True
+    ) -> None:
         """Compile ``schema`` after checking its bounds.
 
         Args:
             schema: as it came.
             older_dialects: whether it may declare one of `OLDER_DIALECTS`.
+            quotes_values: whether `problems` may quote what does not fit; not where others than its author read them.
 
         Raises:
             SchemaError: `check_schema` has something to say.
         """
         dialect = _dialect(schema, older_dialects=older_dialects)
         self._growth = _measured(schema)
-        self._validator = _compiled(schema, _VALIDATORS[dialect])
+        self._validator = _compiled(schema, _VALIDATORS[dialect], mask=None if quotes_values else _MASK)
 
     def accepts(self, value: JsonValue) -> bool:
         """Whether ``value`` fits, and is not too large for the schema's regular expressions."""
@@ -231,12 +235,14 @@ def _compiled(
     schema: Mapping[str, JsonValue],
     validator: type[jsonschema_rs.Validator],
     pattern_bytes: int = MAX_PATTERN_BYTES,
+    mask: str | None = None,
 ) -> jsonschema_rs.Validator:
     try:
         return validator(
             dict(schema),
             validate_formats=False,
             offline=True,
+            mask=mask,
             pattern_options=jsonschema_rs.RegexOptions(size_limit=pattern_bytes),
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:

@@ -163,6 +163,9 @@ def _start_event(step: Step) -> Happening | None:
 def _end_event(ended: Verdict) -> Happening:
     if ended.holds:
         return Happening(EventReason.COMPLETED, "the agent handed in its output")
+    if ended.reason is Reason.AGENT_FAILED:
+        # The agent's own words may hold what it worked on; events are read by people who may not read Tasks.
+        return Happening(EventReason.FAILED, f"{ended.reason}: status.result tells what the agent said")
     return Happening(EventReason.FAILED, f"{ended.reason}: {ended.message}")
 
 

@@ -12,6 +12,11 @@ ASK: JsonObject = {"model": "default", "messages": [{"role": "user", "content": 
 FREE = AgentModel(name="default")
 
 
+def said(kind: str, content: JsonValue) -> JsonValue:
+    """Return a message of one part."""
+    return {"role": "user", "content": [{"type": kind, kind: content}]}
+
+
 def prepared(fields: JsonObject | None = None, bounds: AgentModel = FREE) -> Completion:
     return prepare({**ASK, **(fields or {})}, model("http://llm.invalid/v1"), bounds)
 
@@ -90,6 +95,8 @@ def test_what_is_no_stream_has_no_options_of_one() -> None:
         {"frequency_penalty": 1, "presence_penalty": 1, "logit_bias": {"1": 2}, "logprobs": True},
         {"top_logprobs": 3, "reasoning_effort": "low", "verbosity": "low", "n": 1, "store": False},
         {"modalities": ["text"], "prediction": {"type": "content", "content": "x"}},
+        {"prediction": {"type": "content", "content": [{"type": "text", "text": "x"}]}},
+        {"messages": [said("file", {"file_data": "data:application/pdf;base64,AA"})]},
         {"n": None, "store": None, "tools": None, "stream": None, "response_format": None},
         {
             "messages": [
@@ -178,6 +185,19 @@ def test_a_field_that_nobody_checked_is_refused_by_its_name(name: str) -> None:
             ]
         },
         {"messages": [{"role": "user", "content": [{"type": "file"}]}]},
+        {"messages": [said("file", {"file_data": "https://169.254.169.254/", "filename": "a"})]},
+        {"messages": [said("file", {"file_data": "AA", "file_url": "https://169.254.169.254/"})]},
+        {"messages": [said("input_audio", {"data": "http://169.254.169.254/", "format": "wav"})]},
+        {"messages": [said("input_audio", {"data": "AA", "url": "http://169.254.169.254/"})]},
+        {"messages": [said("input_audio", "AA")]},
+        {"prediction": "x"},
+        {"prediction": {"type": "content"}},
+        {
+            "prediction": {
+                "type": "content",
+                "content": [{"type": "image_url", "image_url": {"url": "http://x/"}}],
+            }
+        },
         {"messages": [{"role": "assistant", "audio": {"id": "kept"}}]},
     ],
 )

@@ -141,6 +141,11 @@ def test_a_value_that_does_not_fit_is_told_where_and_why() -> None:
     assert schema.problems({"a": [1, "x"]}) == ['/a/1: "x" is not of type "integer"']
 
 
+def test_what_does_not_fit_is_not_quoted_where_others_read() -> None:
+    schema = MessageSchema({"properties": {"a": {"type": "integer"}}}, quotes_values=False)
+    assert schema.problems({"a": "secret"}) == ['/a: the value is not of type "integer"']
+
+
 def test_problems_of_a_value_are_bounded() -> None:
     schema = MessageSchema({"items": {"type": "integer"}})
     assert len(schema.problems(["x"] * 100)) == MAX_PROBLEMS

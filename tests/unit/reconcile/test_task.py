@@ -438,6 +438,20 @@ def test_a_task_ends_when(row: Row) -> None:
     assert plan.events[-1].reason == ("Completed" if row.succeeded[0] == "True" else "Failed")
 
 
+def test_no_event_holds_what_a_task_is_given_or_hands_in() -> None:
+    picky = ready_agent({"input": {"schema": {"properties": {"lead": {"type": "integer"}}}}})
+    misfit = reconcile_task(waiting(agent=picky, revisions=frozenset({picky.status.revision})), SETTINGS, NOW)
+    failed = reconcile_task(
+        running(status={**RUNNING, "result": result("Failed", "Refused", "Ada")}), SETTINGS, NOW
+    )
+    assert conditions_of(misfit)["Succeeded"] == ("False", "InputInvalid")
+    assert conditions_of(failed)["Succeeded"] == ("False", "AgentFailed")
+    for plan in (misfit, failed):
+        assert [event.reason for event in plan.events] == ["Failed"]
+        assert "Ada" not in plan.events[0].note
+    assert "/lead: the value is not of type" in message_of(misfit, "Succeeded")
+
+
 def test_every_end_that_is_documented_has_a_test() -> None:
     documented = {
         reason for doc in CONDITIONS if doc.type is ConditionType.SUCCEEDED for reason in doc.reasons

@@ -25,7 +25,6 @@ _PASSED_ON: Final = frozenset(
         "logit_bias",
         "logprobs",
         "parallel_tool_calls",
-        "prediction",
         "presence_penalty",
         "reasoning_effort",
         "seed",
@@ -38,6 +37,8 @@ _PASSED_ON: Final = frozenset(
 )
 """Fields that shape the answer and do nothing else. A field that is not known might do what nobody has checked."""
 _STREAM_OPTIONS: Final = frozenset({"include_usage", "include_obfuscation"})
+_INLINE_FILE: Final = frozenset({"file_data", "filename"})
+_INLINE_AUDIO: Final = frozenset({"data", "format"})
 # Tuples, not sets: what is looked for in them may be unhashable.
 _FORMATS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
@@ -146,19 +147,47 @@ def _check_part(part: JsonValue) -> None:
     kind = part.get("type") if isinstance(part, dict) else None
     detail = part.get(kind) if isinstance(part, dict) and isinstance(kind, str) else None
     match kind:
-        case "text" | "refusal" | "input_audio":
+        case "text" | "refusal":
             return
+        case "input_audio":
+            if (
+                isinstance(detail, dict)
+                and _INLINE_AUDIO.issuperset(detail)
+                and _is_inline(detail.get("data"))
+            ):
+                return
+            raise _invalid("audio must be given as data and format, and data as base64")
         case "image_url":
             url = detail.get("url") if isinstance(detail, dict) else None
             if isinstance(url, str) and url.startswith("data:"):
                 return
             raise _invalid("images must be given as data: URLs")
         case "file":
-            if isinstance(detail, dict) and "file_id" not in detail:
+            if (
+                isinstance(detail, dict)
+                and _INLINE_FILE.issuperset(detail)
+                and _is_inline(detail.get("file_data"))
+            ):
                 return
-            raise _invalid("files must be given as file_data")
+            raise _invalid(
+                "files must be given as file_data and filename, and file_data as base64 or a data: URL"
+            )
         case _:
             raise _invalid("a part of a message has a type that the gateway does not allow")
+
+
+def _is_inline(content: JsonValue) -> bool:
+    """Whether ``content`` is there itself: base64 has no colon, and some providers fetch what is a URL."""
+    return isinstance(content, str) and (content.startswith("data:") or ":" not in content)
+
+
+def _check_prediction(value: JsonValue) -> None:
+    content = value.get("content") if isinstance(value, dict) else None
+    parts = content if isinstance(content, list) else []
+    if not isinstance(content, str | list) or not all(
+        isinstance(part, dict) and part.get("type") == "text" for part in parts
+    ):
+        raise _invalid("prediction must hold text as its content")
 
 
 def _check_tools(value: JsonValue) -> None:
@@ -226,6 +255,7 @@ _CHECKS: Final[Mapping[str, Callable[[JsonValue], None]]] = {
     "modalities": _check_modalities,
     "model": _no_check,
     "n": _check_n,
+    "prediction": _check_prediction,
     "response_format": _check_response_format,
     "store": _check_store,
     "stream": _check_stream,
