@@ -56,6 +56,7 @@ def test_a_program_that_ends_is_started_again_by_itself(cluster: LocalNode, node
 def test_up_repairs_a_node_whose_first_process_was_killed_and_keeps_its_objects(
     cluster: LocalNode, node: Handle
 ) -> None:
+    node.kubectl("delete", "configmap", "kept", "--namespace=default", "--ignore-not-found")
     assert node.kubectl("create", "configmap", "kept", "--namespace=default").ok
     os.kill(init_pid(), signal.SIGKILL)
     # All that ran below it ends first, which takes a moment on a busy machine.
