@@ -143,7 +143,8 @@ class Cluster:
     def _namespace_changed(
         self, key: ObjectKey, old: Mapping[str, str] | None, new: Mapping[str, str] | None
     ) -> None:
-        if old is not None and new is not None:
+        # An agent may have been seen before its namespace was.
+        if (old or {}) != (new or {}):
             self._objects.touch_agents(key.name)
 
     def _config_map_changed(

@@ -68,7 +68,9 @@ class Objects:
         self.models: Store[Model, bool] = Store("Model", Model.parse, _there)
         self.policies: Store[Policy, Policy] = Store("Policy", Policy.parse, _itself)
         self.shelves: Mapping[str, Shelf] = {
-            shelf.kind: shelf for shelf in (self.agents, self.tasks, self.tools, self.models, self.policies)
+            # In the order in which a new leader looks at them: work in hand first.
+            shelf.kind: shelf
+            for shelf in (self.tasks, self.policies, self.tools, self.models, self.agents)
         }
         self._tasks_of: dict[tuple[str, str], set[str]] = {}
         self._doors: Mapping[str, tuple[Observe, Forget]] = {

@@ -17,8 +17,10 @@ import pytest
 from aos.controllers.main import run_operator
 from aos.controllers.settings import ControllerSettings
 from aos.kube.client import ApiClient
-from aos.kube.resources import ENDPOINT_SLICES, NAMESPACES, SERVICES
+from aos.kube.errors import NotFound
+from aos.kube.resources import ENDPOINT_SLICES, LEASES, NAMESPACES, SERVICES
 from aos.model.base import JsonObject
+from aos.model.names import OPERATOR_LEASE
 from aos.reconcile.admission import admission_policies
 from hack.cluster.control_plane import ControlPlane
 from hack.cluster.handle import Handle
@@ -94,6 +96,9 @@ async def rig(installed: Handle, tmp_path: Path) -> AsyncIterator[Rig]:
         await ApiClient.connect(settings.kubeconfig) as operator,
         await ApiClient.connect(gateway_kubeconfig) as gateway,
     ):
+        # An operator that was killed left its lease behind; the next one shall not wait for its end.
+        with contextlib.suppress(NotFound):
+            await admin.delete(LEASES, OPERATOR_LEASE, namespace=HOME)
         namespace = f"sales-{secrets.token_hex(4)}"
         await admin.create(NAMESPACES, {"metadata": {"name": namespace}})
         one = Rig(installed, admin, operator, gateway, settings, namespace)

@@ -8,17 +8,19 @@ from aos.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     EVENTS,
+    NAMESPACES,
     NETWORK_POLICIES,
     POLICIES,
     ROLE_BINDINGS,
     ROLES,
+    SECRETS,
     SERVICE_ACCOUNTS,
     TOOLS,
 )
 from aos.model.base import JsonObject
 from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
-from tests.cluster.operator.rig import AGENT_SPEC, POLICY_SPEC, Rig
+from tests.cluster.operator.rig import AGENT_SPEC, HOME, POLICY_SPEC, Rig
 
 
 async def test_an_agent_gets_identity_isolation_and_revision_and_is_ready(running: Rig) -> None:
@@ -176,3 +178,35 @@ async def test_the_gateways_part_of_a_status_is_left_alone(running: Rig) -> None
     await running.until(TOOLS, "crm", "Ready", "False", "Unavailable")
     assert await running.condition(TOOLS, "crm", "Available") == ("False", "Unreachable")
     assert child(await running.get(TOOLS, "crm"), "status")["actions"] == actions
+
+
+async def test_the_labels_of_the_namespace_are_part_of_the_policy(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+
+    async def digest() -> str:
+        status = child(await running.get(AGENTS, "enricher"), "status")
+        return text(child(status, "policy"), "digest")
+
+    before = await digest()
+    label: JsonObject = {"metadata": {"labels": {"aos.dev/tenant": "acme"}}}
+    await running.admin.merge_patch(NAMESPACES, running.namespace, label)
+
+    async def changed() -> bool:
+        return await digest() != before
+
+    await running.eventually(changed)
+    await running.ready_agent()
+
+
+async def test_the_operator_makes_the_certificates_that_the_gateway_needs(running: Rig) -> None:
+    authority = child(await running.admin.get(SECRETS, "aos-ca", HOME), "data")
+    serving = child(await running.admin.get(SECRETS, "aos-gateway-tls", HOME), "data")
+    assert set(authority) == set(serving) == {"tls.crt", "tls.key", "ca.crt"}
+    assert authority["ca.crt"] == serving["ca.crt"]
+    assert authority["tls.key"] != serving["tls.key"]
+
+    async def ready_and_reporting() -> bool:
+        return await running.metric("aos_operator_gateways") == 2
+
+    await running.eventually(ready_and_reporting)

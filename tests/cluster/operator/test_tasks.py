@@ -6,6 +6,7 @@ from aos.kube.objects import child, children, text, uid_of
 from aos.kube.resources import AGENTS, CONTROLLER_REVISIONS, EVENTS, NAMESPACES, PODS, TASKS, Resource
 from aos.model.base import JsonObject
 from aos.model.names import task_pod
+from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
 from tests.cluster.operator.rig import Rig
 
@@ -207,3 +208,23 @@ async def test_a_task_runs_the_revision_of_its_start(running: Rig) -> None:
     assert text(child(await running.get(TASKS, "t2"), "status"), "revision") != first
     assert text(child(await running.get(TASKS, "t1"), "status"), "revision") == first
     assert await running.condition(TASKS, "t1", "Succeeded") == ("Unknown", "Pending")
+
+
+async def test_only_the_newest_ended_tasks_are_kept(rig: Rig, gateway: FakeGateway) -> None:
+    assert not gateway.paused
+    async with operating(rig.settings.model_copy(update={"task_history_limit": 2})):
+        await rig.eventually(rig.is_leading)
+        await rig.sales()
+        for name in ("t1", "t2", "t3", "t4"):
+            await rig.task(name)
+            await rig.pod_of(name)
+            await rig.hand_in(name)
+
+        async def trimmed() -> bool:
+            return len(await rig.all(TASKS)) == 2
+
+        await rig.eventually(trimmed)
+        await rig.task("open")
+        await rig.pod_of("open")
+        await rig.settled()
+        assert len(await rig.all(TASKS)) == 3
