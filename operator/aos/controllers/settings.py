@@ -70,9 +70,9 @@ class ControllerSettings(BaseModel):
     drain_seconds: float = Field(
         default=10, ge=0, le=300, description="Time that started work has to end after a stop signal."
     )
-    user_namespaces: bool = Field(
-        default=False,
-        description="Whether agent pods get a user namespace (`hostUsers: false`); nodes must support it.",
+    host_users: bool = Field(
+        default=True,
+        description="Whether agent pods share the node's user ids; `false` gives each a user namespace (`hostUsers: false`), which nodes must support.",
     )
     agent_cpu_request: Quantity = Field(default="50m", description="CPU request of agents that give none.")
     agent_memory_request: Quantity = Field(
@@ -130,7 +130,7 @@ class ControllerSettings(BaseModel):
                 requests=ResourceAmounts(cpu=self.agent_cpu_request, memory=self.agent_memory_request),
                 limits=ResourceAmounts(cpu=self.agent_cpu_limit, memory=self.agent_memory_limit),
             ),
-            user_namespaces=self.user_namespaces,
+            host_users=self.host_users,
             task_history_limit=self.task_history_limit,
             finished_pod_seconds=self.finished_pod_seconds,
             failed_pod_seconds=self.failed_pod_seconds,

@@ -107,7 +107,7 @@ def _spec(
         "containers": [_container(agent, settings)],
         "volumes": _volumes(),
     }
-    if settings.user_namespaces:
+    if not settings.host_users:
         spec["hostUsers"] = False
     if agent.spec.runtime.runtime_class_name:
         spec["runtimeClassName"] = agent.spec.runtime.runtime_class_name

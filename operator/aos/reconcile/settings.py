@@ -23,7 +23,7 @@ class OperatorSettings:
         operator_service_account: under whose name the operator acts.
         gateway_service_account: under whose name the gateway acts.
         default_resources: what an agent's pod gets where its Agent does not say.
-        user_namespaces: whether pods get a user namespace of their own (``hostUsers: false``).
+        host_users: whether pods share the node's user ids; False gives each a user namespace of its own.
         task_history_limit: ended Tasks that are kept for each agent.
         finished_pod_seconds: how long the pod of a completed Task stays, for its logs.
         failed_pod_seconds: how long the pod of a failed Task stays, for its logs.
@@ -37,7 +37,7 @@ class OperatorSettings:
     operator_service_account: str = "aos-operator"
     gateway_service_account: str = GATEWAY_SERVICE
     default_resources: Resources = DEFAULT_RESOURCES
-    user_namespaces: bool = False
+    host_users: bool = True
     task_history_limit: int = 100
     finished_pod_seconds: int = 60
     failed_pod_seconds: int = 300

@@ -19,7 +19,7 @@ def test_every_variable_is_read() -> None:
         {
             **GIVEN,
             "AOS_AGENT_MEMORY_LIMIT": "1Gi",
-            "AOS_USER_NAMESPACES": "true",
+            "AOS_HOST_USERS": "false",
             "AOS_TASK_HISTORY_LIMIT": "3",
             "AOS_KUBECONFIG": "some/config",
             "AOS_OPERATOR_SERVICE_ACCOUNT": "op",
@@ -27,7 +27,7 @@ def test_every_variable_is_read() -> None:
     )
     assert settings.kubeconfig == Path("some/config")
     assert settings.operator.default_resources.limits.memory == "1Gi"
-    assert settings.operator.user_namespaces
+    assert not settings.operator.host_users
     assert settings.operator.task_history_limit == 3
     assert settings.operator.operator_username == "system:serviceaccount:aos-system:op"
 

@@ -47,7 +47,7 @@ def test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_f
         }
     )
     settings = SETTINGS.__class__(
-        namespace="aos-system", agent_image="registry.example/aos:1", user_namespaces=True
+        namespace="aos-system", agent_image="registry.example/aos:1", host_users=False
     )
     check("pod-own-image", pod(task(), own, "enricher-12345678", settings, PLATFORM, 30))
 
