@@ -14,7 +14,7 @@ from aos.controllers.objects import Objects
 from aos.kube.objects import key_of, uid_of
 from aos.model.base import JsonObject
 from aos.model.kinds import KINDS
-from aos.model.names import GROUP, VERSION
+from aos.model.names import GROUP, MANAGED_BY, VERSION
 
 CHUNK_OBJECTS: Final = 100
 """Objects of one answer of the first list; it bounds the memory of a cold start."""
@@ -35,7 +35,11 @@ async def kopf_running(
     """
     logging.getLogger("kopf").setLevel(logging.WARNING)
     root_tasks = await kopf.spawn_tasks(
-        registry=_registry(objects, kubeconfig, relisted), settings=_settings(), clusterwide=True
+        registry=_registry(objects, kubeconfig, relisted),
+        settings=_settings(),
+        clusterwide=True,
+        # Nobody hears it, since there is no peering; Kopf would name itself after a user that an image may not have.
+        identity=MANAGED_BY,  # type: ignore[arg-type]
     )
     ended = asyncio.ensure_future(_first_end(root_tasks))
     try:
