@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from aos.gateway.registry import Revision
 from aos.kube.objects import child, children, key_of, metadata_of, text, uid_of
@@ -111,7 +111,7 @@ def parse_policy(raw: JsonObject) -> Policy | UnreadablePolicy:
     """Return the Policy, or what stands for it if it can't be read: a Policy is never just absent."""
     try:
         return Policy.parse(raw)
-    except ValidationError as error:
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its Deny rules must not vanish
         return UnreadablePolicy(name=key_of(raw).name, error=str(error))
 
 

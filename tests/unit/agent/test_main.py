@@ -143,10 +143,10 @@ async def test_a_model_that_goes_round_in_circles_is_stopped(world: World) -> No
 
 
 async def test_the_failure_is_posted_before_the_deadline(world: World) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=1)
-    bounds = replace(world.settings.bounds, report_margin_seconds=0.5)
-    world.gateway.task = scripted({"sleepSeconds": 5, "text": "late"}, deadline=deadline.isoformat())
-    assert await run_agent(replace(world.settings, bounds=bounds)) == ExitCode.REPORTED
+    # A fifth of the time is kept for the report: enough of it that a busy machine does not need more.
+    deadline = datetime.now(UTC) + timedelta(seconds=8)
+    world.gateway.task = scripted({"sleepSeconds": 9, "text": "late"}, deadline=deadline.isoformat())
+    assert await run_agent(world.settings) == ExitCode.REPORTED
     assert datetime.now(UTC) < deadline
     assert failure_of(world)[0] == "DeadlineExceeded"
 
