@@ -199,6 +199,8 @@ async def _at_rest(bench: Bench, process: OperatorProcess, seconds: int) -> None
 async def _under_edits(bench: Bench, process: OperatorProcess, per_second: int) -> None:
     observer, edits = bench.observer, per_second * EDIT_SECONDS
     observer.delays.clear()
+    reconciled, written = await _metric(process, RECONCILES), await _metric(process, WRITES)
+    cpu = process.program.cpu_seconds()
     began = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for index in range(edits):
@@ -206,16 +208,30 @@ async def _under_edits(bench: Bench, process: OperatorProcess, per_second: int) 
             group.create_task(_edit(bench, bench.names[index % len(bench.names)], f"Edit {index}."))
     sent = time.perf_counter() - began
     await _until_settled(bench, process)
+    settled = time.perf_counter() - began
     delays = sorted(observer.delays)
     show(
         f"operator: {edits} edits, from each edit's event to the status about it",
-        ("edits/s", "p50 ms", "p99 ms", "most ms"),
+        (
+            "edits/s",
+            "p50 ms",
+            "p99 ms",
+            "most ms",
+            "writes/edit",
+            "reconciles/edit",
+            "CPU ms/edit",
+            "settled after s",
+        ),
         [
             [
                 f"{edits / sent:.0f}",
                 f"{statistics.median(delays) * 1e3:.0f}",
                 f"{delays[int(len(delays) * 0.99) - 1] * 1e3:.0f}",
                 f"{delays[-1] * 1e3:.0f}",
+                f"{(await _metric(process, WRITES) - written) / edits:.1f}",
+                f"{(await _metric(process, RECONCILES) - reconciled) / edits:.1f}",
+                f"{(process.program.cpu_seconds() - cpu) / edits * 1e3:.1f}",
+                f"{settled:.1f}",
             ]
         ],
     )
