@@ -231,3 +231,8 @@ def test_schemas_that_depend_on_a_property_are_measured() -> None:
     assert check_schema(schema) == []
     endless: JsonObject = {"dependentSchemas": {"a": {"$ref": "#"}}}
     assert "leads back to itself" in check_schema(endless)[0]
+
+
+def test_a_value_that_cannot_be_measured_is_not_matched_against_patterns() -> None:
+    schema = MessageSchema({"properties": {"text": {"pattern": "^a"}}})
+    assert schema.problems({"text": "a", "count": 2**70}) != []
