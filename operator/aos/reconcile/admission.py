@@ -276,20 +276,27 @@ def _status_ownership(who: _Who) -> _Policy:
                 f" || ({_same('observedGeneration')} && {_same_conditions('Available', equal=False)})",
                 "of this status the gateway writes actions and the condition Available alone",
             ),
-            _Check(
-                "variables.resource != 'tasks' || !variables.old.?result.hasValue() || " + _same("result"),
-                "a Task's result is final",
-            ),
-            _Check(
-                "variables.resource != 'tasks' || !variables.old.?pod.hasValue() || " + _same("pod"),
-                "a Task has one pod, and its record is final",
-            ),
-            _Check(
-                "variables.resource != 'tasks' || variables.oldConditions.all(c, c.type != 'Succeeded'"
-                " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
-                " && n.status == c.status && n.reason == c.reason))",
-                "a Task's end is final",
-            ),
+            *_final_parts(),
+        ),
+    )
+
+
+def _final_parts() -> tuple[_Check, ...]:
+    """What of a Task's status never changes again, whoever writes."""
+    return (
+        _Check(
+            "variables.resource != 'tasks' || !variables.old.?result.hasValue() || " + _same("result"),
+            "a Task's result is final",
+        ),
+        _Check(
+            "variables.resource != 'tasks' || !variables.old.?pod.hasValue() || " + _same("pod"),
+            "a Task has one pod, and its record is final",
+        ),
+        _Check(
+            "variables.resource != 'tasks' || variables.oldConditions.all(c, c.type != 'Succeeded'"
+            " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
+            " && n.status == c.status && n.reason == c.reason))",
+            "a Task's end is final",
         ),
     )
 
