@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 from aos.model.names import MAX_NAME_LENGTH
 
@@ -29,6 +30,10 @@ Digest = Annotated[str, Field(max_length=71, pattern=DIGEST)]
 DurationString = Annotated[str, Field(min_length=2, max_length=32, pattern=DURATION)]
 """A Go-style duration: ``90s``, ``1h30m``."""
 LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
+LIST_AS_SET: Final[JsonDict] = {"x-kubernetes-list-type": "set"}
+"""Tells the API server that an item stands in the list once."""
+LIST_BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+"""Tells the API server that items are told apart by their names."""
 JsonObject = dict[str, JsonValue]
 """A JSON object whose keys are not known to AOS."""
 

@@ -20,7 +20,7 @@ def custom_resource_definition(kind: Kind) -> dict[str, JsonValue]:
         },
         "spec": {
             "group": GROUP,
-            "scope": "Namespaced",
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
                 "kind": kind.kind,
                 "listKind": f"{kind.kind}List",

@@ -39,6 +39,7 @@ class Kind:
     status_model: type[ApiModel]
     columns: tuple[PrinterColumn, ...]
     max_name_length: int
+    namespaced: bool = True
 
 
 AGE_COLUMN = PrinterColumn("Age", ".metadata.creationTimestamp", ColumnType.DATE)

@@ -3,10 +3,18 @@
 from typing import Final
 
 from aos.model.agent import AGENT_KIND
+from aos.model.cluster_policy import CLUSTER_POLICY_KIND
 from aos.model.kind import Kind
 from aos.model.model import MODEL_KIND
 from aos.model.policy import POLICY_KIND
 from aos.model.task import TASK_KIND
 from aos.model.tool import TOOL_KIND
 
-KINDS: Final[tuple[Kind, ...]] = (AGENT_KIND, TOOL_KIND, MODEL_KIND, POLICY_KIND, TASK_KIND)
+KINDS: Final[tuple[Kind, ...]] = (
+    AGENT_KIND,
+    TOOL_KIND,
+    MODEL_KIND,
+    POLICY_KIND,
+    CLUSTER_POLICY_KIND,
+    TASK_KIND,
+)

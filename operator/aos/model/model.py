@@ -11,12 +11,24 @@ from aos.model.names import MAX_NAME_LENGTH
 from aos.model.tool import Auth, HttpUrl
 
 
+class Prices(ApiModel):
+    """What a million tokens cost, in micro-USD."""
+
+    input_micro_usd: int = Field(ge=0, le=1_000_000_000_000, alias="inputMicroUSD")
+    output_micro_usd: int = Field(ge=0, le=1_000_000_000_000, alias="outputMicroUSD")
+
+
 class ModelSpec(ApiModel):
-    """Where a model is; ``url`` ends where ``/chat/completions`` is appended, usually in ``/v1``."""
+    """Where a model is; ``url`` ends where ``/chat/completions`` is appended, usually in ``/v1``.
+
+    Without ``prices``, those publicly known for ``model`` count; a model without any can't be used under a budget
+    in micro-USD.
+    """
 
     url: HttpUrl
     model: str = Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")
     auth: Auth | None = None
+    prices: Prices | None = None
 
 
 class ModelStatus(ApiModel):

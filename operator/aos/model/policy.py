@@ -1,56 +1,38 @@
-"""Policy: which calls the selected agents may make."""
+"""Policy: which calls the selected agents of a namespace may make, and within which bounds."""
 
-from enum import StrEnum
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import ApiModel, CelRule, Glob
+from aos.model.base import LIST_BY_NAME, ApiModel, CelRule
+from aos.model.bounds import PolicyRules
 from aos.model.kind import AGE_COLUMN, ColumnType, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, LabelSelector
 from aos.model.names import MAX_NAME_LENGTH
-from aos.model.tool import Access
-
-MAX_RULES = 200
-MAX_EXPRESSION_LENGTH = 2048
+from aos.model.rule import MAX_RULES, Rule
 
 
-class RuleEffect(StrEnum):
-    """What a rule does to the calls it matches."""
+class PolicySpec(PolicyRules):
+    """Rules and bounds for the agents that ``agents`` selects."""
 
-    ALLOW = "Allow"
-    DENY = "Deny"
-
-
-class ToolMatch(ApiModel):
-    """Calls by tool, and by action or access; what is left out matches every one."""
-
-    name: Glob
-    actions: tuple[Glob, ...] = Field(default=(), max_length=64)
-    access: tuple[Access, ...] = Field(
-        default=(), max_length=2, json_schema_extra={"x-kubernetes-list-type": "set"}
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="!has(self.limits) || self.limits.all(l, !has(l.scope) || l.scope != 'Tenant')",
+            message="scope Tenant crosses namespaces: only a ClusterPolicy may use it",
+            field_path=".limits",
+        ),
+        CelRule(
+            rule="!has(self.budgets) || self.budgets.all(b, !has(b.scope) || b.scope != 'Tenant')",
+            message="scope Tenant crosses namespaces: only a ClusterPolicy may use it",
+            field_path=".budgets",
+        ),
     )
-
-
-class Rule(ApiModel):
-    """One rule: calls that it matches, under a condition in CEL."""
-
-    name: str = Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
-    effect: RuleEffect
-    tools: tuple[ToolMatch, ...] = Field(min_length=1, max_length=32)
-    when: str = Field(default="", max_length=MAX_EXPRESSION_LENGTH)
-
-
-class PolicySpec(ApiModel):
-    """Rules for the agents that ``agents`` selects."""
-
-    cel_rules: ClassVar[tuple[CelRule, ...]] = ()
 
     agents: LabelSelector
     rules: tuple[Rule, ...] = Field(
         min_length=1,
         max_length=MAX_RULES,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_BY_NAME,
     )
 
 
@@ -74,7 +56,7 @@ POLICY_KIND = Kind(
     kind="Policy",
     plural="policies",
     short_names=("policy",),
-    description="Which calls the selected agents of the namespace may make.",
+    description="Which calls the selected agents of the namespace may make, and within which bounds.",
     object_model=Policy,
     spec_model=PolicySpec,
     status_model=PolicyStatus,

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import ActionName, ApiModel, CelRule, Digest
+from aos.model.base import DNS_LABEL, LIST_AS_SET, LIST_BY_NAME, ActionName, ApiModel, CelRule, Digest
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
 from aos.model.names import MAX_NAME_LENGTH
@@ -21,6 +21,10 @@ HttpUrl = Annotated[
     ),
 ]
 """An absolute http(s) URL with neither user information nor query nor fragment."""
+
+
+DataClass = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)]
+"""A class of data: ``pii``, ``phi``, ``secret``, ``payment``, or one that a policy's pattern defines."""
 
 
 class ToolType(StrEnum):
@@ -58,11 +62,31 @@ class Risk(StrEnum):
 
 
 class ToolAction(ApiModel):
-    """One action. The declared access counts, whatever the tool says of itself."""
+    """One action. The declared access counts, whatever the tool says of itself.
+
+    ``record`` names what a Write changes, with ``${...}`` in CEL over ``args``: ``contact/${args.id}``.
+    """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="!has(self.record) || self.access == 'Write'",
+            message="only an action with access Write changes a record",
+            field_path=".record",
+        ),
+        CelRule(
+            rule="!has(self.idempotent) || self.access == 'Write'",
+            message="only an action with access Write needs idempotent: a Read may always be repeated",
+            field_path=".idempotent",
+        ),
+    )
 
     name: ActionName
     access: Access
     risk: Risk
+    data_classes: tuple[DataClass, ...] = Field(default=(), max_length=16, json_schema_extra=LIST_AS_SET)
+    record: str | None = Field(default=None, min_length=1, max_length=512)
+    idempotent: bool | None = None
+    cost_micro_usd: int = Field(default=0, ge=0, le=1_000_000_000, alias="costMicroUSD")
     definition_digest: Digest | None = None
 
 
@@ -77,7 +101,7 @@ class ToolSpec(ApiModel):
     actions: tuple[ToolAction, ...] = Field(
         min_length=1,
         max_length=MAX_TOOL_ACTIONS,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_BY_NAME,
     )
 
 
@@ -106,7 +130,7 @@ class ToolStatus(ApiModel):
     actions: tuple[ObservedAction, ...] = Field(
         default=(),
         max_length=MAX_TOOL_ACTIONS,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_BY_NAME,
     )
 
 

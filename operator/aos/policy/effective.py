@@ -9,7 +9,8 @@ from pydantic import JsonValue
 from aos.model.agent import Agent, PolicySource
 from aos.model.canonical import json_digest
 from aos.model.names import LABEL_ENVIRONMENT, LABEL_TENANT
-from aos.model.policy import Policy, Rule, RuleEffect
+from aos.model.policy import Policy
+from aos.model.rule import Rule, RuleEffect
 from aos.model.tool import Tool, ToolAction
 from aos.policy import glob
 from aos.policy.expression import Expression, ExpressionError, compile_expression

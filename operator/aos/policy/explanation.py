@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aos.model.policy import RuleEffect
+from aos.model.rule import RuleEffect
 from aos.policy.decision import Call, Decision, DecisionReason, decide
 from aos.policy.effective import CompiledRule, EffectivePolicy, Layer, RuleReference
 

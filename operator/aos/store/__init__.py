@@ -1,0 +1,1 @@
+"""Counters, leases, duplicates and the audit trail, kept: one interface, two backends."""
