@@ -13,6 +13,10 @@ class Phase(StrEnum):
     """Written when it is known what became of the call."""
     REFUSAL = "Refusal"
     """The only row of a call that was not forwarded."""
+    START = "Start"
+    """The first row of a chain: what the other chains' newest rows were (`aos.audit.marks`)."""
+    GAP = "Gap"
+    """Retention deleted rows: which, and their hashes (`aos.audit.marks`). Never deleted itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class AuditEvent:
         phase: where in the call's life it was written.
         call: unique identifier of the call; intent and outcome share it.
         time: when, RFC 3339 in UTC with microseconds.
-        namespace: of the agent.
+        namespace: of the agent; empty on rows about the trail itself, that only readers of all namespaces see.
         tenant: of the namespace.
         agent: name of the Agent.
         pod: name of the pod that called.
