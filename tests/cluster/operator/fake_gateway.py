@@ -54,15 +54,15 @@ class FakeGateway:
             await runner.cleanup()
 
     async def _poll(self) -> None:
-        if self.paused:
-            return
         found = {}
         async for agent in self._admin.list(AGENTS):
             key = key_of(agent)
             digest = text(child(child(agent, "status"), "policy"), "digest")
             if digest:
                 found[key.namespace, key.name] = digest
-        self._digests = found
+        # Only now: a list that was on its way when the pause began may hold what came after it.
+        if not self.paused:
+            self._digests = found
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
