@@ -45,7 +45,14 @@ class ApiModel(BaseModel):
         cel_rules: CEL rules that the generated schema carries for this part, as (rule, message, field path).
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        # What an error quotes ends up in logs and conditions.
+        hide_input_in_errors=True,
+    )
 
     cel_rules: ClassVar[tuple["CelRule", ...]] = ()
 

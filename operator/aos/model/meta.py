@@ -154,7 +154,13 @@ class KeyReference(ApiModel):
 class ApiObject(BaseModel):
     """An object of AOS as it stands in the API server."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
 
     api_version: Literal["aos.dev/v1alpha1"] = "aos.dev/v1alpha1"
     metadata: ObjectMeta
