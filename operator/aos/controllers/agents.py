@@ -46,6 +46,7 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
     namespace, name = agent.metadata.namespace, agent.metadata.name
     source = agent.spec.instructions_from
     children = world.cluster.children
+    agents = world.objects.agents.within(namespace)
     revisions = children.revisions_of(namespace, name)
     keys = [
         ChildKey("ServiceAccount", agent_service_account(name)),
@@ -60,6 +61,7 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
         models=frozenset(
             name for name, entry in world.objects.models.within(namespace).items() if not entry.problem
         ),
+        agents=frozenset(other for other, entry in agents.items() if not entry.problem),
         policies=_policies(world, namespace),
         unreadable=[
             name for name, entry in world.objects.policies.within(namespace).items() if entry.problem

@@ -23,6 +23,7 @@ class AgentFacts:
 
     labels: Mapping[str, str]
     tools: frozenset[str]
+    delegates: frozenset[str]
     model: str
     config_map: str
 
@@ -35,6 +36,7 @@ class TaskFacts:
     revision: str
     has_pod: bool
     ended_at: datetime | None
+    parent: str
 
     @property
     def is_waiting(self) -> bool:
@@ -42,6 +44,7 @@ class TaskFacts:
         return self.ended_at is None and not self.has_pod
 
 
+_Index = dict[tuple[str, str], set[str]]
 Touch = Callable[[Key], None]
 Observe = Callable[[Mapping[str, JsonValue], bool], None]
 Forget = Callable[[str, str, str], None]
@@ -72,7 +75,8 @@ class Objects:
             shelf.kind: shelf
             for shelf in (self.tasks, self.policies, self.tools, self.models, self.agents)
         }
-        self._tasks_of: dict[tuple[str, str], set[str]] = {}
+        self._tasks_of: _Index = {}
+        self._handed_over_by: _Index = {}
         self._doors: Mapping[str, tuple[Observe, Forget]] = {
             "Agent": self._door(self.agents, self._agent_changed),
             "Task": self._door(self.tasks, self._task_changed),
@@ -154,6 +158,8 @@ class Objects:
         for name, facts in self.tasks_of(change.namespace, change.name):
             if facts.is_waiting or (change.after is None and facts.ended_at is None):
                 self._touch(Key(Subject.TASK, change.namespace, name))
+        if len({entry is not None and not entry.problem for entry in (change.before, change.after)}) > 1:
+            self._touch_agents_that_delegate_to(change.namespace, change.name)
         labels = [facts.labels for facts in change.facts()]
         if len(labels) == 2 and labels[0] == labels[1]:  # noqa: PLR2004 - before and after
             return
@@ -161,22 +167,29 @@ class Objects:
             if entry.facts is not None and any(entry.facts.spec.agents.matches(item) for item in labels):
                 self._touch(Key(Subject.POLICY, change.namespace, name))
 
+    def _touch_agents_that_delegate_to(self, namespace: str, agent: str) -> None:
+        for name, entry in self.agents.within(namespace).items():
+            if entry.facts is not None and agent in entry.facts.delegates:
+                self._touch(Key(Subject.AGENT, namespace, name))
+
     def _task_changed(self, change: Change[TaskFacts]) -> None:
         for entry in (change.before, change.after):
             if entry is None or entry.facts is None:
                 continue
-            key = (change.namespace, entry.facts.agent)
-            names = self._tasks_of.setdefault(key, set())
-            if entry is change.after:
-                names.add(change.name)
-            elif change.after is None:
-                names.discard(change.name)
-            if not names:
-                del self._tasks_of[key]
+            is_there = entry is change.after or change.after is not None
+            _put(self._tasks_of, (change.namespace, entry.facts.agent), change.name, is_there=is_there)
+            if entry.facts.parent:
+                key = (change.namespace, entry.facts.parent)
+                _put(self._handed_over_by, key, change.name, is_there=is_there)
         after = change.after.facts if change.after is not None else None
         before = change.before.facts if change.before is not None else None
         if after is not None and after.ended_at is not None and (before is None or before.ended_at is None):
             self._touch(Key(Subject.HISTORY, change.namespace, after.agent))
+            self._touch_tasks_handed_over_by(change.namespace, change.name)
+
+    def _touch_tasks_handed_over_by(self, namespace: str, task: str) -> None:
+        for name in tuple(self._handed_over_by.get((namespace, task), ())):
+            self._touch(Key(Subject.TASK, namespace, name))
 
     def _tool_changed(self, change: Change[Tool]) -> None:
         if not change.touches_spec:
@@ -206,11 +219,22 @@ class Objects:
                 self._touch(Key(Subject.AGENT, change.namespace, name))
 
 
+def _put(index: _Index, key: tuple[str, str], name: str, *, is_there: bool) -> None:
+    names = index.setdefault(key, set())
+    if is_there:
+        names.add(name)
+    else:
+        names.discard(name)
+    if not names:
+        del index[key]
+
+
 def _agent_facts(agent: Agent) -> AgentFacts:
     spec = agent.spec
     return AgentFacts(
         labels=agent.metadata.labels,
         tools=frozenset(request.name for request in spec.tools),
+        delegates=frozenset(spec.delegates),
         model=spec.model.name if spec.model else "",
         config_map=spec.instructions_from.config_map_key_ref.name if spec.instructions_from else "",
     )
@@ -223,6 +247,7 @@ def _task_facts(task: Task) -> TaskFacts:
         revision=task.status.revision,
         has_pod=task.status.pod is not None,
         ended_at=(task.status.completion_time or end.last_transition_time) if end else None,
+        parent=task.parent.task if task.parent else "",
     )
 
 

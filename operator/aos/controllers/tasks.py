@@ -57,6 +57,7 @@ def gather(world: World, task: Task) -> ObservedTask:
         nodes=world.cluster.pods.nodes_of(pods),
         platform=world.state.platform,
         guard=world.state.guard,
+        parent=world.objects.tasks.get(namespace, task.parent.task) if task.parent else None,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import ApiModel, CelRule, Digest, Glob, JsonObject, ObjectName
+from aos.model.base import LIST_AS_SET, ApiModel, CelRule, Digest, Glob, JsonObject, ObjectName
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
 from aos.model.names import MAX_NAME_LENGTH
@@ -13,6 +13,7 @@ from aos.model.names import MAX_NAME_LENGTH
 MAX_INSTRUCTIONS_BYTES = 65_536
 MAX_TOOLS = 32
 MAX_ACTIONS = 64
+MAX_DELEGATES = 32
 
 Quantity = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$")]
 
@@ -108,6 +109,9 @@ class AgentSpec(ApiModel):
     instructions_from: InstructionsSource | None = None
     model: AgentModel | None = None
     tools: tuple[ToolRequest, ...] = Field(default=(), max_length=MAX_TOOLS)
+    delegates: tuple[ObjectName, ...] = Field(
+        default=(), max_length=MAX_DELEGATES, json_schema_extra=LIST_AS_SET
+    )
     input: MessageSchema | None = None
     output: MessageSchema | None = None
     runtime: Runtime = Runtime()

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     MODEL_NOT_FOUND = "ModelNotFound"
     TOOL_NOT_FOUND = "ToolNotFound"
     ACTION_NOT_FOUND = "ActionNotFound"
+    DELEGATE_NOT_FOUND = "DelegateNotFound"
     ENFORCED = "Enforced"
     NO_POLICY = "NoPolicy"
     POLICY_NOT_ACCEPTED = "PolicyNotAccepted"
@@ -71,6 +72,7 @@ class Reason(StrEnum):
     NO_RESULT = "NoResult"
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     REVISION_LOST = "RevisionLost"
+    PARENT_ENDED = "ParentEnded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.MODEL_NOT_FOUND: "No Model of that name in the namespace.",
             Reason.TOOL_NOT_FOUND: "No Tool of that name in the namespace.",
             Reason.ACTION_NOT_FOUND: "A Tool has no such action.",
+            Reason.DELEGATE_NOT_FOUND: "No Agent of that name in the namespace.",
         },
     ),
     ConditionDoc(
@@ -282,6 +285,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.AGENT_SUSPENDED: "The agent stayed suspended until the deadline.",
             Reason.DEADLINE_EXCEEDED: "The deadline passed before the agent had handed in a result.",
             Reason.REVISION_LOST: "The revision that the Task runs was removed.",
+            Reason.PARENT_ENDED: "The Task that handed this one over has ended, so nobody waits for it.",
         },
     ),
 )

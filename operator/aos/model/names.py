@@ -39,6 +39,7 @@ MAX_NAME_LENGTH: Final = 52
 """Agents, Tools, Models and Tasks leave room for the prefixes and suffixes of their children (63 is the limit)."""
 
 _HASH_LENGTH: Final = 8
+_HANDOFF_HASH_LENGTH: Final = 16
 
 
 def agent_service_account(agent: str) -> str:
@@ -59,6 +60,12 @@ def agent_revision(agent: str, digest: str) -> str:
 def task_pod(task: str, uid: str) -> str:
     """Name of the one pod that the Task with ``uid`` may have; another Task of the same name gets another."""
     return f"{task}-{hashlib.sha256(uid.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
+def handoff_task(agent: str, parent_uid: str, message_id: str) -> str:
+    """Name of the Task by which the Task with ``parent_uid`` hands ``message_id`` to ``agent``: sent again, it is the same."""
+    digest = hashlib.sha256(f"{parent_uid}/{message_id}".encode()).hexdigest()[:_HANDOFF_HASH_LENGTH]
+    return f"{agent[: MAX_NAME_LENGTH - _HANDOFF_HASH_LENGTH - 1]}-{digest}"
 
 
 def credential_role(kind: str, name: str) -> str:

@@ -13,12 +13,21 @@ from aos.model.meta import ApiObject, Condition, ConditionStatus
 from aos.model.names import MAX_NAME_LENGTH
 
 DEFAULT_DEADLINE = "10m"
+MAX_LINEAGE = 16
 
 
 class AgentReference(ApiModel):
     """The agent that is to do the work, in the Task's namespace."""
 
     name: ObjectName
+
+
+class Ancestor(ApiModel):
+    """A Task that this one was handed over from, and the agent that worked on it; all in one namespace."""
+
+    agent: ObjectName
+    task: ObjectName
+    task_uid: str = Field(alias="taskUID", min_length=1, max_length=64)
 
 
 class TaskSpec(ApiModel):
@@ -41,6 +50,7 @@ class TaskSpec(ApiModel):
     input: JsonObject = Field(default_factory=dict)
     deadline: DurationString = DEFAULT_DEADLINE
     requested_by: str = Field(default="", max_length=256)
+    lineage: tuple[Ancestor, ...] = Field(default=(), max_length=MAX_LINEAGE)
 
 
 class Outcome(StrEnum):
@@ -95,6 +105,11 @@ class Task(ApiObject):
     kind: Literal["Task"] = "Task"
     spec: TaskSpec
     status: TaskStatus = TaskStatus()
+
+    @property
+    def parent(self) -> Ancestor | None:
+        """The Task that handed this one over; None for one that nobody handed over."""
+        return self.spec.lineage[-1] if self.spec.lineage else None
 
     @property
     def ended(self) -> bool:

@@ -16,8 +16,9 @@ from aos.reconcile.children import CREDENTIAL_VERBS, RBAC_GROUP
 AGENT_IDENTITY: Final = "aos-agent-identity"
 STATUS_OWNERSHIP: Final = "aos-status-ownership"
 TASK_REQUESTER: Final = "aos-task-requester"
+TASK_LINEAGE: Final = "aos-task-lineage"
 CREDENTIAL_ROLES: Final = "aos-credential-roles"
-POLICY_NAMES: Final = (AGENT_IDENTITY, STATUS_OWNERSHIP, TASK_REQUESTER, CREDENTIAL_ROLES)
+POLICY_NAMES: Final = (AGENT_IDENTITY, STATUS_OWNERSHIP, TASK_REQUESTER, TASK_LINEAGE, CREDENTIAL_ROLES)
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
 _ACCOUNT: Final = "aos-agent-"
@@ -35,7 +36,13 @@ def admission_policies(operator_username: str, gateway_username: str) -> list[Js
         ValueError: a user name is not that of a service account.
     """
     who = _Who(_account(operator_username), _account(gateway_username))
-    made = (_agent_identity(who), _status_ownership(who), _task_requester(who), _credential_roles(who))
+    made = (
+        _agent_identity(who),
+        _status_ownership(who),
+        _task_requester(who),
+        _task_lineage(who),
+        _credential_roles(who),
+    )
     return [manifest for policy in made for manifest in (policy.manifest(), policy.binding())]
 
 
@@ -315,14 +322,53 @@ def _same_conditions(name: str, *, equal: bool) -> str:
 
 
 def _task_requester(who: _Who) -> _Policy:
-    """Whoever creates a Task asks for it under their own name."""
+    """Whoever creates a Task asks for it under their own name; what is handed over is asked for by who asked first."""
     return _Policy(
         name=TASK_REQUESTER,
         rules=(_Rule(GROUP, "*", ("CREATE",), ("tasks",)),),
         checks=(
             _Check(
-                f"object.spec.?requestedBy.orValue('') in ['', request.userInfo.username] || {who.operator.is_caller}",
+                "object.spec.?requestedBy.orValue('') in ['', request.userInfo.username]"
+                f" || {who.operator.is_caller} || {who.gateway.is_caller}",
                 "spec.requestedBy must be your own user name, or left out; `kubectl auth whoami` tells it",
+            ),
+        ),
+    )
+
+
+def _task_lineage(who: _Who) -> _Policy:
+    """Only the gateway and the operator say where a Task comes from, and the gateway touches no other Tasks."""
+    # What went before the newest entry no admission policy can look up: the gateway copies it from the Task there.
+    belongs = (
+        "object.metadata.?ownerReferences.orValue([]).exists_one(o, o.kind == 'Task'"
+        f" && o.apiVersion.startsWith('{GROUP}/') && o.?controller.orValue(false)"
+        " && o.name == variables.newest.task && o.uid == variables.newest.taskUID)"
+    )
+    return _Policy(
+        name=TASK_LINEAGE,
+        rules=(_Rule(GROUP, "*", ("CREATE", "DELETE"), ("tasks",)),),
+        variables=(
+            ("isOperator", who.operator.is_caller),
+            ("isGateway", who.gateway.is_caller),
+            ("isCreated", "request.operation == 'CREATE'"),
+            (
+                "lineage",
+                "(request.operation == 'CREATE' ? dyn(object) : dyn(oldObject)).?spec.?lineage.orValue([])",
+            ),
+            ("newest", "variables.lineage[size(variables.lineage) - 1]"),
+        ),
+        checks=(
+            _Check(
+                "!variables.isCreated || variables.isOperator || variables.isGateway || size(variables.lineage) == 0",
+                "spec.lineage is written by the AOS gateway when an agent hands work over; leave it out",
+            ),
+            _Check(
+                "!variables.isGateway || size(variables.lineage) > 0",
+                "the gateway creates and deletes only Tasks that an agent hands over",
+            ),
+            _Check(
+                f"!variables.isCreated || size(variables.lineage) == 0 || {belongs}",
+                "a Task that was handed over belongs to the Task that spec.lineage names last, as its controller",
             ),
         ),
     )

@@ -58,6 +58,7 @@ class ObservedAgent:
         namespace_labels: of its namespace.
         tools: the namespace's Tools by name.
         models: names of the namespace's Models.
+        agents: names of the namespace's Agents.
         policies: the namespace's Policies.
         unreadable: names of Policies that could not be read.
         instructions: the ConfigMap that ``instructionsFrom`` names; None if it is missing or lacks the label.
@@ -73,6 +74,7 @@ class ObservedAgent:
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     models: frozenset[str] = frozenset()
+    agents: frozenset[str] = frozenset()
     policies: Sequence[Policy] = ()
     unreadable: Sequence[str] = ()
     instructions: Mapping[str, str] | None = None
@@ -175,6 +177,15 @@ def _check_tools(observed: ObservedAgent) -> Verdict | None:
     return None
 
 
+def _check_delegates(observed: ObservedAgent) -> Verdict | None:
+    for name in observed.agent.spec.delegates:
+        if name not in observed.agents:
+            return no(
+                Reason.DELEGATE_NOT_FOUND, f"spec.delegates: there is no Agent {name} in this namespace"
+            )
+    return None
+
+
 def _missing_actions(request: ToolRequest, tool: Tool) -> list[str]:
     declared = [action.name for action in tool.spec.actions]
     return [
@@ -187,6 +198,7 @@ _CHECKS: Final[tuple[Callable[[ObservedAgent], Verdict | None], ...]] = (
     _check_schemas,
     _check_model,
     _check_tools,
+    _check_delegates,
 )
 
 

@@ -3,6 +3,9 @@
 The pod's uid is recorded in the status before the gateway takes calls from it. A pod that vanished before it was recorded did
 nothing and may be made again; one that was recorded never is. The record and the end are written against the version
 of the Task that they were decided on, so that a stale cache can neither start a second run nor end a Task wrongly.
+
+A Task that was handed over ends with the one that it came from. Where that one was deleted, the cluster's garbage
+collector deletes it, as it belongs to it; where that one has merely ended, it ends here.
 """
 
 from datetime import datetime, timedelta
@@ -12,7 +15,7 @@ from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType, Reason
 from aos.model.meta import Condition, ConditionStatus
 from aos.model.task import Task
-from aos.reconcile.conditions import Verdict, as_json, conditions, find, unchanged, unknown
+from aos.reconcile.conditions import Verdict, as_json, conditions, find, no, unchanged, unknown
 from aos.reconcile.events import EventReason, Happening, happenings
 from aos.reconcile.plan import Deletion, Plan
 from aos.reconcile.settings import OperatorSettings
@@ -53,10 +56,23 @@ def _step(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> 
     result = handed_in(observed.task)
     if result is not None:
         return Step(started=started_of(observed.task), ended=result)
+    parent_ended = _parent_ended(observed)
+    if parent_ended is not None:
+        return Step(started=started_of(observed.task), ended=parent_ended)
     recorded = observed.task.status.pod
     if recorded is None:
         return start_step(observed, settings, now)
     return run_step(observed, recorded, settings, now)
+
+
+def _parent_ended(observed: ObservedTask) -> Verdict | None:
+    """Return the end of a Task that nobody waits for any more, since the one that handed it over has ended."""
+    ancestor, parent = observed.task.parent, observed.parent
+    if ancestor is None or parent is None or parent.metadata.uid != ancestor.task_uid or not parent.ended:
+        return None
+    return no(
+        Reason.PARENT_ENDED, f"Task {ancestor.task} of agent {ancestor.agent} handed this over and has ended"
+    )
 
 
 def _plan(observed: ObservedTask, step: Step, now: datetime) -> Plan:

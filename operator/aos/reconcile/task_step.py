@@ -38,6 +38,7 @@ class ObservedTask:
         platform: where the gateway is.
         guard: whether the admission policies are in place.
         rejection: why the pod could not be created just now; None if it was not tried or it worked.
+        parent: the Task that handed this one over, as far as it is known; None for one that nobody handed over.
         confirmed: whether pods were read from the API server itself, and not from a cache that may lag.
     """
 
@@ -50,6 +51,7 @@ class ObservedTask:
     platform: Platform = field(default_factory=Platform)
     guard: Guard = field(default_factory=Guard)
     rejection: Rejection | None = None
+    parent: Task | None = None
     confirmed: bool = False
 
 

@@ -53,6 +53,7 @@ OPERATOR_AT_HOME: Final[list[JsonValue]] = [
 
 GATEWAY_EVERYWHERE: Final[list[JsonValue]] = [
     _rule("aos.dev", KINDS, ("get", "list", "watch")),
+    _rule("aos.dev", ("tasks",), ("create", "delete")),
     _rule("aos.dev", ("tasks/status", "tools/status", "models/status"), ("patch",)),
 ]
 

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Forbidden
-from aos.kube.objects import child, children, text
+from aos.kube.objects import child, children, text, uid_of
 from aos.kube.resources import (
     AGENTS,
     MODELS,
@@ -280,6 +280,65 @@ async def test_a_task_is_asked_for_under_ones_own_name(rig: Rig) -> None:
         await rig.make(TASKS, "forged", {**spec, "requestedBy": "somebody"})
     await rig.make(TASKS, "own", {**spec, "requestedBy": "admin"})
     await rig.make(TASKS, "silent", spec)
+
+
+HANDED_OVER: JsonObject = {"agentRef": {"name": "writer"}, "requestedBy": "ada"}
+
+
+async def handoff(rig: Rig, changes: JsonObject | None = None) -> JsonObject:
+    """Return a Task ``t2`` as the gateway hands it over from the Task ``t1``, which is made here."""
+    parent = await rig.get(TASKS, "t1") or await rig.task("t1")
+    uid = uid_of(parent)
+    entry: JsonObject = {"agent": "enricher", "task": "t1", "taskUID": uid}
+    owner: JsonObject = {
+        "apiVersion": "aos.dev/v1alpha1",
+        "kind": "Task",
+        "name": "t1",
+        "uid": uid,
+        "controller": True,
+    }
+    manifest = rig.manifest(TASKS, "t2", {**HANDED_OVER, "lineage": [{**entry, **(changes or {})}]})
+    return {**manifest, "metadata": {**child(manifest, "metadata"), "ownerReferences": [owner]}}
+
+
+async def test_the_gateway_hands_over_a_task_in_the_name_of_who_asked_first(rig: Rig) -> None:
+    await rig.gateway.create(TASKS, await handoff(rig))
+    await rig.gateway.delete(TASKS, "t2", namespace=rig.namespace)
+
+
+async def test_attack_20_nobody_but_the_gateway_says_where_a_task_comes_from(rig: Rig) -> None:
+    forged = await handoff(rig)
+    spec = {**child(forged, "spec"), "requestedBy": ""}
+    with pytest.raises(Forbidden, match="written by the AOS gateway"):
+        await rig.admin.create(TASKS, {**forged, "spec": spec})
+
+
+async def test_attack_20_a_lineage_is_never_changed(rig: Rig) -> None:
+    await rig.gateway.create(TASKS, await handoff(rig))
+    others: list[list[JsonValue]] = [[], [{"agent": "lead", "task": "t1", "taskUID": "another"}]]
+    for other in others:
+        with pytest.raises(ApiError, match="a Task can't be changed"):
+            await rig.admin.merge_patch(TASKS, "t2", {"spec": {"lineage": other}}, namespace=rig.namespace)
+
+
+@pytest.mark.parametrize("change", [{"task": "t9"}, {"taskUID": "another"}], ids=["name", "uid"])
+async def test_attack_20_a_task_that_was_handed_over_belongs_to_the_one_it_came_from(
+    rig: Rig, change: JsonObject
+) -> None:
+    with pytest.raises(Forbidden, match="belongs to the Task"):
+        await rig.gateway.create(TASKS, await handoff(rig, change))
+    orphan = await handoff(rig)
+    loose = {name: value for name, value in child(orphan, "metadata").items() if name != "ownerReferences"}
+    with pytest.raises(Forbidden, match="belongs to the Task"):
+        await rig.gateway.create(TASKS, {**orphan, "metadata": loose})
+
+
+async def test_attack_20_the_gateway_makes_and_deletes_no_task_that_nobody_handed_over(rig: Rig) -> None:
+    with pytest.raises(Forbidden, match="only Tasks that an agent hands over"):
+        await rig.gateway.create(TASKS, rig.manifest(TASKS, "own", {"agentRef": {"name": "enricher"}}))
+    await rig.task("t1")
+    with pytest.raises(Forbidden, match="only Tasks that an agent hands over"):
+        await rig.gateway.delete(TASKS, "t1", namespace=rig.namespace)
 
 
 def credential(rig: Rig, kind: str = "Tool", name: str = "crm", namespace: str = "") -> list[JsonObject]:

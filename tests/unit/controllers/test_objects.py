@@ -1,6 +1,7 @@
 """Which work a change of an object makes, and what the stores keep."""
 
 import pytest
+from pydantic import JsonValue
 
 from aos.controllers.keys import Key
 from aos.controllers.objects import Objects
@@ -184,3 +185,26 @@ def test_what_is_kept_is_lean_and_complete(heard: Heard) -> None:
     assert kept["spec"] == AGENT
     assert heard.objects.agents.raw("sales", "none") == {}
     assert len(heard.objects.agents) == 2
+
+
+def test_an_agent_that_comes_or_goes_concerns_the_agents_that_delegate_to_it(heard: Heard) -> None:
+    heard.objects.observe("Agent", raw("Agent", "lead", {**AGENT, "delegates": ["writer"], "tools": []}))
+    heard.take()
+    heard.objects.observe("Agent", raw("Agent", "writer", AGENT))
+    assert heard.take() == {"Agent/writer", "Agent/lead"}
+    heard.objects.observe("Agent", raw("Agent", "writer", AGENT, version=2, generation=2))
+    assert heard.take() == {"Agent/writer"}
+    heard.objects.forget("Agent", "sales", "writer", "writer-uid")
+    assert heard.take() == {"Agent/lead"}
+
+
+def test_the_end_of_a_task_concerns_the_tasks_that_it_handed_over(heard: Heard) -> None:
+    lineage: JsonValue = [{"agent": "enricher", "task": "t1", "taskUID": "t1-uid"}]
+    heard.objects.observe("Task", raw("Task", "t2", {**TASK, "lineage": lineage}))
+    heard.take()
+    heard.objects.observe("Task", raw("Task", "t1", TASK, version=2, status=ENDED))
+    assert heard.take() == {"Task/t1", "Task/t2", "History/enricher"}
+    heard.objects.forget("Task", "sales", "t2", "t2-uid")
+    heard.objects.observe("Task", raw("Task", "t1", TASK, version=3, uid="anew"))
+    heard.objects.observe("Task", raw("Task", "t1", TASK, version=4, uid="anew", status=ENDED))
+    assert "Task/t2" not in heard.take()

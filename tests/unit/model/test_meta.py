@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from aos.model.canonical import json_digest
 from aos.model.duration import duration_seconds
 from aos.model.meta import LabelSelector, ObjectKey, SelectorRequirement
-from aos.model.names import task_pod
+from aos.model.names import handoff_task, task_pod
 from aos.model.task import Task
 
 
@@ -94,3 +94,19 @@ def test_a_task_is_open_until_it_ends_or_has_a_result() -> None:
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValidationError, match="autonomy"):
         Task.parse({"metadata": {"name": "t"}, "spec": {"agentRef": {"name": "a"}, "autonomy": "x"}})
+
+
+def test_a_handoff_that_is_sent_again_has_the_same_name_and_any_other_has_another() -> None:
+    name = handoff_task("writer", "uid", "m1")
+    assert name == handoff_task("writer", "uid", "m1")
+    others = {
+        handoff_task("writer", "uid", "m2"),
+        handoff_task("writer", "other", "m1"),
+        handoff_task("a", "uid", "m1"),
+    }
+    assert name not in others
+    assert len(others) == 3
+
+
+def test_the_name_of_a_handoff_fits_whatever_the_agent_is_called() -> None:
+    assert len(handoff_task("a" * 52, "uid", "m" * 500)) == 52

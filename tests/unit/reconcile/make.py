@@ -146,8 +146,15 @@ def ready_agent(spec: Raw | None = None) -> Agent:
     return agent(spec, status=status)
 
 
-def task(*, status: Raw | None = None, meta: Raw | None = None, deadline: str = "10m") -> Task:
-    said: JsonObject = {"agentRef": {"name": "enricher"}, "input": {"lead": "Ada"}, "deadline": deadline}
+def task(
+    *, status: Raw | None = None, meta: Raw | None = None, deadline: str = "10m", spec: Raw | None = None
+) -> Task:
+    said: JsonObject = {
+        "agentRef": {"name": "enricher"},
+        "input": {"lead": "Ada"},
+        "deadline": deadline,
+        **(spec or {}),
+    }
     raw: JsonObject = {"metadata": metadata("t1", meta), "spec": said}
     return Task.parse(raw | {"status": dict(status)} if status else raw)
 

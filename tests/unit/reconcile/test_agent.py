@@ -108,6 +108,13 @@ NOT_ACCEPTED: Sequence[Row] = (
         "no Tool erp",
     ),
     Row(
+        "a delegate that does not exist",
+        {"delegates": ["copywriter", "nobody"]},
+        "DelegateNotFound",
+        "no Agent nobody",
+        {"agents": frozenset({"enricher", "copywriter"})},
+    ),
+    Row(
         "an action that the Tool does not have",
         {"tools": [{"name": "crm", "actions": ["get_contact", "drop_*"]}]},
         "ActionNotFound",

@@ -24,7 +24,7 @@ def test_each_policy_is_followed_by_its_binding_and_fails_closed() -> None:
     specs = [item["spec"] for item in EXPECTED]
     assert all(isinstance(spec, dict) for spec in specs)
     assert {spec.get("failurePolicy") for spec in specs[::2] if isinstance(spec, dict)} == {"Fail"}
-    assert [spec.get("validationActions") for spec in specs[1::2] if isinstance(spec, dict)] == [["Deny"]] * 4
+    assert [spec.get("validationActions") for spec in specs[1::2] if isinstance(spec, dict)] == [["Deny"]] * len(POLICY_NAMES)
 
 
 def test_agents_are_guarded_when_every_policy_and_binding_is_as_it_should_be() -> None:

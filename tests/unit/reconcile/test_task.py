@@ -240,7 +240,36 @@ def at_deadline(says: str, observed: ObservedTask, started: str, reason: str, me
     return Row(says, observed, ("False", started), ("False", reason), message, late=True)
 
 
+LINEAGE: JsonObject = {"lineage": [{"agent": "lead", "task": "t0", "taskUID": "t0-uid"}]}
+PARENT_RAN = task(meta={"name": "t0", "uid": "t0-uid"}, status=RUNNING)
+ENDED: JsonObject = {"conditions": [condition("Succeeded", "True", "Completed")]}
+PARENT_ENDED = task(meta={"name": "t0", "uid": "t0-uid"}, status=ENDED)
+
+
+def handed_over(parent: Task | None, status: JsonObject) -> ObservedTask:
+    return replace(running(pod("Running")), parent=parent, task=task(spec=LINEAGE, status=status))
+
+
 ENDS: Sequence[Row] = (
+    Row(
+        "the Task that handed it over has ended while it ran",
+        handed_over(PARENT_ENDED, RUNNING),
+        ("True", "Running"),
+        ("False", "ParentEnded"),
+        "Task t0 of agent lead",
+    ),
+    Row(
+        "the Task that handed it over has ended before it started",
+        waiting(task(spec=LINEAGE), parent=PARENT_ENDED),
+        ("False", "Pending"),
+        ("False", "ParentEnded"),
+    ),
+    Row(
+        "it handed in its output before the Task that handed it over ended",
+        handed_over(PARENT_ENDED, {**RUNNING, "result": result("Succeeded")}),
+        ("True", "Running"),
+        ("True", "Completed"),
+    ),
     Row(
         "the agent handed in its output",
         running(status={**RUNNING, "result": result("Succeeded")}),
@@ -436,6 +465,18 @@ def test_a_task_ends_when(row: Row) -> None:
     assert plan.create is None
     assert plan.requeue_after_seconds == 0
     assert plan.events[-1].reason == ("Completed" if row.succeeded[0] == "True" else "Failed")
+
+
+@pytest.mark.parametrize(
+    "parent",
+    [None, PARENT_RAN, task(meta={"name": "t0", "uid": "another"}, status=ENDED)],
+    ids=["not known", "runs", "another of that name"],
+)
+def test_a_task_that_was_handed_over_goes_on_while_nothing_says_that_the_other_one_ended(
+    parent: Task | None,
+) -> None:
+    plan = reconcile_task(handed_over(parent, RUNNING), SETTINGS, NOW)
+    assert plan.status is None
 
 
 def test_no_event_holds_what_a_task_is_given_or_hands_in() -> None:
