@@ -27,6 +27,7 @@ class Subject(StrEnum):
 
     TOOL = "tool"
     MODEL = "model"
+    AGENT = "agent"
 
 
 class CallOutcome(StrEnum):
@@ -37,6 +38,7 @@ class CallOutcome(StrEnum):
     REFUSED = "Refused"
     FAILED = "Failed"
     ABORTED = "Aborted"
+    DUPLICATE = "Duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Entry:
     Attributes:
         caller: who called.
         subject: what kind of thing was called.
-        name: the Tool or Model.
-        action: the Tool's action; for a Model its endpoint.
+        name: the Tool, the Model, or the Agent that work was handed to.
+        action: the Tool's action; for a Model or an Agent its endpoint.
         effect: whether the call was allowed.
         reason: why, as a code. Messages quote arguments and are never recorded.
         outcome: what became of it.
@@ -149,6 +151,12 @@ MAX_REFUSAL_LINES_PER_SECOND: Final = 20
 _NANOSECONDS: Final = 1_000_000_000
 _MAX_NAME_LENGTH: Final = 192
 _UNKNOWN: Final = "(unknown)"
+_CALLED: Final[Mapping[Subject, str]] = {
+    Subject.TOOL: "tool",
+    Subject.MODEL: "model",
+    Subject.AGENT: "delegate",
+}
+"""Fields that name what was called; ``agent`` is who called."""
 
 
 class _Rate:
@@ -191,7 +199,7 @@ def _fields(entry: Entry) -> dict[str, JsonValue]:
         "pod": caller.pod_name,
         "podUid": caller.pod_uid,
         "revision": caller.revision,
-        entry.subject.value: entry.name[:_MAX_NAME_LENGTH],
+        _CALLED[entry.subject]: entry.name[:_MAX_NAME_LENGTH],
         "action": entry.action[:_MAX_NAME_LENGTH],
         "effect": entry.effect.value,
         "reason": entry.reason.value,
@@ -216,12 +224,17 @@ def _line(moment: datetime, kind: str, fields: Mapping[str, JsonValue]) -> bytes
 
 def _known_names(entry: Entry) -> tuple[str, str]:
     """Return the names to count by: callers can make up names without end, so only those that exist count."""
-    if entry.subject is Subject.MODEL:
-        model = entry.caller.policy.agent.spec.model
-        return (entry.name if model and entry.name == model.name else _UNKNOWN), entry.action
-    if entry.caller.policy.action(entry.name, entry.action) is None:
-        return _UNKNOWN, _UNKNOWN
-    return entry.name, entry.action
+    spec = entry.caller.policy.agent.spec
+    match entry.subject:
+        case Subject.MODEL:
+            return (entry.name if spec.model and entry.name == spec.model.name else _UNKNOWN), entry.action
+        case Subject.AGENT:
+            # Denied handoffs may name anybody.
+            return (entry.name if entry.effect is Effect.ALLOW else _UNKNOWN), entry.action
+        case Subject.TOOL:
+            if entry.caller.policy.action(entry.name, entry.action) is None:
+                return _UNKNOWN, _UNKNOWN
+            return entry.name, entry.action
 
 
 def arguments_digest(arguments: Mapping[str, JsonValue]) -> str:

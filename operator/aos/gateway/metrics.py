@@ -43,6 +43,16 @@ METRICS: Final[Mapping[str, str]] = {
     "aos_gateway_tokens_total": "Tokens that models counted, by namespace, agent, model and direction.",
     "aos_gateway_refusals_total": "Requests refused before a decision, by code.",
     "aos_gateway_journal_failures_total": "Entries that could not be written.",
+    "aos_gateway_admissions_total": "Calls that were let through (Admitted), repeated (Duplicate) or refused, by subject and result.",
+    "aos_gateway_store_seconds_total": "Time spent waiting for the store, by operation.",
+    "aos_gateway_store_operations_total": "Operations that the store carried out, by operation.",
+    "aos_gateway_store_failures_total": "Operations that the store did not carry out, by operation.",
+    "aos_gateway_audit_losses_total": "Rows that could not be written: of refusals, or of outcomes after long trying.",
+    "aos_gateway_retries_total": "Calls that were sent once more, by tool.",
+    "aos_gateway_store_available": "1 if the store can be written, else 0.",
+    "aos_gateway_store_pending": "Rows and settlements that wait for the store.",
+    "aos_gateway_open_circuits": "Tools, and pairs of agent and Tool, that are left alone now.",
+    "aos_gateway_events_dropped": "Events for people that were not written, since the start.",
     "aos_gateway_staleness_seconds": "Age of the oldest knowledge that decisions rest on.",
     "aos_gateway_enforced_agents": "Agents whose effective policy is compiled and enforced.",
 }
@@ -117,6 +127,12 @@ class GatewayMetrics:
         self._refusals: Counter[str] = Counter()
         self._upstream_seconds: dict[str, float] = {}
         self._journal_failures = 0
+        self._admissions: Counter[tuple[str, str]] = Counter()
+        self._store_seconds: dict[str, float] = {}
+        self._store_operations: Counter[str] = Counter()
+        self._store_failures: Counter[str] = Counter()
+        self._retries: Counter[str] = Counter()
+        self._audit_losses = 0
         meter = self._provider.get_meter("aos.gateway")
         self._durations = _Durations("aos_gateway_call_duration_seconds")
         self._registry.register(self._durations)
@@ -125,6 +141,18 @@ class GatewayMetrics:
         meter.create_observable_counter("aos_gateway_tokens", [self._observe_tokens])
         meter.create_observable_counter("aos_gateway_refusals", [self._observe_refusals])
         meter.create_observable_counter("aos_gateway_journal_failures", [self._observe_failures])
+        meter.create_observable_counter("aos_gateway_admissions", [self._observe_admissions])
+        meter.create_observable_counter(
+            "aos_gateway_store", [_observer("operation", self._store_seconds)], unit="s"
+        )
+        meter.create_observable_counter(
+            "aos_gateway_store_operations", [_observer("operation", self._store_operations)]
+        )
+        meter.create_observable_counter(
+            "aos_gateway_store_failures", [_observer("operation", self._store_failures)]
+        )
+        meter.create_observable_counter("aos_gateway_retries", [_observer("tool", self._retries)])
+        meter.create_observable_counter("aos_gateway_audit_losses", [self._observe_losses])
         self._meter = meter
 
     def call(self, labels: CallLabels, duration_seconds: float, upstream_seconds: float) -> None:
@@ -145,6 +173,27 @@ class GatewayMetrics:
     def journal_failure(self) -> None:
         """Count one entry that could not be written."""
         self._journal_failures += 1
+
+    def admission(self, subject: str, result: str) -> None:
+        """Count one call that asked to be let through."""
+        self._admissions[subject, result] += 1
+
+    def store(self, operation: str, seconds: float) -> None:
+        """Count one operation of the store, and how long it took."""
+        self._store_operations[operation] += 1
+        self._store_seconds[operation] = self._store_seconds.get(operation, 0.0) + seconds
+
+    def store_failure(self, operation: str) -> None:
+        """Count one operation that the store did not carry out."""
+        self._store_failures[operation] += 1
+
+    def audit_loss(self) -> None:
+        """Count one row that could not be written."""
+        self._audit_losses += 1
+
+    def retry(self, tool: str) -> None:
+        """Count one call that is sent once more."""
+        self._retries[tool] += 1
 
     def watch(self, name: str, unit: str, read: Callable[[], float]) -> None:
         """Show what ``read`` returns whenever the metrics are asked for."""
@@ -198,5 +247,20 @@ class GatewayMetrics:
         for code, count in list(self._refusals.items()):
             yield Observation(count, {"code": code})
 
+    def _observe_admissions(self, _: CallbackOptions) -> Iterable[Observation]:
+        for (subject, result), count in list(self._admissions.items()):
+            yield Observation(count, {"subject": subject, "result": result})
+
+    def _observe_losses(self, _: CallbackOptions) -> Iterable[Observation]:
+        yield Observation(self._audit_losses)
+
     def _observe_failures(self, _: CallbackOptions) -> Iterable[Observation]:
         yield Observation(self._journal_failures)
+
+
+def _observer(label: str, counts: Mapping[str, float]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        for name, count in list(counts.items()):
+            yield Observation(count, {label: name})
+
+    return observe

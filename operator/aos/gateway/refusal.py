@@ -1,12 +1,17 @@
 """Refusals: every answer of the gateway that is not what was asked for, with a code that does not change."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
+from math import ceil
 from typing import Final
 
 import orjson
+from pydantic import JsonValue
 
-from aos.policy.decision import DecisionReason
+from aos.policy.decision import DecisionReason, Effect
+from aos.policy.effective import RuleReference
 
 MAX_MESSAGE_LENGTH: Final = 2048
 MAX_DETAILS: Final = 20
@@ -55,6 +60,24 @@ class RefusalCode(StrEnum):
     UPSTREAM_TIMEOUT = "UpstreamTimeout"
     UPSTREAM_INVALID = "UpstreamInvalid"
     RESPONSE_TOO_LARGE = "ResponseTooLarge"
+
+    LIMIT_EXCEEDED = "LimitExceeded"
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    PRICE_UNKNOWN = "PriceUnknown"
+    RECORD_BUSY = "RecordBusy"
+    RECORD_UNKNOWN = "RecordUnknown"
+    DUPLICATE_IN_FLIGHT = "DuplicateInFlight"
+    LOOP_DETECTED = "LoopDetected"
+    TOO_MANY_TASK_CALLS = "TooManyTaskCalls"
+    DATA_BLOCKED = "DataBlocked"
+    DATA_TOO_LARGE = "DataTooLarge"
+    URL_NOT_ALLOWED = "UrlNotAllowed"
+    PROJECTION_FAILED = "ProjectionFailed"
+    CIRCUIT_OPEN = "CircuitOpen"
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    DELEGATE_NOT_ALLOWED = "DelegateNotAllowed"
+    TOO_DEEP = "TooDeep"
+    TOO_MANY_VISITS = "TooManyVisits"
 
     OUTPUT_INVALID = "OutputInvalid"
     RESULT_EXISTS = "ResultExists"
@@ -115,3 +138,51 @@ class Refusal(Exception):  # noqa: N818 - an answer, not a fault of the program
 
 
 _UNAUTHORIZED: Final = 401
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A call that got no answer of what it called, before each protocol says so in its own way.
+
+    Attributes:
+        effect: Deny if nothing was sent on purpose, Allow if policy allowed the call and it failed.
+        reason: why, as a code.
+        message: why, for the model and for people; it may quote the caller's own data.
+        rules: rules that decided.
+        outcome_unknown: whether a Write may have been carried out all the same.
+        retry_after_seconds: when trying again may help; None where time alone does not.
+        facts: what programs need to know besides: the limit, the holder of a record. Never anybody else's data.
+        note: what is said of it on the Agent to people, without anything that the caller wrote; empty for nothing.
+    """
+
+    effect: Effect
+    reason: DecisionReason | RefusalCode
+    message: str
+    rules: tuple[RuleReference, ...] = ()
+    outcome_unknown: bool = False
+    retry_after_seconds: float | None = None
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    note: str = ""
+
+
+_STATUSES: Final[Mapping[DecisionReason | RefusalCode, HTTPStatus]] = {
+    RefusalCode.LIMIT_EXCEEDED: HTTPStatus.TOO_MANY_REQUESTS,
+    RefusalCode.BUDGET_EXCEEDED: HTTPStatus.TOO_MANY_REQUESTS,
+    RefusalCode.LOOP_DETECTED: HTTPStatus.TOO_MANY_REQUESTS,
+    RefusalCode.TOO_MANY_TASK_CALLS: HTTPStatus.TOO_MANY_REQUESTS,
+    RefusalCode.RECORD_BUSY: HTTPStatus.CONFLICT,
+    RefusalCode.DUPLICATE_IN_FLIGHT: HTTPStatus.CONFLICT,
+    RefusalCode.DATA_TOO_LARGE: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    RefusalCode.CIRCUIT_OPEN: HTTPStatus.SERVICE_UNAVAILABLE,
+    RefusalCode.STORE_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def refusal_of(refused: Refused) -> Refusal:
+    """Return how a protocol that is plain HTTP says it; 403 for whatever policy forbids."""
+    return Refusal(
+        _STATUSES.get(refused.reason, HTTPStatus.FORBIDDEN),
+        refused.reason,
+        refused.message,
+        retry_after_seconds=ceil(refused.retry_after_seconds or 0),
+    )

@@ -50,6 +50,57 @@ class GatewaySettings(BaseModel):
         "besides the gateway's own service name and the address that was called.",
     )
 
+    store_url: str = Field(
+        default="sqlite:////var/lib/aos/store.db",
+        min_length=1,
+        max_length=2048,
+        repr=False,
+        description="Where counters, records and the audit trail are kept: sqlite:///PATH for one replica, "
+        "postgresql://... for several.",
+    )
+    store_timeout_seconds: float = Field(
+        default=5, gt=0, le=60, description="Wait for the store; a call is denied afterwards."
+    )
+    store_ping_seconds: float = Field(
+        default=5, gt=0, le=60, description="Time between two checks that the store can be written."
+    )
+    store_sweep_seconds: float = Field(
+        default=30, gt=0, le=3600, description="Time between two searches for reservations whose holder died."
+    )
+    reservation_seconds: int = Field(
+        default=900,
+        ge=60,
+        le=86_400,
+        description="When a reservation whose gateway died is closed; what it reserved stays spent.",
+    )
+    audit_retention_hours: int = Field(
+        default=2160,
+        ge=1,
+        le=87_600,
+        description="How long audit rows are kept that no legal hold keeps longer.",
+    )
+    circuit_failures: int = Field(
+        default=10, ge=1, le=10_000, description="Failures in a row after which a Tool is left alone."
+    )
+    circuit_window_seconds: float = Field(
+        default=30, gt=0, le=3600, description="Time within which those failures must come."
+    )
+    circuit_open_seconds: float = Field(
+        default=15, gt=0, le=3600, description="How long a Tool is left alone before one call tries it again."
+    )
+    max_call_attempts: int = Field(
+        default=3, ge=1, le=5, description="Tries of a Read or idempotent Write that a Tool did not answer."
+    )
+    max_retry_percent: int = Field(
+        default=10, ge=0, le=100, description="Retries of one Tool's calls, as part of all its calls."
+    )
+    max_kept_result_bytes: int = Field(
+        default=262_144,
+        ge=1024,
+        le=4_194_304,
+        description="Answer of a Write that is kept to answer identical ones; of a larger one only that it was made.",
+    )
+
     max_request_bytes: int = Field(
         default=1_048_576, ge=1024, le=67_108_864, description="Body of a request."
     )

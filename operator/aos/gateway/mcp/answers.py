@@ -1,7 +1,7 @@
 """What agents are answered, encoded: results and errors of JSON-RPC as each era writes them. No I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 import orjson
@@ -18,10 +18,9 @@ from aos.gateway.mcp.protocol import (
     RequestId,
 )
 from aos.gateway.mcp.upstream_error import UpstreamError
-from aos.gateway.refusal import Refusal, RefusalCode
+from aos.gateway.refusal import Refusal, RefusalCode, Refused
 from aos.model.base import JsonObject
-from aos.policy.decision import DecisionReason, Effect
-from aos.policy.effective import RuleReference
+from aos.policy.decision import Effect
 
 _Content = Mapping[str, JsonValue | orjson.Fragment | Sequence[orjson.Fragment]]
 
@@ -30,25 +29,6 @@ _CAPABILITIES: Final[JsonObject] = {"tools": {}}
 _SUPPORTED: Final[list[JsonValue]] = [MODERN_VERSION]
 _UNCACHED: Final[JsonObject] = {"ttlMs": 0, "cacheScope": "private"}
 """Lists differ by caller and change with policy: nobody may keep them for another (attack 29)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A call that got no answer of its tool.
-
-    Attributes:
-        effect: Deny if the tool was not reached on purpose, Allow if policy allowed the call and it failed.
-        reason: why, as a code.
-        message: why, for the model and for people.
-        rules: rules that decided.
-        outcome_unknown: whether a Write may have been carried out all the same.
-    """
-
-    effect: Effect
-    reason: DecisionReason | RefusalCode
-    message: str
-    rules: tuple[RuleReference, ...] = ()
-    outcome_unknown: bool = False
 
 
 def initialized(request: RpcRequest) -> bytes:
@@ -109,6 +89,9 @@ def refused(request: RpcRequest, refusal: Refused) -> bytes:
     }
     if refusal.outcome_unknown:
         structured["outcomeUnknown"] = True
+    if refusal.retry_after_seconds is not None:
+        structured["retryAfterSeconds"] = ceil(refusal.retry_after_seconds)
+    structured.update(refusal.facts)
     return _result(
         request,
         {

@@ -11,7 +11,6 @@ from pydantic import JsonValue
 from aos.gateway.caller import Caller
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
 from aos.gateway.mcp import answers
-from aos.gateway.mcp.answers import Refused
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import Listing, OfferedAction
 from aos.gateway.mcp.header_values import ParamHeaderError, check_param_headers, headers_for
@@ -20,7 +19,7 @@ from aos.gateway.mcp.outbound import target_of
 from aos.gateway.mcp.protocol import HEADER_MISMATCH, Era, Method
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.mcp.upstream_error import UpstreamError
-from aos.gateway.refusal import RefusalCode
+from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Registry
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason

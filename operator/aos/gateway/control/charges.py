@@ -1,0 +1,218 @@
+"""What a call takes from which counters: limits, budgets and the bounds on loops, as charges. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from aos.gateway.control.asked import AskedCall, Finished
+from aos.model.bounds import Scope
+from aos.policy.effective import EffectivePolicy
+from aos.policy.obligations import BoundBudget, BoundLimit, Obligations, PartReference
+from aos.store.interface import Charge
+
+CALLS: Final = "calls"
+TOKENS: Final = "tokens"
+MICRO_USD: Final = "microUSD"
+IDENTICAL_CALLS: Final = "identicalCalls"
+CALLS_PER_TASK: Final = "callsPerTask"
+
+LOOP_RESOURCES: Final = frozenset({IDENTICAL_CALLS, CALLS_PER_TASK})
+"""What is counted even of calls that came to nothing: a loop of failures is a loop."""
+
+MAX_PLANS: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _PerTask:
+    """A charge whose counter is the Task's own; the Task's uid is still missing in its key."""
+
+    charge: Charge
+
+    def of(self, task_uid: str) -> Charge:
+        charge = self.charge
+        return Charge(
+            counter=charge.counter + task_uid,
+            amount=charge.amount,
+            limit=charge.limit,
+            window_seconds=charge.window_seconds,
+            owner=task_uid,
+            name=charge.name,
+            resource=charge.resource,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The charges of every call of one agent that has the same obligations; amounts of tokens and money are still 1."""
+
+    policy: EffectivePolicy
+    obligations: Obligations
+    counted: tuple[Charge, ...]
+    counted_per_task: tuple[_PerTask, ...]
+    measured: tuple[Charge | _PerTask, ...]
+    calls_per_task: _PerTask
+    identical_calls: _PerTask
+
+
+class Charges:
+    """Makes the charges of calls; what depends on policy alone is made once."""
+
+    def __init__(self) -> None:
+        self._plans: dict[tuple[int, int], _Plan] = {}
+
+    def of(self, asked: AskedCall) -> tuple[Charge, ...]:
+        """Return what ``asked`` takes, all of which must be there at once."""
+        plan = self._plan(asked)
+        uid = asked.caller.task.metadata.uid
+        charges = [*plan.counted, plan.calls_per_task.of(uid)]
+        charges.extend(item.of(uid) for item in plan.counted_per_task)
+        if asked.likeness:
+            identical = plan.identical_calls.of(uid)
+            key = f"{identical.counter}/{asked.subject.value}/{asked.name}/{asked.action}/{asked.likeness}"
+            charges.append(replace(identical, counter=key))
+        if plan.measured:
+            charges.extend(_measured(plan.measured, asked, uid))
+        return tuple(charges)
+
+    def _plan(self, asked: AskedCall) -> _Plan:
+        # By identity: comparing all bounds on every call would cost more than all the rest. A plan keeps both objects,
+        # so that no other one can have their identity.
+        policy, obligations = asked.caller.policy, asked.obligations
+        key = (id(policy), id(obligations))
+        found = self._plans.get(key)
+        if found is None:
+            if len(self._plans) >= MAX_PLANS:
+                self._plans.clear()
+            found = self._plans[key] = _plan(policy, obligations)
+        return found
+
+
+def estimate_micro_usd(asked: AskedCall) -> int:
+    """Return the most that the call may cost."""
+    return asked.cost_micro_usd + asked.obligations.cost_micro_usd
+
+
+def settled(asked: AskedCall, charges: Iterable[Charge], finished: Finished) -> Mapping[str, int]:
+    """Return units really used, by counter, for `aos.store.interface.Completion`."""
+    if finished.released:
+        return {charge.counter: 0 for charge in charges if charge.resource not in LOOP_RESOURCES}
+    used: dict[str, int] = {}
+    for charge in charges:
+        if charge.resource == TOKENS and finished.tokens is not None:
+            used[charge.counter] = finished.tokens.prompt + finished.tokens.completion
+        elif charge.resource == MICRO_USD and finished.cost_micro_usd is not None:
+            used[charge.counter] = finished.cost_micro_usd + asked.obligations.cost_micro_usd
+    return used
+
+
+def _measured(parts: Iterable[Charge | _PerTask], asked: AskedCall, uid: str) -> Iterable[Charge]:
+    amounts = {TOKENS: asked.tokens, MICRO_USD: estimate_micro_usd(asked)}
+    for part in parts:
+        charge = part.of(uid) if isinstance(part, _PerTask) else part
+        amount = amounts[charge.resource]
+        if amount:
+            yield charge if amount == charge.amount else replace(charge, amount=amount)
+
+
+def _plan(policy: EffectivePolicy, obligations: Obligations) -> _Plan:
+    counted = [_limit_charge(policy, limit) for limit in obligations.limits]
+    measured: list[Charge | _PerTask] = []
+    for budget in obligations.budgets:
+        for resource, bound in _bounds_of(budget):
+            part = _budget_charge(policy, budget, resource, bound)
+            (counted if resource == CALLS else measured).append(part)
+    loops = obligations.loops
+    return _Plan(
+        policy=policy,
+        obligations=obligations,
+        counted=tuple(part for part in counted if isinstance(part, Charge)),
+        counted_per_task=tuple(part for part in counted if isinstance(part, _PerTask)),
+        measured=tuple(measured),
+        calls_per_task=_loop_charge(CALLS_PER_TASK, loops.max_calls_per_task),
+        identical_calls=_loop_charge(IDENTICAL_CALLS, loops.max_identical_calls),
+    )
+
+
+def _bounds_of(budget: BoundBudget) -> Iterable[tuple[str, int]]:
+    said = budget.budget
+    for resource, bound in ((CALLS, said.calls), (TOKENS, said.tokens), (MICRO_USD, said.micro_usd)):
+        if bound is not None:
+            yield resource, bound
+
+
+def _limit_charge(policy: EffectivePolicy, bound: BoundLimit) -> Charge | _PerTask:
+    scope = bound.limit.scope
+    charge = _charge(policy, bound.reference, CALLS, scope, bound.limit.calls, bound.window_seconds)
+    return _PerTask(charge) if scope is Scope.TASK else charge
+
+
+def _budget_charge(
+    policy: EffectivePolicy, bound: BoundBudget, resource: str, most: int
+) -> Charge | _PerTask:
+    scope = bound.budget.scope
+    charge = _charge(policy, bound.reference, resource, scope, most, bound.window_seconds)
+    return _PerTask(charge) if scope is Scope.TASK else charge
+
+
+def _charge(
+    policy: EffectivePolicy,
+    reference: PartReference,
+    resource: str,
+    scope: Scope,
+    most: int,
+    window_seconds: int,
+) -> Charge:
+    whose = _scope_value(policy, scope)
+    return Charge(
+        counter=f"{prefix_of(reference)}{resource}/{scope.value}/{whose}",
+        amount=1,
+        limit=most,
+        window_seconds=window_seconds,
+        owner="",
+        name=f"{reference} ({scope.value}{' ' if whose else ''}{whose})",
+        resource=resource,
+    )
+
+
+def _scope_value(policy: EffectivePolicy, scope: Scope) -> str:
+    """Return whose calls are counted together; of a Task nothing, its uid comes with each call."""
+    metadata = policy.agent.metadata
+    match scope:
+        case Scope.AGENT:
+            return f"{metadata.namespace}/{metadata.name}"
+        case Scope.TASK:
+            return ""
+        case Scope.NAMESPACE:
+            return metadata.namespace
+        case Scope.TENANT:
+            return tenant_of(policy)
+
+
+def prefix_of(reference: PartReference) -> str:
+    """Return what the keys of all counters of one part of one policy begin with."""
+    return f"{reference.kind}/{reference.namespace}/{reference.name}/{reference.part}/"
+
+
+def tenant_of(policy: EffectivePolicy) -> str:
+    """Return the tenant of the agent's namespace."""
+    return str(policy.namespace_binding["tenant"])
+
+
+def _loop_charge(resource: str, most: int) -> _PerTask:
+    return _PerTask(
+        Charge(
+            counter=f"Task///loops/{resource}/Task/",
+            amount=1,
+            limit=most,
+            window_seconds=0,
+            owner="",
+            name=f"the bound on {_LOOPS[resource]} ({most})",
+            resource=resource,
+        )
+    )
+
+
+_LOOPS: Final[Mapping[str, str]] = {
+    IDENTICAL_CALLS: "identical calls of one Task",
+    CALLS_PER_TASK: "calls of one Task",
+}

@@ -1,0 +1,240 @@
+"""Lets calls through the store or refuses them, settles them, and records both; nothing is left open, whoever goes away."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Final, Protocol
+
+from aos.audit.event import AuditEvent
+from aos.gateway.caller import Caller
+from aos.gateway.control import events, verdicts
+from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
+from aos.gateway.control.background import Background
+from aos.gateway.control.charges import Charges, settled
+from aos.gateway.control.records import RecordUnknownError, duplicate_check, lease_request
+from aos.gateway.journal import CallOutcome
+from aos.gateway.metrics import GatewayMetrics
+from aos.gateway.refusal import Refused
+from aos.gateway.settings import GatewaySettings
+from aos.kube.backoff import Backoff
+from aos.policy.decision import DecisionReason
+from aos.store.interface import (
+    Admission,
+    AdmissionResult,
+    Admitted,
+    Completion,
+    Duplicate,
+    DuplicateCheck,
+    Exhausted,
+    LeaseRequest,
+    RecordBusy,
+    Store,
+    StoreUnavailableError,
+)
+
+MAX_PENDING: Final = 10_000
+"""Rows and settlements that may wait for the store; beyond it nothing is let through and no refusal recorded."""
+
+_BACKOFF: Final = Backoff(initial_seconds=0.1, cap_seconds=5)
+_CALL_BYTES: Final = 16
+_ADMITTED: Final = "Admitted"
+
+_log = logging.getLogger(__name__)
+
+
+class Announcer(Protocol):
+    """Tells people of a refusal."""
+
+    def announce(self, caller: Caller, refused: Refused) -> None:
+        """Say it where they look, soon; returns at once and never raises."""
+
+
+class CallControl:
+    """Every call passes here before it is forwarded, and again when it is over."""
+
+    def __init__(
+        self,
+        store: Store,
+        metrics: GatewayMetrics,
+        announcer: Announcer,
+        settings: GatewaySettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._announcer = announcer
+        self._reservation_seconds = settings.reservation_seconds
+        self._timeout_seconds = settings.store_timeout_seconds
+        self._clock = clock
+        self._charges = Charges()
+        self._background = Background()
+
+    async def admit(self, asked: AskedCall) -> Ticket | Refused:
+        """Reserve what a model request or a handoff takes, and write its intent, durably.
+
+        A refusal that is returned is on record and announced already. A ticket must be given to `finish`.
+        """
+        ticket = self._ticket(asked)
+        result = await self._take(self._admission(ticket, None, None), ticket)
+        if isinstance(result, Admitted):
+            self._metrics.admission(asked.subject.value, _ADMITTED)
+            return ticket
+        return self._turned_away(ticket, result)
+
+    async def admit_tool(self, asked: AskedCall) -> Ticket | Repeated | Refused:
+        """Do the same for a tool call: take its record, too, and look for an identical write of another Task."""
+        try:
+            lease = lease_request(asked)
+        except RecordUnknownError as error:
+            refused = verdicts.record_unknown(asked, str(error))
+            self.refuse(asked, refused)
+            return refused
+        ticket = self._ticket(asked, lease.record if lease else "")
+        duplicate = duplicate_check(asked)
+        result = await self._take(self._admission(ticket, lease, duplicate), ticket)
+        if isinstance(result, Admitted):
+            self._metrics.admission(asked.subject.value, _ADMITTED)
+            return ticket
+        if isinstance(result, Duplicate) and result.result is not None:
+            self._metrics.admission(asked.subject.value, CallOutcome.DUPLICATE.value)
+            self._append(events.repetition(ticket.call, asked, ticket.record))
+            return Repeated(ticket.call, result.result, result.task, result.agent)
+        return self._turned_away(ticket, result)
+
+    def finish(self, ticket: Ticket, finished: Finished) -> None:
+        """Settle a call and write its outcome. Returns at once; it is done whatever becomes of the caller."""
+        asked = ticket.asked
+        completion = Completion(
+            call=ticket.call,
+            settled=settled(asked, ticket.charges, finished),
+            result=finished.result,
+            forget_duplicate=finished.released,
+            outcome=events.outcome(ticket.call, asked, ticket.record, finished),
+        )
+        self._background.start(self._complete(completion))
+
+    def refuse(self, asked: AskedCall, refused: Refused) -> None:
+        """Record, and announce, a call that was refused before it came to the store. Returns at once."""
+        self._record_refusal(_call(), asked, refused)
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Write what is still to be written, for at most so long."""
+        given_up = await self._background.settle(timeout_seconds)
+        if given_up:
+            _log.error("%d rows or settlements were not written before the end", given_up)
+
+    @property
+    def pending(self) -> int:
+        """Rows and settlements that wait for the store."""
+        return len(self._background)
+
+    def _ticket(self, asked: AskedCall, record: str = "") -> Ticket:
+        return Ticket(_call(), asked, self._charges.of(asked), record)
+
+    def _admission(
+        self, ticket: Ticket, lease: LeaseRequest | None, duplicate: DuplicateCheck | None
+    ) -> Admission:
+        return Admission(
+            call=ticket.call,
+            charges=ticket.charges,
+            lease=lease,
+            duplicate=duplicate,
+            intent=events.intent(ticket.call, ticket.asked, ticket.record),
+            expires_seconds=self._reservation_seconds,
+        )
+
+    async def _take(self, admission: Admission, ticket: Ticket) -> AdmissionResult | None:
+        """Ask the store; None if it can't be sure. What it grants to nobody any more is given back."""
+        if len(self._background) >= MAX_PENDING:
+            return None
+        asked_at = self._clock()
+        work = self._background.start(self._store.admit(admission))
+        try:
+            done, _ = await asyncio.wait((work,), timeout=self._timeout_seconds)
+        except asyncio.CancelledError:
+            work.add_done_callback(partial(self._give_back, ticket))
+            raise
+        self._metrics.store("admit", self._clock() - asked_at)
+        if not done:
+            work.add_done_callback(partial(self._give_back, ticket))
+            self._metrics.store_failure("admit")
+            _log.warning("the store did not answer within %g s", self._timeout_seconds)
+            return None
+        try:
+            return work.result()
+        except StoreUnavailableError as error:
+            self._metrics.store_failure("admit")
+            _log.warning("a call is denied: %s", error)
+            return None
+
+    def _give_back(self, ticket: Ticket, work: asyncio.Task[AdmissionResult]) -> None:
+        """Release what was granted after everybody had gone: nothing was sent."""
+        if work.cancelled() or work.exception() is not None or not isinstance(work.result(), Admitted):
+            return
+        self.finish(ticket, Finished(CallOutcome.ABORTED, DecisionReason.ALLOWED, 0, released=True))
+
+    def _turned_away(self, ticket: Ticket, result: AdmissionResult | None) -> Refused:
+        refused = _verdict(ticket, result)
+        self._record_refusal(ticket.call, ticket.asked, refused)
+        return refused
+
+    def _record_refusal(self, call: str, asked: AskedCall, refused: Refused) -> None:
+        self._metrics.admission(asked.subject.value, refused.reason.value)
+        if refused.note:
+            self._announcer.announce(asked.caller, refused)
+        self._append(events.refusal(call, asked, refused.reason))
+
+    def _append(self, event: AuditEvent) -> None:
+        if len(self._background) >= MAX_PENDING:
+            self._metrics.audit_loss()
+            return
+        self._background.start(self._write(event))
+
+    async def _write(self, event: AuditEvent) -> None:
+        try:
+            await self._store.append((event,))
+        except StoreUnavailableError:
+            # A refusal let nothing through; its line in the log and the count of what is missing here remain.
+            self._metrics.store_failure("append")
+            self._metrics.audit_loss()
+
+    async def _complete(self, completion: Completion) -> None:
+        """Settle, again and again until the store itself would close the reservation."""
+        began_at = self._clock()
+        failures = 0
+        while True:
+            asked_at = self._clock()
+            try:
+                async with asyncio.timeout(self._timeout_seconds):
+                    await self._store.finish(completion)
+            except (StoreUnavailableError, TimeoutError) as error:
+                failures += 1
+                self._metrics.store_failure("finish")
+                if self._clock() - began_at > self._reservation_seconds:
+                    self._metrics.audit_loss()
+                    _log.error("call %s was not settled and stays charged: %s", completion.call, error)
+                    return
+            else:
+                self._metrics.store("finish", self._clock() - asked_at)
+                return
+            await asyncio.sleep(_BACKOFF.delay_seconds(failures))
+
+
+def _verdict(ticket: Ticket, result: AdmissionResult | None) -> Refused:
+    asked = ticket.asked
+    match result:
+        case Exhausted():
+            return verdicts.exhausted(asked, result)
+        case RecordBusy():
+            return verdicts.record_busy(asked, result.lease)
+        case Duplicate():
+            return verdicts.in_flight(asked, result)
+        case _:
+            return verdicts.store_unavailable(asked)
+
+
+def _call() -> str:
+    return secrets.token_hex(_CALL_BYTES)

@@ -1,0 +1,109 @@
+"""Audit rows of calls: an intent before, an outcome after, or one refusal. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aos.audit.event import AuditEvent, Phase
+from aos.gateway.control.asked import AskedCall, Finished, Tokens
+from aos.gateway.control.charges import estimate_micro_usd, tenant_of
+from aos.gateway.journal import CallOutcome
+from aos.gateway.refusal import RefusalCode
+from aos.kube.timestamps import micro_time
+from aos.policy.decision import DecisionReason, Effect
+
+MAX_NAME_LENGTH: Final = 192
+"""Names of what is not there are the caller's own words, and are cut."""
+
+_NO_TOKENS: Final = Tokens(0, 0)
+_MILLISECONDS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a row says of how the call stands."""
+
+    effect: Effect
+    reason: DecisionReason | RefusalCode
+    outcome: str = ""
+    tokens: Tokens = _NO_TOKENS
+    cost_micro_usd: int = 0
+    duration_seconds: float = 0
+    data_classes: frozenset[str] = frozenset()
+
+
+_ALLOWED: Final = _Said(Effect.ALLOW, DecisionReason.ALLOWED)
+
+
+def intent(call: str, asked: AskedCall, record: str) -> AuditEvent:
+    """Return the row that is durable before the call is forwarded; its cost is what is reserved."""
+    cost = estimate_micro_usd(asked)
+    said = _Said(Effect.ALLOW, DecisionReason.ALLOWED, cost_micro_usd=cost) if cost else _ALLOWED
+    return _event(Phase.INTENT, call, asked, record, said)
+
+
+def outcome(call: str, asked: AskedCall, record: str, finished: Finished) -> AuditEvent:
+    """Return the row that says what became of the call."""
+    cost = 0
+    if not finished.released:
+        known = finished.cost_micro_usd
+        cost = asked.obligations.cost_micro_usd + (asked.cost_micro_usd if known is None else known)
+    said = _Said(
+        Effect.ALLOW,
+        finished.reason,
+        finished.outcome.value,
+        finished.tokens or _NO_TOKENS,
+        cost,
+        finished.duration_seconds,
+        finished.data_classes,
+    )
+    return _event(Phase.OUTCOME, call, asked, record, said)
+
+
+def refusal(call: str, asked: AskedCall, reason: DecisionReason | RefusalCode) -> AuditEvent:
+    """Return the only row of a call that was not forwarded."""
+    return _event(Phase.REFUSAL, call, asked, "", _Said(Effect.DENY, reason, CallOutcome.REFUSED.value))
+
+
+def repetition(call: str, asked: AskedCall, record: str) -> AuditEvent:
+    """Return the only row of a write that was answered with what another Task's identical one gave."""
+    said = _Said(Effect.ALLOW, DecisionReason.ALLOWED, CallOutcome.DUPLICATE.value)
+    return _event(Phase.REFUSAL, call, asked, record, said)
+
+
+def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) -> AuditEvent:
+    caller, declared = asked.caller, asked.declared
+    task = caller.task
+    found = asked.data_classes | said.data_classes
+    return AuditEvent(
+        phase=phase,
+        call=call,
+        time=micro_time(),
+        namespace=caller.namespace,
+        tenant=tenant_of(caller.policy),
+        agent=caller.agent,
+        pod=caller.pod_name,
+        pod_uid=caller.pod_uid,
+        revision=caller.revision,
+        task=task.metadata.name,
+        task_uid=task.metadata.uid,
+        lineage=(),
+        requested_by=task.spec.requested_by,
+        subject=asked.subject.value,
+        name=asked.name[:MAX_NAME_LENGTH],
+        action=asked.action[:MAX_NAME_LENGTH],
+        access=declared.access.value if declared else "",
+        risk=declared.risk.value if declared else "",
+        arguments_digest=asked.arguments_digest,
+        record=record,
+        data_classes=tuple(sorted(found)) if found else (),
+        policy_digest=caller.policy.digest,
+        effect=said.effect.value,
+        reason=said.reason.value,
+        rules=tuple([str(rule) for rule in asked.rules]),
+        approvals=asked.approvals,
+        outcome=said.outcome,
+        prompt_tokens=said.tokens.prompt,
+        completion_tokens=said.tokens.completion,
+        cost_micro_usd=said.cost_micro_usd,
+        duration_ms=round(said.duration_seconds * _MILLISECONDS),
+    )
