@@ -18,6 +18,8 @@ class Caller:
         pod_uid: the pod's uid, which the token is bound to.
         revision: name of the ControllerRevision that the pod runs.
         policy: what the agent may do, compiled; it may allow nothing.
+        ancestors: policies of the agents that led to the Task, first one first; what one of them may not, the caller
+            may not for it. Empty for a Task that nobody handed over.
     """
 
     namespace: str
@@ -27,3 +29,4 @@ class Caller:
     pod_uid: str
     revision: str
     policy: EffectivePolicy
+    ancestors: tuple[EffectivePolicy, ...] = ()

@@ -16,7 +16,8 @@ from aos.gateway.settings import GatewaySettings
 from aos.gateway.tokens import Claims, TokenVerifier
 from aos.model.duration import duration_seconds
 from aos.model.names import agent_service_account
-from aos.model.task import Task
+from aos.model.task import Ancestor, Task
+from aos.policy.decision import DecisionReason
 from aos.policy.effective import EffectivePolicy
 
 _SCHEME: Final = b"bearer "
@@ -54,6 +55,15 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AncestorFacts:
+    """What there is of a Task that the caller's was handed over from, and of the agent that worked on it."""
+
+    said: Ancestor
+    task: Task | None
+    policy: EffectivePolicy | None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that a caller is judged by, but for its address."""
 
@@ -63,6 +73,7 @@ class Facts:
     pod_has_ended: bool
     task: Task | None
     policy: EffectivePolicy | None
+    ancestors: tuple[AncestorFacts, ...] = ()
 
     @property
     def agent(self) -> str:
@@ -105,7 +116,7 @@ class Identity:
 
         Args:
             request: as it came.
-            must_be_open: refuse callers whose Task has ended.
+            must_be_open: refuse callers whose Task has ended, or one that it was handed over from.
 
         Raises:
             Refusal: the caller can't be told, or may not call.
@@ -115,11 +126,7 @@ class Identity:
         resolved = self._resolve(claims)
         _check_address(request.client_address, resolved.facts.pod)
         if must_be_open:
-            task = resolved.caller.task
-            if not resolved.is_open or self._cluster.is_closed(task.metadata.uid):
-                raise _ended(task, "has ended")
-            if self._now() > resolved.deadline:
-                raise _ended(task, "is past its deadline")
+            self._check_open(resolved)
         return resolved.caller
 
     def forget(self, pod_uid: str) -> None:
@@ -147,6 +154,27 @@ class Identity:
         # Contact is only ever renewed, so nothing can be too old before this moment.
         self._fresh_until = now + self._max_staleness_seconds - staleness_seconds
 
+    def _check_open(self, resolved: _Resolved) -> None:
+        task = resolved.caller.task
+        if not resolved.is_open or self._cluster.is_closed(task.metadata.uid):
+            raise _ended(task, "has ended")
+        if self._now() > resolved.deadline:
+            raise _ended(task, "is past its deadline")
+        for ancestor in resolved.facts.ancestors:
+            if (
+                ancestor.task is None
+                or not ancestor.task.open
+                or self._cluster.is_closed(ancestor.said.task_uid)
+            ):
+                raise _ended(
+                    task, f"was handed over from Task {ancestor.said.task}, which has ended, and ends with it"
+                )
+            if ancestor.policy is not None and ancestor.policy.agent.spec.suspend:
+                raise _denied(
+                    DecisionReason.AGENT_SUSPENDED,
+                    f"Task {task.metadata.name} was handed over from agent {ancestor.said.agent}, which is suspended",
+                )
+
     def _resolve(self, claims: Claims) -> _Resolved:
         known = self._resolved.get(claims.pod_uid)
         if known is not None and self._still_holds(known.facts, claims):
@@ -170,18 +198,30 @@ class Identity:
             and cluster.task(namespace, pod.task) is facts.task
             and cluster.policy(namespace, facts.agent) is facts.policy
             and cluster.service_account_uid(namespace, claims.service_account) == facts.service_account_uid
+            and all(
+                cluster.task(namespace, ancestor.said.task) is ancestor.task
+                and cluster.policy(namespace, ancestor.said.agent) is ancestor.policy
+                for ancestor in facts.ancestors
+            )
         )
 
     def _gather(self, claims: Claims) -> Facts:
         namespace = claims.namespace
         pod = self._cluster.pod(namespace, claims.pod)
+        task = self._cluster.task(namespace, pod.task) if pod else None
         return Facts(
             claims=claims,
             service_account_uid=self._cluster.service_account_uid(namespace, claims.service_account),
             pod=pod,
             pod_has_ended=pod is None and self._cluster.has_ended(claims.pod_uid),
-            task=self._cluster.task(namespace, pod.task) if pod else None,
+            task=task,
             policy=self._cluster.policy(namespace, agent_of(claims.service_account)),
+            ancestors=tuple(self._ancestor(namespace, said) for said in task.spec.lineage) if task else (),
+        )
+
+    def _ancestor(self, namespace: str, said: Ancestor) -> AncestorFacts:
+        return AncestorFacts(
+            said, self._cluster.task(namespace, said.task), self._cluster.policy(namespace, said.agent)
         )
 
 
@@ -230,6 +270,7 @@ def judge(facts: Facts) -> Caller:
         pod_uid=facts.claims.pod_uid,
         revision=task.status.revision,
         policy=facts.policy,
+        ancestors=_checked_ancestors(facts, task),
     )
 
 
@@ -290,6 +331,30 @@ def _checked_task(facts: Facts, pod: PodFacts) -> Task:
     return task
 
 
+def _checked_ancestors(facts: Facts, task: Task) -> tuple[EffectivePolicy, ...]:
+    policies: list[EffectivePolicy] = []
+    for number, ancestor in enumerate(facts.ancestors):
+        said, there = ancestor.said, ancestor.task
+        if there is not None and there.metadata.uid != said.task_uid:
+            raise _ended(task, f"was handed over from Task {said.task}, which is gone, and ends with it")
+        if there is not None and (
+            there.spec.agent_ref.name != said.agent or there.spec.lineage != task.spec.lineage[:number]
+        ):
+            # The admission policy lets the gateway alone write a lineage; what it wrote agrees with itself.
+            raise _denied(
+                RefusalCode.TASK_UNKNOWN,
+                f"the lineage of Task {task.metadata.name} is not that of Task {said.task}, which it names",
+            )
+        if ancestor.policy is None:
+            raise _denied(
+                RefusalCode.AGENT_UNKNOWN,
+                f"there is no readable Agent {facts.claims.namespace}/{said.agent}, from which Task"
+                f" {task.metadata.name} was handed over",
+            )
+        policies.append(ancestor.policy)
+    return tuple(policies)
+
+
 def _check_address(address: str, pod: PodFacts | None) -> None:
     if pod is None or address.removeprefix(_MAPPED) not in pod.addresses:
         raise _denied(RefusalCode.ADDRESS_MISMATCH, "the token was sent from another address than its pod's")
@@ -301,7 +366,7 @@ def _ended(task: Task, how: str) -> Refusal:
     )
 
 
-def _denied(code: RefusalCode, message: str) -> Refusal:
+def _denied(code: RefusalCode | DecisionReason, message: str) -> Refusal:
     return Refusal(HTTPStatus.FORBIDDEN, code, message)
 
 

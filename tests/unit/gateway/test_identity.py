@@ -2,15 +2,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
+from pydantic import JsonValue
 
 from aos.gateway.facts import PodFacts
 from aos.gateway.http import HttpRequest, Message
 from aos.gateway.identity import Facts, Identity, bearer_token, deadline_of, judge
 from aos.gateway.refusal import Refusal
 from aos.gateway.tokens import Claims, TokenVerifier
+from aos.kube.objects import child
+from aos.model.agent import Agent
 from aos.model.base import JsonObject
 from aos.model.task import Task
-from aos.policy.effective import EffectivePolicy
+from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from tests.unit.gateway.make import (
     ACCOUNT_UID,
     CLAIMS,
@@ -20,7 +23,9 @@ from tests.unit.gateway.make import (
     TASK_UID,
     facts,
     policy,
+    raw_agent,
     raw_pod,
+    raw_task,
     task,
 )
 
@@ -109,12 +114,14 @@ class FakeCluster:
     whole: Facts = field(default_factory=facts)
     staleness: float = 0.0
     closed: set[str] = field(default_factory=set)
+    policies: dict[str, EffectivePolicy] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
 
     def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
-        return self.whole.policy
+        return self.whole.policy if agent == "enricher" else self.policies.get(agent)
 
     def task(self, namespace: str, name: str) -> Task | None:
-        return self.whole.task
+        return self.whole.task if name == "t1" else self.tasks.get(name)
 
     def pod(self, namespace: str, name: str) -> PodFacts | None:
         return self.whole.pod
@@ -277,6 +284,102 @@ async def test_old_knowledge_is_used_for_so_long_and_then_denies(
 async def test_nothing_is_known_before_the_cluster_was_read(identity: Identity, cluster: FakeCluster) -> None:
     cluster.staleness = float("inf")
     assert await refused(identity) == (503, "Stale")
+
+
+ROOT_ENTRY: JsonObject = {"agent": "lead", "task": "t0", "taskUID": "t0-uid"}
+MIDDLE_ENTRY: JsonObject = {"agent": "writer", "task": "t00", "taskUID": "t00-uid"}
+
+
+def ancestor(name: str, agent: str, lineage: list[JsonValue], **status: JsonValue) -> Task:
+    item = raw_task(name, agentRef={"name": agent}, lineage=lineage, status=status)
+    return Task.parse({**item, "metadata": {**child(item, "metadata"), "uid": f"{name}-uid"}})
+
+
+def named_policy(name: str, **spec: JsonValue) -> EffectivePolicy:
+    agent = Agent.parse(raw_agent(name, **spec))  # type: ignore[arg-type] # parts of a spec
+    return effective_policy(PolicyInputs(agent=agent, namespace_labels={}, tools={}, policies=()))
+
+
+@pytest.fixture
+def handed_over(cluster: FakeCluster) -> FakeCluster:
+    """The caller's Task was handed over by writer, whose Task was handed over by lead."""
+    cluster.policies = {name: named_policy(name) for name in ("lead", "writer")}
+    cluster.tasks = {"t0": ancestor("t0", "lead", []), "t00": ancestor("t00", "writer", [ROOT_ENTRY])}
+    cluster.whole = facts(task=task(lineage=[ROOT_ENTRY, MIDDLE_ENTRY]))
+    return cluster
+
+
+async def test_attack_19_a_caller_brings_the_policies_of_all_agents_that_led_to_its_task(
+    identity: Identity, handed_over: FakeCluster
+) -> None:
+    caller = await identity.authenticate(request())
+    assert caller.ancestors == (handed_over.policies["lead"], handed_over.policies["writer"])
+    handed_over.policies["lead"] = named_policy("lead", tools=[])
+    again = await identity.authenticate(request())
+    assert again.ancestors[0] is handed_over.policies["lead"]
+
+
+@pytest.mark.parametrize("name", ["lead", "writer"])
+async def test_an_ancestor_that_is_suspended_or_gone_stops_what_was_handed_over(
+    identity: Identity, handed_over: FakeCluster, name: str
+) -> None:
+    await identity.authenticate(request())
+    handed_over.policies[name] = named_policy(name, suspend=True)
+    assert await refused(identity) == (403, "AgentSuspended")
+    assert (await identity.authenticate(request(), must_be_open=False)).agent == "enricher"
+    del handed_over.policies[name]
+    assert await refused(identity) == (403, "AgentUnknown")
+
+
+ENDED: JsonObject = {
+    "type": "Succeeded",
+    "status": "True",
+    "reason": "Completed",
+    "lastTransitionTime": "2026-01-02T03:04:05Z",
+}
+
+
+@pytest.mark.parametrize("name", ["t0", "t00"])
+async def test_what_was_handed_over_ends_with_what_it_came_from(
+    identity: Identity, handed_over: FakeCluster, name: str
+) -> None:
+    await identity.authenticate(request())
+    there = handed_over.tasks[name]
+    agent, lineage = there.spec.agent_ref.name, [] if name == "t0" else [ROOT_ENTRY]
+    handed_over.tasks[name] = ancestor(name, agent, [*lineage], conditions=[ENDED])
+    assert await refused(identity) == (403, "TaskEnded")
+    handed_over.tasks[name] = there
+    await identity.authenticate(request())
+    handed_over.closed.add(f"{name}-uid")
+    assert await refused(identity) == (403, "TaskEnded")
+    handed_over.closed.clear()
+    del handed_over.tasks[name]
+    assert await refused(identity) == (403, "TaskEnded")
+
+
+async def test_another_task_of_an_ancestors_name_is_not_the_ancestor(
+    identity: Identity, handed_over: FakeCluster
+) -> None:
+    anew = handed_over.tasks["t0"].metadata.model_copy(update={"uid": "anew"})
+    handed_over.tasks["t0"] = handed_over.tasks["t0"].model_copy(update={"metadata": anew})
+    assert await refused(identity) == (403, "TaskEnded")
+
+
+@pytest.mark.parametrize(
+    "lineage",
+    [
+        [MIDDLE_ENTRY],
+        [{**ROOT_ENTRY, "agent": "writer"}],
+        [{**MIDDLE_ENTRY, "agent": "lead"}, ROOT_ENTRY],
+        [ROOT_ENTRY, ROOT_ENTRY, MIDDLE_ENTRY],
+    ],
+    ids=["a link left out", "another agent", "another order", "a link added"],
+)
+async def test_attack_20_a_lineage_that_is_not_its_ancestors_is_refused(
+    identity: Identity, handed_over: FakeCluster, lineage: list[JsonValue]
+) -> None:
+    handed_over.whole = facts(task=task(lineage=lineage))
+    assert await refused(identity) == (403, "TaskUnknown")
 
 
 @pytest.mark.parametrize("said", ["", "Bearer", "Bearer ", "Basic eA==", "token"])
