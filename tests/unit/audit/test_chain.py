@@ -3,6 +3,7 @@ from dataclasses import asdict
 
 import pytest
 import rfc8785
+from pydantic import JsonValue
 
 from aos.audit.chain import DamagedRowError, link, origin, read_row, row_hash
 from aos.audit.codec import encode_event
@@ -12,7 +13,12 @@ from tests.unit.audit.make import EVENT
 @pytest.mark.parametrize("chain", ["gateway-1", 'a "quoted" chain\n', "ünïcode"])
 def test_a_hash_is_sha_256_over_rfc_8785_of_chain_event_previous_and_sequence(chain: str) -> None:
     said = {name: value for name, value in asdict(EVENT).items() if value}
-    row = {"chain": chain, "sequence": 7, "previous": "ab", "event": {**said, "phase": "Outcome"}}
+    row: dict[str, JsonValue] = {
+        "chain": chain,
+        "sequence": 7,
+        "previous": "ab",
+        "event": {**said, "phase": "Outcome"},
+    }
     assert row_hash(chain, 7, "ab", EVENT) == hashlib.sha256(rfc8785.dumps(row)).hexdigest()
 
 

@@ -1,0 +1,253 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from aos.audit.chain import link, origin
+from aos.audit.event import AuditEvent, AuditRow
+from aos.audit.head import ChainHead
+from aos.audit.marks import Gap, gap_mark, start_mark
+from aos.audit.signing import HeadSigner, SignedHead
+from aos.audit.verification import MOST_FINDINGS, FindingKind, Verification, Verifier, verify
+from tests.unit.audit.make import chain_of, event
+
+Rows = list[AuditRow]
+SIGNER = HeadSigner()
+NOW = "2026-01-02T03:05:00.000000Z"
+K = FindingKind
+
+
+def started(chain: str, heads: Sequence[ChainHead] = ()) -> AuditEvent:
+    return start_mark(chain, event(0).time, heads)
+
+
+def trail(count: int = 6, chain: str = "gateway-1", *more: AuditEvent) -> Rows:
+    """Return a chain of ``count`` rows, start mark included."""
+    return chain_of([started(chain), *(event(number) for number in range(1, count)), *more], chain)
+
+
+def head_of(row: AuditRow) -> ChainHead:
+    return ChainHead(row.chain, row.sequence, row.hash, row.event.time)
+
+
+def anchor(row: AuditRow, signer: HeadSigner = SIGNER) -> SignedHead:
+    return signer.sign(head_of(row))
+
+
+def relinked(rows: Rows) -> Rows:
+    """Return the rows as somebody who can write the store would make them fit again."""
+    return chain_of([row.event for row in rows], rows[0].chain)
+
+
+def found(verification: Verification) -> set[tuple[FindingKind, int]]:
+    return {(item.kind, item.sequence) for item in verification.findings}
+
+
+def test_an_untouched_trail_holds() -> None:
+    rows = trail()
+    verification = verify(rows, [head_of(rows[-1])], [anchor(rows[3]), anchor(rows[-1])])
+    assert verification.holds
+    assert (verification.rows, verification.deleted, verification.unanchored) == (6, 0, 0)
+
+
+def test_rows_of_several_chains_may_come_mixed() -> None:
+    one, two = trail(chain="gateway-1"), trail(chain="gateway-2")
+    mixed = [row for pair in zip(one, two, strict=True) for row in pair]
+    assert verify(mixed, [], [anchor(one[-1]), anchor(two[-1], HeadSigner())]).holds
+
+
+def test_rows_after_the_last_anchor_are_counted_as_not_covered() -> None:
+    rows = trail()
+    verification = verify(rows, [], [anchor(rows[2])])
+    assert verification.holds
+    assert verification.unanchored == 3
+    assert verification.coverage[0].anchored == 3
+
+
+Tamper = Callable[[Rows], Rows]
+
+
+def changed(rows: Rows) -> Rows:
+    rows[3] = replace(rows[3], event=replace(rows[3].event, effect="Deny"))
+    return rows
+
+
+def dropped(rows: Rows) -> Rows:
+    del rows[3]
+    return rows
+
+
+def dropped_first(rows: Rows) -> Rows:
+    return rows[1:]
+
+
+def swapped(rows: Rows) -> Rows:
+    rows[2], rows[3] = (
+        replace(rows[2], event=rows[3].event),
+        replace(rows[3], event=rows[2].event),
+    )
+    return rows
+
+
+def moved(rows: Rows) -> Rows:
+    rows[2], rows[3] = rows[3], rows[2]
+    return rows
+
+
+def cut(rows: Rows) -> Rows:
+    return rows[:4]
+
+
+def inserted(rows: Rows) -> Rows:
+    made_up = link("gateway-1", 4, rows[2].hash, event(9))
+    return [*rows[:3], made_up, *(replace(row, sequence=row.sequence + 1) for row in rows[3:])]
+
+
+def twice(rows: Rows) -> Rows:
+    return [*rows[:4], rows[3], *rows[4:]]
+
+
+def rewritten_from_the_middle(rows: Rows) -> Rows:
+    return relinked([*rows[:3], *rows[4:], *rows[3:4]])
+
+
+def dropped_and_relinked(rows: Rows) -> Rows:
+    return relinked([*rows[:3], *rows[4:]])
+
+
+def restarted(rows: Rows) -> Rows:
+    return chain_of([started("gateway-1"), event(8), event(9)])
+
+
+def emptied(rows: Rows) -> Rows:
+    return []
+
+
+def headless(rows: Rows) -> Rows:
+    return relinked(rows[1:])
+
+
+@pytest.mark.parametrize(
+    ("tamper", "expected"),
+    [
+        (changed, {(K.CHANGED, 4)}),
+        (dropped, {(K.MISSING, 4)}),
+        (dropped_first, {(K.MISSING, 1)}),
+        (swapped, {(K.CHANGED, 3), (K.CHANGED, 4)}),
+        (moved, {(K.MISSING, 3), (K.REORDERED, 3)}),
+        (cut, {(K.TRUNCATED, 5)}),
+        (inserted, {(K.CHANGED, 5), (K.CHANGED, 6), (K.CHANGED, 7), (K.UNLINKED, 5), (K.REPLACED, 6)}),
+        (twice, {(K.REORDERED, 4)}),
+        (rewritten_from_the_middle, {(K.REPLACED, 6)}),
+        (dropped_and_relinked, {(K.TRUNCATED, 6)}),
+        (restarted, {(K.TRUNCATED, 4)}),
+        (emptied, {(K.CHAIN_MISSING, 1)}),
+        (headless, {(K.UNMARKED_START, 1), (K.TRUNCATED, 6)}),
+    ],
+)
+def test_attack_27_a_trail_that_was_tampered_with_does_not_hold_and_the_row_is_named(
+    tamper: Tamper, expected: set[tuple[FindingKind, int]]
+) -> None:
+    rows = trail()
+    anchors = [anchor(rows[-1])]
+    assert found(verify(tamper(list(rows)), [], anchors)) == expected
+
+
+def test_attack_27_a_rewritten_row_is_found_by_the_first_anchor_after_it() -> None:
+    rows = trail()
+    forged = relinked([*rows[:3], replace(rows[3], event=event(9)), *rows[4:]])
+    verification = verify(forged, [], [anchor(rows[1]), anchor(rows[4])])
+    assert found(verification) == {(K.REPLACED, 5)}
+    assert "row 5 of chain gateway-1 is not the row that the anchors name" in verification.findings[0].message
+
+
+def test_attack_27_a_tail_that_was_cut_before_any_anchor_is_found_by_the_next_chains_start() -> None:
+    old = trail()
+    new = chain_of([started("gateway-2", [head_of(old[-1])]), event(1)], "gateway-2")
+    assert verify([*old, *new], [], []).holds
+    verification = verify([*old[:-1], *new], [], [])
+    assert found(verification) == {(K.TRUNCATED, 6)}
+    assert "the start of chain gateway-2" in verification.findings[0].message
+    assert found(verify(new, [], [])) == {(K.CHAIN_MISSING, 1)}
+
+
+def test_attack_27_a_chain_shorter_than_the_stores_own_head_was_cut() -> None:
+    rows = trail()
+    assert found(verify(rows[:-1], [head_of(rows[-1])], [])) == {(K.TRUNCATED, 6)}
+
+
+def test_what_a_finding_says_names_time_and_call() -> None:
+    (finding,) = verify(changed(trail()), [], []).findings
+    assert finding.message.startswith(
+        "row 4 of chain gateway-1 (2026-01-02T03:04:03.000001Z, call c3) was changed"
+    )
+
+
+def test_an_anchor_whose_signature_does_not_hold_is_told_and_proves_nothing() -> None:
+    rows = trail()
+    forged = replace(anchor(rows[-1]), signature=anchor(rows[-2]).signature)
+    verification = verify(rows[:2], [], [forged])
+    assert found(verification) == {(K.BAD_ANCHOR, 6)}
+
+
+def test_two_anchors_of_a_chain_under_different_keys_are_told() -> None:
+    rows = trail()
+    verification = verify(rows, [], [anchor(rows[-1]), anchor(rows[2], HeadSigner())])
+    assert found(verification) == {(K.BAD_ANCHOR, 3)}
+
+
+def test_a_row_that_can_not_be_hashed_or_read_was_changed() -> None:
+    rows = trail()
+    rows[3] = replace(rows[3], event=replace(rows[3].event, duration_ms=2**60))
+    assert found(verify(rows, [], [])) == {(K.CHANGED, 4)}
+    verifier = Verifier()
+    verifier.unreadable("gateway-1", 3, "it is not JSON")
+    assert found(verifier.finish([], [])) == {(K.CHANGED, 3)}
+
+
+def test_a_hash_that_is_no_hash_never_equals_an_anchor() -> None:
+    rows = trail()
+    good = anchor(rows[-1])
+    for text in ("zz", "ab"):
+        rows[-1] = replace(rows[-1], hash=text)
+        assert (K.REPLACED, 6) in found(verify(rows, [], [good]))
+
+
+def gap(rows: Rows, first: int, last: int) -> AuditEvent:
+    return gap_mark(Gap(rows[0].chain, first, last, rows[first - 1].previous, rows[last - 1].hash), NOW)
+
+
+def later_chain(*events: AuditEvent) -> Rows:
+    return chain_of([started("gateway-2"), *events], "gateway-2")
+
+
+def test_rows_that_retention_deleted_are_accounted_for_by_marks_that_meet() -> None:
+    rows = trail(9)
+    marks = later_chain(gap(rows, 1, 2), gap(rows, 3, 4), gap(rows, 6, 6))
+    verification = verify([rows[4], *rows[6:], *marks], [], [anchor(rows[-1]), anchor(rows[1])])
+    assert verification.holds
+    assert verification.deleted == 5
+
+
+def test_a_chain_that_retention_deleted_whole_is_not_missing() -> None:
+    rows = trail()
+    marks = later_chain(gap(rows, 1, 6))
+    assert verify(marks, [head_of(rows[-1])], [anchor(rows[-1]), anchor(rows[2])]).holds
+
+
+@pytest.mark.parametrize("marked", [(1, 2), (2, 3), (1, 4)])
+def test_a_mark_that_does_not_fit_excuses_nothing(marked: tuple[int, int]) -> None:
+    rows = trail()
+    verification = verify([*rows[3:], *later_chain(gap(rows, *marked))], [], [])
+    assert {item.kind for item in verification.findings} == {K.MISSING}
+
+
+def test_a_mark_with_another_hash_excuses_nothing() -> None:
+    rows = trail()
+    mark = gap_mark(Gap("gateway-1", 1, 3, origin("gateway-1"), "f" * 64), NOW)
+    assert found(verify([*rows[3:], *later_chain(mark)], [], [])) == {(K.MISSING, 3)}
+
+
+def test_findings_are_bounded() -> None:
+    rows = [replace(row, hash="0" * 64) for row in chain_of([started("gateway-1"), *[event(1)] * 2000])]
+    assert len(verify(rows, [], []).findings) == MOST_FINDINGS
