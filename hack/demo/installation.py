@@ -51,7 +51,9 @@ def _upgrade(access: Access, settings: Settings) -> None:
     with step("helm upgrade --install aos charts/aos"):
         stood = _standing_release(access)
         repository, _, tag = settings.image.rpartition(":")
-        values = f"image.repository={repository},image.tag={tag},image.pullPolicy=IfNotPresent"
+        # A demonstration's audit trail may go with its pod; a volume would need a provisioner, and many nodes have none.
+        store = "gateway.store.emptyDir=true"
+        values = f"image.repository={repository},image.tag={tag},image.pullPolicy=IfNotPresent,{store}"
         access.helm(
             "upgrade",
             "--install",

@@ -14,6 +14,18 @@ app.kubernetes.io/part-of: aos
 app.kubernetes.io/component: {{ . }}
 {{- end }}
 
+{{- /* Whether the store is a file that one gateway alone can use. Values that contradict each other end here. */ -}}
+{{- define "aos.sqlite" -}}
+{{- $store := .Values.gateway.store -}}
+{{- if and $store.existingSecret $store.emptyDir -}}
+{{- fail "gateway.store: existingSecret (PostgreSQL) and emptyDir (a file in the pod) can't both be given" -}}
+{{- end -}}
+{{- if and (not $store.existingSecret) (gt (int .Values.gateway.replicas) 1) -}}
+{{- fail (printf "gateway.replicas is %d, but without PostgreSQL the store is a file that one replica alone can use: set gateway.replicas to 1, or gateway.store.existingSecret to a Secret that holds the URL of a PostgreSQL server" (int .Values.gateway.replicas)) -}}
+{{- end -}}
+{{- if not $store.existingSecret -}}true{{- end -}}
+{{- end }}
+
 {{- define "aos.pod" -}}
 securityContext:
   runAsNonRoot: true

@@ -1,0 +1,136 @@
+"""The chart renders what an API server takes, and refuses settings that can't work with words that help."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hack.cluster.handle import Handle
+from hack.cluster.paths import Paths
+from hack.cluster.programs import tool
+from tests.e2e.installation import JsonObject, at
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts/aos"
+PRODUCTION = f"--values={CHART / 'values-production.yaml'}"
+Render = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def render() -> Render:
+    helm = tool(Paths.from_environment(), "helm")
+
+    def rendered(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(helm), "template", "aos", str(CHART), "--namespace=aos-system", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return rendered
+
+
+def manifests(done: "subprocess.CompletedProcess[str]") -> list[JsonObject]:
+    assert done.returncode == 0, done.stderr
+    return [item for item in yaml.safe_load_all(done.stdout) if item]
+
+
+def gateway(found: list[JsonObject]) -> JsonObject:
+    return next(
+        item for item in found if (item["kind"], at(item, "metadata.name")) == ("Deployment", "aos-gateway")
+    )
+
+
+def pod(found: list[JsonObject]) -> JsonObject:
+    spec = at(gateway(found), "spec.template.spec")
+    assert isinstance(spec, dict)
+    return spec
+
+
+def volume(found: list[JsonObject]) -> JsonObject | None:
+    volumes = pod(found)["volumes"]
+    assert isinstance(volumes, list)
+    return next((item for item in volumes if isinstance(item, dict) and item["name"] == "store"), None)
+
+
+def store_url(found: list[JsonObject]) -> JsonObject:
+    containers = pod(found)["containers"]
+    assert isinstance(containers, list)
+    assert isinstance(containers[0], dict)
+    variables = containers[0]["env"]
+    assert isinstance(variables, list)
+    return next(item for item in variables if isinstance(item, dict) and item["name"] == "AOS_STORE_URL")
+
+
+@pytest.mark.parametrize("arguments", [[], [PRODUCTION], ["--set=gateway.store.emptyDir=true"]])
+def test_what_it_renders_is_accepted_by_an_api_server(
+    control_plane: Handle, render: Render, arguments: list[str]
+) -> None:
+    control_plane.kubectl("create", "namespace", "aos-system")
+    found = [item for item in manifests(render(*arguments)) if item["kind"] != "CustomResourceDefinition"]
+    done = control_plane.kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(found)
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_by_default_one_gateway_has_a_file_on_a_volume_that_outlives_it(render: Render) -> None:
+    found = manifests(render())
+    assert store_url(found)["value"] == "sqlite:////var/lib/aos/store.db"
+    assert at(gateway(found), "spec.strategy.type") == "Recreate"
+    assert volume(found) == {"name": "store", "persistentVolumeClaim": {"claimName": "aos-gateway-store"}}
+    assert at(pod(found), "securityContext.fsGroup") == 65532
+    claim = next(item for item in found if item["kind"] == "PersistentVolumeClaim")
+    kept = at(claim, "metadata.annotations")
+    assert isinstance(kept, dict)
+    assert kept["helm.sh/resource-policy"] == "keep"
+
+
+def test_a_trial_keeps_the_file_in_the_pod_and_asks_for_no_volume(render: Render) -> None:
+    found = manifests(render("--set=gateway.store.emptyDir=true"))
+    assert volume(found) == {"name": "store", "emptyDir": {"sizeLimit": "8Gi"}}
+    assert not [item for item in found if item["kind"] == "PersistentVolumeClaim"]
+
+
+def test_several_gateways_share_the_server_that_a_secret_names(render: Render) -> None:
+    found = manifests(render(PRODUCTION, "--set=networkPolicy.storeCIDRs={10.1.0.0/16}"))
+    assert at(gateway(found), "spec.replicas") == 2
+    assert at(gateway(found), "spec.strategy") is None
+    assert volume(found) is None
+    assert at(store_url(found), "valueFrom.secretKeyRef") == {"name": "aos-store", "key": "url"}
+    isolation = next(
+        item
+        for item in found
+        if (item["kind"], at(item, "metadata.name")) == ("NetworkPolicy", "aos-gateway")
+    )
+    egress = at(isolation, "spec.egress")
+    assert isinstance(egress, list)
+    assert egress[-1] == {
+        "to": [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
+        "ports": [{"port": 5432, "protocol": "TCP"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--set=gateway.replicas=2"], "a file that one replica alone can use"),
+        (
+            ["--set=gateway.store.emptyDir=true", "--set=gateway.store.existingSecret=a"],
+            "can't both be given",
+        ),
+        (["--set=gateway.store.size=big"], "/gateway/store/size"),
+        (["--set=gateway.store.backend=x"], "backend"),
+        (["--set=gateway.auditRetentionHours=0"], "/gateway/auditRetentionHours"),
+        (["--set=networkPolicy.storeCIDRs={here}"], "/networkPolicy/storeCIDRs"),
+    ],
+)
+def test_what_can_not_work_is_refused_with_the_way_out(
+    render: Render, arguments: list[str], says: str
+) -> None:
+    done = render(*arguments)
+    assert done.returncode != 0
+    assert says in done.stderr
