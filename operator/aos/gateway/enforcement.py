@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import orjson
 
 from aos.gateway.cluster_registry import PolicyListener
+from aos.model.base import JsonObject
 from aos.policy.effective import EffectivePolicy
 
 AgentKey = tuple[str, str]
@@ -60,6 +61,7 @@ class EnforcementReport:
         self._policies = policies
         self._heartbeat_seconds = heartbeat_seconds
         self._digests: dict[AgentKey, str] = {}
+        self._statements: dict[str, bytes] = {}
         self._pending: dict[AgentKey, None] = {}
         self._wake = asyncio.Event()
         self._readers: set[_Reader] = set()
@@ -69,6 +71,20 @@ class EnforcementReport:
     def __len__(self) -> int:
         """Agents whose policy is compiled."""
         return len(self._digests)
+
+    def state(self, subject: str, statement: JsonObject) -> None:
+        """Tell readers something of this replica; a newer statement on a subject takes the place of the older one."""
+        line = orjson.dumps(statement, option=orjson.OPT_APPEND_NEWLINE)
+        if self._statements.get(subject) == line:
+            return
+        self._statements[subject] = line
+        for reader in self._readers:
+            reader.state(subject, line)
+
+    def store_is(self, problem: str) -> None:
+        """Tell readers whether limits, budgets, records and the audit trail can be kept; ``problem`` is empty if so."""
+        statement: JsonObject = {"store": "unavailable", "problem": problem} if problem else {"store": "ok"}
+        self.state("store", statement)
 
     async def run(self) -> None:
         """Compile what changed until cancelled; run it once the cluster was read."""
@@ -82,9 +98,9 @@ class EnforcementReport:
                 await self._wake.wait()
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Yield lines: all digests, ``{"synced": true}``, then changes, and a heartbeat where there are none."""
+        """Yield lines: statements, all digests, ``{"synced": true}``, then changes, and a heartbeat where there are none."""
         await self.compiled.wait()
-        reader = _Reader(dict(self._digests))
+        reader = _Reader(dict(self._digests), dict(self._statements))
         self._readers.add(reader)
         try:
             yield reader.take() + _SYNCED
@@ -119,19 +135,25 @@ class EnforcementReport:
 
 
 class _Reader:
-    """Digests that one reader has not been told yet; a newer one replaces an older one."""
+    """What one reader has not been told yet; newer replaces older."""
 
-    def __init__(self, digests: dict[AgentKey, str]) -> None:
+    def __init__(self, digests: dict[AgentKey, str], statements: dict[str, bytes]) -> None:
         self._digests = digests
+        self._statements = statements
         self.wake = asyncio.Event()
 
     def give(self, key: AgentKey, digest: str) -> None:
         self._digests[key] = digest
         self.wake.set()
 
+    def state(self, subject: str, line: bytes) -> None:
+        self._statements[subject] = line
+        self.wake.set()
+
     def take(self) -> bytes:
         self.wake.clear()
         digests, self._digests = self._digests, {}
-        return b"".join(
+        statements, self._statements = self._statements, {}
+        return b"".join(statements.values()) + b"".join(
             Enforced(namespace, agent, digest).line() for (namespace, agent), digest in digests.items()
         )
