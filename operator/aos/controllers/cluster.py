@@ -13,6 +13,7 @@ from aos.controllers.views import (
     address_view,
     config_map_view,
     endpoints_view,
+    handler_view,
     labels_view,
 )
 from aos.controllers.watched import Cache, Watched
@@ -21,6 +22,7 @@ from aos.kube.resources import (
     CONFIG_MAPS,
     ENDPOINT_SLICES,
     NAMESPACES,
+    RUNTIME_CLASSES,
     SERVICES,
     VALIDATING_ADMISSION_POLICIES,
     VALIDATING_ADMISSION_POLICY_BINDINGS,
@@ -64,6 +66,8 @@ class Cluster:
             self._config_map_changed,
             Selection(label_selector=f"{LABEL_INSTRUCTIONS}=true"),
         )
+        # Nobody waits for one: a pod that is made later asks anew.
+        self._runtime_classes = Watched(client, RUNTIME_CLASSES, handler_view, lambda *_: None)
         self._policies = Watched(
             client, VALIDATING_ADMISSION_POLICIES, observe_rule, self._rule_changed, _PART_OF_AOS
         )
@@ -92,6 +96,7 @@ class Cluster:
             *self.pods.caches(),
             self._namespaces,
             self._config_maps,
+            self._runtime_classes,
             self._policies,
             self._bindings,
             self._service,
@@ -126,6 +131,11 @@ class Cluster:
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return the texts of a ConfigMap that may hold instructions; None if there is no such one."""
         return self._config_maps.get(namespace, name)
+
+    def can_own_users(self, runtime_class: str) -> bool:
+        """Return whether a pod of this RuntimeClass (empty for the default) can have users of its own wherever it may land."""
+        handler = self._runtime_classes.get("", runtime_class) if runtime_class else ""
+        return handler is not None and handler in self.pods.handlers_with_own_users()
 
     def rules(self) -> tuple[ObservedRule, ...]:
         """Return the admission policies and bindings that are part of AOS."""

@@ -11,6 +11,7 @@ from aos.kube.resources import NODES, PODS
 from aos.model.meta import ObjectKey
 from aos.model.names import LABEL_AGENT, LABEL_MANAGED_BY, LABEL_TASK, MANAGED_BY
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod, observe_node, observe_pod
+from aos.reconcile.users import handlers_with_own_users
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -28,6 +29,7 @@ class Pods:
         self._on_node: dict[str, set[tuple[str, str]]] = {}
         self._pods = Watched(client, PODS, observe_pod, self._pod_changed, _SELECTION)
         self._nodes = Watched(client, NODES, observe_node, self._node_changed)
+        self._own_users: frozenset[str] | None = None
 
     def caches(self) -> Iterable[Cache]:
         """Return what is to be run."""
@@ -44,6 +46,12 @@ class Pods:
         found = {pod.node: self._nodes.get("", pod.node) for pod in pods if pod.node}
         return {name: node for name, node in found.items() if node is not None}
 
+    def handlers_with_own_users(self) -> frozenset[str]:
+        """Return the runtime handlers that can give a pod users of its own wherever it may land."""
+        if self._own_users is None:
+            self._own_users = handlers_with_own_users(self._nodes.values())
+        return self._own_users
+
     def _pod_changed(self, key: ObjectKey, old: ObservedPod | None, new: ObservedPod | None) -> None:
         for pod in (old, new):
             if pod is None:
@@ -55,6 +63,7 @@ class Pods:
             self._touch(Key(Subject.TASK, key.namespace, pod.task))
 
     def _node_changed(self, key: ObjectKey, old: ObservedNode | None, new: ObservedNode | None) -> None:
+        self._own_users = None
         if old is not None and new is not None and old.is_ready == new.is_ready:
             return
         for namespace, task in self._on_node.get(key.name, ()):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aos.model.agent import Quantity, ResourceAmounts, Resources
 from aos.model.names import GATEWAY_ADMIN_PORT
-from aos.reconcile.settings import OperatorSettings
+from aos.reconcile.settings import HostUsers, OperatorSettings
 
 PREFIX: Final = "AOS_"
 VARIABLE_NAMESPACE: Final = "POD_NAMESPACE"
@@ -70,9 +70,9 @@ class ControllerSettings(BaseModel):
     drain_seconds: float = Field(
         default=10, ge=0, le=300, description="Time that started work has to end after a stop signal."
     )
-    host_users: bool = Field(
-        default=True,
-        description="Whether agent pods share the node's user ids; `false` gives each a user namespace (`hostUsers: false`), which nodes must support.",
+    host_users: HostUsers = Field(
+        default=HostUsers.AUTO,
+        description="Whether agent pods share the node's user ids: `true`; `false` gives each a user namespace of its own (`hostUsers: false`), which nodes must support; `auto` does so where every node that may take the pod says that its runtime can.",
     )
     agent_cpu_request: Quantity = Field(default="50m", description="CPU request of agents that give none.")
     agent_memory_request: Quantity = Field(

@@ -56,6 +56,8 @@ def gather(world: World, task: Task) -> ObservedTask:
         pods=pods,
         nodes=world.cluster.pods.nodes_of(pods),
         platform=world.state.platform,
+        can_own_users=agent is not None
+        and world.cluster.can_own_users(agent.spec.runtime.runtime_class_name),
         guard=world.state.guard,
         parent=world.objects.tasks.get(namespace, task.parent.task) if task.parent else None,
     )

@@ -66,6 +66,11 @@ def address_view(raw: JsonObject) -> str:
     return "" if address == "None" else address
 
 
+def handler_view(raw: JsonObject) -> str:
+    """Return the runtime handler of a RuntimeClass."""
+    return text(raw, "handler")
+
+
 def endpoints_view(raw: JsonObject) -> EndpointsView:
     """Return the ready replicas of an EndpointSlice."""
     ready = []

@@ -29,6 +29,9 @@ _NODE_LOST_REASONS: Final = frozenset(
     {"NodeLost", "DeletionByTaintManager", "DeletionByPodGC", "NodeShutdown", "Terminated", "Shutdown"}
 )
 _OUT_OF_MEMORY: Final = "OOMKilled"
+_REPELLING: Final = frozenset({"NoSchedule", "NoExecute"})
+_PASSING: Final = "node.kubernetes.io/"
+"""Prefix of the taints that say how a node fares."""
 
 
 class PodPhase(StrEnum):
@@ -93,11 +96,24 @@ class ObservedPod:
 
 @dataclass(frozen=True, slots=True)
 class ObservedNode:
-    """A node: whether it is ready, and since when it is so or not."""
+    """A node.
+
+    Attributes:
+        name: its name.
+        is_ready: whether it is ready.
+        since: when it became so, or ceased to be.
+        takes_agents: whether the scheduler may put an agent's pod there: it runs Linux, is not cordoned, and has no taint but
+            those that Kubernetes itself sets and lifts as the node fares.
+        handlers: its runtime handlers by name, the default one under the empty name; empty if it does not tell.
+        user_namespaces: those handlers that can give a pod users of its own.
+    """
 
     name: str
     is_ready: bool
     since: datetime | None
+    takes_agents: bool = False
+    handlers: frozenset[str] = frozenset()
+    user_namespaces: frozenset[str] = frozenset()
 
 
 class _View(BaseModel):
@@ -153,12 +169,38 @@ class _Pod(_View):
     status: _PodStatus = _PodStatus()
 
 
+class _Taint(_View):
+    key: str = ""
+    effect: str = ""
+
+
+class _NodeSpec(_View):
+    unschedulable: bool = False
+    taints: tuple[_Taint, ...] = ()
+
+
+class _Features(_View):
+    user_namespaces: bool = False
+
+
+class _Handler(_View):
+    name: str = ""
+    features: _Features = _Features()
+
+
+class _NodeInfo(_View):
+    operating_system: str = ""
+
+
 class _NodeStatus(_View):
     conditions: tuple[_Condition, ...] = ()
+    node_info: _NodeInfo = _NodeInfo()
+    runtime_handlers: tuple[_Handler, ...] = ()
 
 
 class _Node(_View):
     metadata: ObjectMeta
+    spec: _NodeSpec = _NodeSpec()
     status: _NodeStatus = _NodeStatus()
 
 
@@ -203,10 +245,23 @@ def observe_node(raw: Mapping[str, JsonValue]) -> ObservedNode:
     """
     node = _Node.model_validate(raw)
     ready = _condition(node.status.conditions, "Ready")
+    handlers = node.status.runtime_handlers
     return ObservedNode(
         name=node.metadata.name,
         is_ready=ready is not None and ready.status == "True",
         since=ready.last_transition_time if ready else None,
+        takes_agents=_takes_agents(node),
+        handlers=frozenset(item.name for item in handlers),
+        user_namespaces=frozenset(item.name for item in handlers if item.features.user_namespaces),
+    )
+
+
+def _takes_agents(node: _Node) -> bool:
+    if node.spec.unschedulable or node.status.node_info.operating_system != "linux":
+        return False
+    # Agents' pods tolerate nothing. A node that is only not ready, or short of something, may take pods any moment.
+    return not any(
+        taint.effect in _REPELLING and not taint.key.startswith(_PASSING) for taint in node.spec.taints
     )
 
 

@@ -23,7 +23,7 @@ from aos.model.task import Task
 from aos.reconcile.children import COMPONENT_AGENT, labels, owner_reference
 from aos.reconcile.resources import container_resources
 from aos.reconcile.revision import image_of
-from aos.reconcile.settings import OperatorSettings, Platform
+from aos.reconcile.settings import HostUsers, OperatorSettings, Platform
 
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 CONTAINER: Final = "agent"
@@ -45,6 +45,8 @@ def pod(
     settings: OperatorSettings,
     platform: Platform,
     remaining_seconds: float,
+    *,
+    can_own_users: bool = False,
 ) -> JsonObject:
     """Return the pod that does ``task``.
 
@@ -55,6 +57,7 @@ def pod(
         settings: of the operator.
         platform: where the gateway is; nothing of it may be missing.
         remaining_seconds: until the Task's deadline.
+        can_own_users: whether its runtime can give it users of its own wherever it may land.
     """
     return {
         "apiVersion": "v1",
@@ -74,7 +77,8 @@ def pod(
             },
             "ownerReferences": [owner_reference("Task", task.metadata)],
         },
-        "spec": _spec(agent, settings, platform, remaining_seconds),
+        "spec": _spec(agent, settings, platform, remaining_seconds)
+        | _users(settings.host_users, can_own_users=can_own_users),
     }
 
 
@@ -107,11 +111,14 @@ def _spec(
         "containers": [_container(agent, settings)],
         "volumes": _volumes(),
     }
-    if not settings.host_users:
-        spec["hostUsers"] = False
     if agent.spec.runtime.runtime_class_name:
         spec["runtimeClassName"] = agent.spec.runtime.runtime_class_name
     return spec
+
+
+def _users(wanted: HostUsers, *, can_own_users: bool) -> JsonObject:
+    has_own = wanted is HostUsers.OWN or (wanted is HostUsers.AUTO and can_own_users)
+    return {"hostUsers": False} if has_own else {}
 
 
 def _container(agent: Agent, settings: OperatorSettings) -> JsonObject:

@@ -1,6 +1,7 @@
 """What the operator is told (settings) and what it finds out about the platform; reading either is the edge's part."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from aos.model.agent import ResourceAmounts, Resources
@@ -13,6 +14,15 @@ REVISIONS_KEPT: Final = 10
 """ControllerRevisions of an agent that are kept though no open Task runs them."""
 
 
+class HostUsers(StrEnum):
+    """Whether agent pods share the node's user ids, or have a user namespace of their own (``hostUsers: false``)."""
+
+    AUTO = "auto"
+    """A namespace of their own where every node that may take the pod says that its runtime can."""
+    SHARED = "true"
+    OWN = "false"
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorSettings:
     """What is the same for every object.
@@ -23,7 +33,7 @@ class OperatorSettings:
         operator_service_account: under whose name the operator acts.
         gateway_service_account: under whose name the gateway acts.
         default_resources: what an agent's pod gets where its Agent does not say.
-        host_users: whether pods share the node's user ids; False gives each a user namespace of its own.
+        host_users: whether agent pods share the node's user ids.
         task_history_limit: ended Tasks that are kept for each agent.
         finished_pod_seconds: how long the pod of a completed Task stays, for its logs.
         failed_pod_seconds: how long the pod of a failed Task stays, for its logs.
@@ -37,7 +47,7 @@ class OperatorSettings:
     operator_service_account: str = "aos-operator"
     gateway_service_account: str = GATEWAY_SERVICE
     default_resources: Resources = DEFAULT_RESOURCES
-    host_users: bool = True
+    host_users: HostUsers = HostUsers.AUTO
     task_history_limit: int = 100
     finished_pod_seconds: int = 60
     failed_pod_seconds: int = 300

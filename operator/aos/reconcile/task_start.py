@@ -74,7 +74,15 @@ def _creating(observed: ObservedTask, settings: OperatorSettings, now: datetime)
         raise ValueError("a Task without an agent is held up")
     revision = observed.agent.status.revision
     left = remaining_seconds(deadline_of(observed.task, now), now)
-    made = pod(observed.task, observed.agent, revision, settings, observed.platform, left)
+    made = pod(
+        observed.task,
+        observed.agent,
+        revision,
+        settings,
+        observed.platform,
+        left,
+        can_own_users=observed.can_own_users,
+    )
     return Step(started=no(Reason.PENDING, "the pod is being made"), create=made, revision=revision)
 
 

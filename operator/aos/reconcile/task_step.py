@@ -36,6 +36,7 @@ class ObservedTask:
         pods: every pod whose controller is this Task, and whatever pod stands under the name of its pod.
         nodes: the cluster's nodes by name.
         platform: where the gateway is.
+        can_own_users: whether the agent's runtime can give a pod users of its own wherever it may land.
         guard: whether the admission policies are in place.
         rejection: why the pod could not be created just now; None if it was not tried or it worked.
         parent: the Task that handed this one over, as far as it is known; None for one that nobody handed over.
@@ -49,6 +50,7 @@ class ObservedTask:
     pods: Sequence[ObservedPod] = ()
     nodes: Mapping[str, ObservedNode] = field(default_factory=dict)
     platform: Platform = field(default_factory=Platform)
+    can_own_users: bool = False
     guard: Guard = field(default_factory=Guard)
     rejection: Rejection | None = None
     parent: Task | None = None

@@ -26,6 +26,7 @@ OPERATOR_EVERYWHERE: Final[list[JsonValue]] = [
     _rule("", ("pods",), ("get", "list", "watch", "create", "delete")),
     _rule("", ("serviceaccounts",), ("list", "watch", "create", "patch")),
     _rule("", ("configmaps", "namespaces", "nodes"), ("list", "watch")),
+    _rule("node.k8s.io", ("runtimeclasses",), ("list", "watch")),
     _rule("apps", ("controllerrevisions",), ("list", "watch", "create", "patch", "delete")),
     _rule("networking.k8s.io", ("networkpolicies",), ("list", "watch", "create", "patch")),
     _rule(

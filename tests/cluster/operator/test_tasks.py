@@ -1,15 +1,40 @@
 """Tasks on a real API server. Pods are moved by patching their status: there is no kubelet in this layer."""
 
+from collections.abc import AsyncIterator
+
 import pytest
+from pydantic import JsonValue
 
 from aos.kube.objects import child, children, text, uid_of
-from aos.kube.resources import AGENTS, CONTROLLER_REVISIONS, EVENTS, NAMESPACES, PODS, TASKS, Resource
+from aos.kube.resources import (
+    AGENTS,
+    CONTROLLER_REVISIONS,
+    EVENTS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    RUNTIME_CLASSES,
+    TASKS,
+    Resource,
+)
 from aos.model.base import JsonObject
 from aos.model.names import task_pod
 from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
-from tests.cluster.operator.rig import Rig
+from tests.cluster.operator.rig import AGENT_SPEC, Rig
 
+NODE_INFO: JsonObject = {
+    "architecture": "amd64",
+    "bootID": "",
+    "containerRuntimeVersion": "",
+    "kernelVersion": "",
+    "kubeProxyVersion": "",
+    "kubeletVersion": "",
+    "machineID": "",
+    "operatingSystem": "linux",
+    "osImage": "",
+    "systemUUID": "",
+}
 RESOURCE_QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 
 
@@ -48,6 +73,34 @@ async def test_the_pod_that_the_operator_makes_passes_pod_security(running: Rig)
     await running.sales()
     await running.task("t1")
     assert await running.pod_of("t1")
+
+
+@pytest.fixture
+async def able_node(rig: Rig) -> AsyncIterator[str]:
+    """A node whose runtime for gVisor can give pods users of their own, and whose default one can't; a RuntimeClass."""
+    name = f"node-{rig.namespace}"
+    await rig.admin.create(NODES, {"metadata": {"name": name}})
+    handlers: list[JsonValue] = [
+        {"name": "", "features": {"userNamespaces": False}},
+        {"name": "runsc", "features": {"userNamespaces": True}},
+    ]
+    status: JsonObject = {"nodeInfo": NODE_INFO, "runtimeHandlers": handlers}
+    await rig.admin.merge_patch(NODES, name, {"status": status}, subresource="status")
+    await rig.admin.create(RUNTIME_CLASSES, {"metadata": {"name": name}, "handler": "runsc"})
+    yield name
+    await rig.admin.delete(RUNTIME_CLASSES, name)
+    await rig.admin.delete(NODES, name)
+
+
+async def test_a_pod_has_users_of_its_own_where_the_nodes_runtime_can(able_node: str, running: Rig) -> None:
+    await running.sales({"runtime": {"runtimeClassName": able_node}})
+    await running.task("t1")
+    assert child(await running.pod_of("t1"), "spec")["hostUsers"] is False
+    await running.make(AGENTS, "plain", AGENT_SPEC, {"role": "research"})
+    await running.until(AGENTS, "plain", "Ready", "True", "Ready")
+    spec: JsonObject = {"agentRef": {"name": "plain"}, "input": {"lead": "Ada"}, "deadline": "5m"}
+    await running.make(TASKS, "t2", spec)
+    assert "hostUsers" not in child(await running.pod_of("t2"), "spec")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 
 from aos.controllers.metrics import METRICS
 from aos.controllers.settings import ControllerSettings, SettingsError, variable_of
+from aos.reconcile.settings import HostUsers
 
 ROOT = Path(__file__).resolve().parents[3]
 GIVEN = {"POD_NAMESPACE": "aos-system", "AOS_AGENT_IMAGE": "registry.example/aos:1"}
@@ -27,7 +28,7 @@ def test_every_variable_is_read() -> None:
     )
     assert settings.kubeconfig == Path("some/config")
     assert settings.operator.default_resources.limits.memory == "1Gi"
-    assert not settings.operator.host_users
+    assert settings.operator.host_users is HostUsers.OWN
     assert settings.operator.task_history_limit == 3
     assert settings.operator.operator_username == "system:serviceaccount:aos-system:op"
 
@@ -41,6 +42,7 @@ def test_every_variable_is_read() -> None:
         ("AOS_WORKERS", "0"),
         ("AOS_AGENT_CPU_LIMIT", "much"),
         ("AOS_LOG_LEVEL", "loud"),
+        ("AOS_HOST_USERS", "perhaps"),
     ],
 )
 def test_a_value_that_can_not_be_used_is_named(name: str, value: str) -> None:

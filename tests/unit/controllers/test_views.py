@@ -4,6 +4,7 @@ from aos.controllers.views import (
     child_view,
     config_map_view,
     endpoints_view,
+    handler_view,
     labels_view,
 )
 from aos.model.base import JsonObject
@@ -41,6 +42,10 @@ def test_a_headless_service_has_no_address() -> None:
     assert address_view({"spec": {"clusterIP": "10.96.0.7"}}) == "10.96.0.7"
     assert address_view({"spec": {"clusterIP": "None"}}) == ""
     assert address_view({}) == ""
+
+
+def test_a_runtime_class_stands_for_a_handler() -> None:
+    assert handler_view({"metadata": {"name": "sandboxed"}, "handler": "runsc"}) == "runsc"
 
 
 def test_texts_and_labels_are_read() -> None:

@@ -1,4 +1,7 @@
+from dataclasses import replace
 from typing import cast
+
+import pytest
 
 from aos.model.base import JsonObject
 from aos.reconcile.children import (
@@ -9,6 +12,7 @@ from aos.reconcile.children import (
 )
 from aos.reconcile.pod import pod
 from aos.reconcile.revision import revision_of
+from aos.reconcile.settings import HostUsers
 from tests.unit.reconcile.golden_files import check
 from tests.unit.reconcile.make import PLATFORM, SETTINGS, agent, model, ready_agent, task, tool
 
@@ -47,7 +51,7 @@ def test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_f
         }
     )
     settings = SETTINGS.__class__(
-        namespace="aos-system", agent_image="registry.example/aos:1", host_users=False
+        namespace="aos-system", agent_image="registry.example/aos:1", host_users=HostUsers.OWN
     )
     check("pod-own-image", pod(task(), own, "enricher-12345678", settings, PLATFORM, 30))
 
@@ -64,6 +68,23 @@ def test_the_pod_is_locked_down() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert "hostNetwork" not in spec
+
+
+@pytest.mark.parametrize(
+    ("wanted", "can_own_users", "own"),
+    [
+        (HostUsers.AUTO, True, True),
+        (HostUsers.AUTO, False, False),
+        (HostUsers.OWN, False, True),
+        (HostUsers.SHARED, True, False),
+    ],
+)
+def test_the_pod_has_users_of_its_own_where_nodes_can_or_where_it_must(
+    wanted: HostUsers, *, can_own_users: bool, own: bool
+) -> None:
+    settings = replace(SETTINGS, host_users=wanted)
+    made = pod(task(), ready_agent(), "r", settings, PLATFORM, 30, can_own_users=can_own_users)
+    assert cast("JsonObject", made["spec"]).get("hostUsers") is (False if own else None)
 
 
 def test_no_token_reaches_the_pod_but_the_projected_one() -> None:

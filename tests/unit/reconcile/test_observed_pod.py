@@ -1,7 +1,7 @@
 from datetime import datetime
 
 import pytest
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from aos.model.base import JsonObject
 from aos.reconcile.observed_pod import PodPhase, observe_node, observe_pod
@@ -131,6 +131,44 @@ def test_a_node_tells_whether_it_is_ready_and_since_when() -> None:
     assert not found.is_ready
     assert found.since is not None
     assert not observe_node({"metadata": {"name": "node-1"}}).is_ready
+
+
+LINUX: JsonObject = {"nodeInfo": {"operatingSystem": "linux"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "takes"),
+    [
+        ({}, LINUX, True),
+        ({}, {"nodeInfo": {"operatingSystem": "windows"}}, False),
+        ({}, {}, False),
+        ({"unschedulable": True}, LINUX, False),
+        (
+            {"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]},
+            LINUX,
+            False,
+        ),
+        ({"taints": [{"key": "team", "value": "a", "effect": "NoExecute"}]}, LINUX, False),
+        ({"taints": [{"key": "team", "effect": "PreferNoSchedule"}]}, LINUX, True),
+        ({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]}, LINUX, True),
+    ],
+)
+def test_a_node_takes_agents_unless_something_lasting_keeps_them_off(
+    spec: JsonObject, status: JsonObject, *, takes: bool
+) -> None:
+    raw: JsonObject = {"metadata": {"name": "node-1"}, "spec": spec, "status": status}
+    assert observe_node(raw).takes_agents is takes
+
+
+def test_a_node_tells_which_of_its_runtimes_can_give_a_pod_users_of_its_own() -> None:
+    handlers: list[JsonValue] = [
+        {"name": "", "features": {"userNamespaces": True, "recursiveReadOnlyMounts": True}},
+        {"name": "gvisor", "features": {"userNamespaces": False}},
+        {"name": "old"},
+    ]
+    found = observe_node({"metadata": {"name": "node-1"}, "status": {"runtimeHandlers": handlers}})
+    assert found.handlers == {"", "gvisor", "old"}
+    assert found.user_namespaces == {""}
 
 
 def test_what_is_no_pod_is_refused() -> None:
