@@ -13,6 +13,13 @@ class StoreUnavailableError(Exception):
     """The store can't be reached, is full, or is in a state that nobody may build on; the message says which."""
 
 
+class StoreRefusedError(StoreUnavailableError):
+    """The store can be reached and must not be used by this process, which waiting does not change.
+
+    Its schema is not known, or the chain was written by another process.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Charge:
     """Units that one call takes from one counter.
@@ -130,12 +137,14 @@ class Duplicate:
         call: the first call's identifier.
         task: name of the Task that made it.
         agent: its agent.
+        under_way: whether that call may still be under way.
     """
 
     result: bytes | None
     call: str
     task: str
     agent: str
+    under_way: bool = False
 
 
 AdmissionResult = Admitted | Exhausted | RecordBusy | Duplicate

@@ -1,0 +1,213 @@
+"""What may be taken and what is given back: admission and settlement over cells. Pure: no I/O, no clock.
+
+Everything that a job reads must have been put into the cells before (`missing`); a refusal changes nothing.
+"""
+
+from collections.abc import Sequence
+
+from aos.store.cells import COUNTER, LEASE, WRITE, Cells, Held, OpenCall, Write
+from aos.store.interface import (
+    Admission,
+    AdmissionResult,
+    Admitted,
+    Charge,
+    Completion,
+    Duplicate,
+    DuplicateCheck,
+    Exhausted,
+    LeaseRequest,
+    RecordBusy,
+)
+
+_ADMITTED = Admitted()
+
+
+def missing(cells: Cells, job: Admission | Completion) -> list[str]:
+    """Return keys of cells that the job needs and that are not known yet; of a completion, once its call is known."""
+    if isinstance(job, Admission):
+        keys = [COUNTER + charge.counter for charge in job.charges if charge.counter not in cells.counters]
+        if job.lease is not None and job.lease.record not in cells.leases:
+            keys.append(LEASE + job.lease.record)
+        if job.duplicate is not None and job.duplicate.key not in cells.writes:
+            keys.append(WRITE + job.duplicate.key)
+        return keys
+    call = cells.calls.get(job.call)
+    if call is None:
+        return []
+    keys = [COUNTER + counter for counter, _, _ in call.charges if counter not in cells.counters]
+    if call.record and call.record not in cells.leases:
+        keys.append(LEASE + call.record)
+    if call.write and call.write not in cells.writes:
+        keys.append(WRITE + call.write)
+    return keys
+
+
+def admit(cells: Cells, admission: Admission, now_ms: int) -> AdmissionResult:
+    """Take all that the call needs, or nothing.
+
+    An identical write is looked for first, since it needs nothing; then the record; then the counters.
+    """
+    refused = (
+        _duplicate(cells, admission.duplicate, now_ms)
+        or _busy(cells, admission.lease, now_ms)
+        or _exhausted(cells, admission.charges, now_ms)
+    )
+    if refused is not None:
+        return refused
+    expires_ms = now_ms + admission.expires_seconds * 1000
+    call = OpenCall(expires_ms, _take(cells, admission.charges, now_ms))
+    if admission.lease is not None:
+        call.record, call.lease_seconds = admission.lease.record, admission.lease.seconds
+        _lease(cells, admission.lease, admission.call, now_ms, expires_ms)
+    if admission.duplicate is not None:
+        _write(cells, admission, admission.duplicate, call, now_ms)
+    cells.calls[admission.call] = cells.opened[admission.call] = call
+    return _ADMITTED
+
+
+def finish(cells: Cells, completion: Completion, now_ms: int, max_result_bytes: int) -> bool:
+    """Settle a call; whether it was open, so that its outcome is to be written."""
+    call = cells.calls.get(completion.call)
+    if call is None or completion.call in cells.finished:
+        return False
+    if completion.settled:
+        _settle(cells, call, dict(completion.settled))
+    if call.record:
+        _end_lease(cells, call, completion.call, now_ms)
+    if call.write:
+        _end_write(cells, call, completion, now_ms, max_result_bytes)
+    if cells.opened.pop(completion.call, None) is None:
+        cells.finished.add(completion.call)
+    else:
+        del cells.calls[completion.call]
+    return True
+
+
+def _duplicate(cells: Cells, check: DuplicateCheck | None, now_ms: int) -> Duplicate | None:
+    if check is None:
+        return None
+    write = cells.writes[check.key]
+    if write is None or write.task_uid == check.task_uid:
+        return None
+    under_way = write.open_until_ms > now_ms
+    if not under_way and now_ms >= write.since_ms + min(check.seconds, write.seconds) * 1000:
+        return None
+    return Duplicate(
+        result=write.result, call=write.call, task=write.task, agent=write.agent, under_way=under_way
+    )
+
+
+def _busy(cells: Cells, request: LeaseRequest | None, now_ms: int) -> RecordBusy | None:
+    held = None if request is None else cells.leases[request.record]
+    if request is None or held is None or held.task_uid == request.task_uid or held.expires_ms <= now_ms:
+        return None
+    return RecordBusy(held.lease())
+
+
+def _exhausted(cells: Cells, charges: Sequence[Charge], now_ms: int) -> Exhausted | None:
+    asked: dict[str, int] = {}
+    for charge in charges:
+        counter = cells.counters[charge.counter]
+        used = counter.used(now_ms, charge.window_seconds) + asked.get(charge.counter, 0)
+        over = used + charge.amount - charge.limit
+        if over > 0:
+            frees = counter.frees_after(now_ms, charge.window_seconds, over)
+            return Exhausted(charge, used, frees)
+        asked[charge.counter] = asked.get(charge.counter, 0) + charge.amount
+    return None
+
+
+def _take(cells: Cells, charges: Sequence[Charge], now_ms: int) -> list[tuple[str, int, int]]:
+    taken = []
+    for charge in charges:
+        counter = cells.counters[charge.counter]
+        counter.owner = charge.owner
+        end = counter.charge(now_ms, charge.window_seconds, charge.amount)
+        cells.dirty_counters.add(charge.counter)
+        taken.append((charge.counter, end, charge.amount))
+    return taken
+
+
+def _lease(cells: Cells, request: LeaseRequest, call: str, now_ms: int, expires_ms: int) -> None:
+    held = cells.leases[request.record]
+    if held is None or held.task_uid != request.task_uid:
+        held = cells.leases[request.record] = Held(
+            record=request.record,
+            task_uid=request.task_uid,
+            task=request.task,
+            agent=request.agent,
+            namespace=request.namespace,
+            until_ms=0,
+            calls={},
+        )
+    held.calls = {other: until for other, until in held.calls.items() if until > now_ms}
+    held.calls[call] = expires_ms + request.seconds * 1000
+    held.until_ms = max(held.until_ms, now_ms + request.seconds * 1000)
+    cells.dirty_leases.add(request.record)
+
+
+def _settle(cells: Cells, call: OpenCall, settled: dict[str, int]) -> None:
+    for counter, end, amount in call.charges:
+        real = settled.get(counter)
+        if real is None:
+            continue
+        if real != amount:
+            cells.counters[counter].settle(end, real - amount)
+            cells.dirty_counters.add(counter)
+        # Where one counter was charged twice, the first charge takes all that was really used.
+        settled[counter] = 0
+
+
+def _end_lease(cells: Cells, call: OpenCall, name: str, now_ms: int) -> None:
+    held = cells.leases[call.record]
+    # Freed, or taken by another Task since.
+    if held is None or held.calls.pop(name, None) is None:
+        return
+    held.until_ms = max(held.until_ms, now_ms + call.lease_seconds * 1000)
+    cells.dirty_leases.add(call.record)
+
+
+def _write(cells: Cells, admission: Admission, check: DuplicateCheck, call: OpenCall, now_ms: int) -> None:
+    intent = admission.intent
+    call.write, call.write_seconds = check.key, check.seconds
+    call.task_uid, call.task, call.agent = check.task_uid, intent.task, intent.agent
+    known = cells.writes[check.key]
+    if known is not None and known.task_uid == check.task_uid and known.expires_ms > now_ms:
+        # The Task repeats its own write: what is known of the first stays, whatever becomes of the second.
+        return
+    cells.writes[check.key] = Write(
+        call=admission.call,
+        task_uid=check.task_uid,
+        task=intent.task,
+        agent=intent.agent,
+        at_ms=now_ms,
+        seconds=check.seconds,
+        open_until_ms=call.expires_ms,
+    )
+    cells.dirty_writes.add(check.key)
+
+
+def _end_write(
+    cells: Cells, call: OpenCall, completion: Completion, now_ms: int, max_result_bytes: int
+) -> None:
+    known = cells.writes[call.write]
+    if known is not None and known.call != completion.call and known.task_uid != call.task_uid:
+        # This call took longer than it may, and another Task's write stands there since.
+        return
+    if completion.forget_duplicate:
+        if known is not None and known.call == completion.call:
+            cells.writes[call.write] = None
+            cells.dirty_writes.add(call.write)
+        return
+    result = completion.result
+    cells.writes[call.write] = Write(
+        call=completion.call,
+        task_uid=call.task_uid,
+        task=call.task,
+        agent=call.agent,
+        at_ms=now_ms,
+        seconds=call.write_seconds,
+        open_until_ms=0,
+        result=None if result is not None and len(result) > max_result_bytes else result,
+    )
+    cells.dirty_writes.add(call.write)

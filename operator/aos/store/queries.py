@@ -1,0 +1,103 @@
+"""Questions that both backends answer with the same SQL; parameters are written ``$1``, as PostgreSQL does. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aos.audit.event import AuditEvent
+from aos.audit.query import AuditQuery
+from aos.store.trail import microseconds
+
+SEQUENCES_PER_CHAIN: Final = 2**40
+"""A row's id is its chain's id times this, plus its sequence: ids of one chain are neighbours, in order."""
+
+LEASES: Final = (
+    "SELECT value FROM cells WHERE key >= 'lease:' AND key < 'lease;' AND expires > $1"
+    " AND ($2 = '' OR namespace = $2) ORDER BY key"
+)
+HEADS: Final = "SELECT name, sequence, hash, time FROM chains ORDER BY id"
+HOLDS: Final = "SELECT name, namespace, reason, created_by, created_at FROM holds ORDER BY name"
+GAPS: Final = "SELECT event FROM audit WHERE mark <> 0 ORDER BY id"
+DOCUMENT: Final = "SELECT content FROM documents WHERE digest = $1"
+PURGEABLE: Final = (
+    "SELECT id, previous, hash FROM audit WHERE at < $1 AND mark = 0"
+    " AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.namespace = '' OR holds.namespace = audit.namespace)"
+    " ORDER BY at, id LIMIT $2"
+)
+"""Oldest first, so that what is kept is looked at seldom; the index on ``at`` gives the order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of an audit query.
+
+    Attributes:
+        sql: selects ``at, id, chain's name, previous, hash, event`` in order, from after a place.
+        parameters: for ``$1`` and so on.
+    """
+
+    sql: str
+    parameters: tuple[int | str, ...]
+
+
+def page(query: AuditQuery, after: tuple[int, int] | None, rows: int) -> Page:
+    """Return the page of at most ``rows`` rows after the row of time and id ``after``.
+
+    Raises:
+        EventError: ``since`` or ``until`` is no time.
+    """
+    parameters: list[int | str] = []
+
+    def given(value: int | str) -> str:
+        parameters.append(value)
+        return f"${len(parameters)}"
+
+    conditions = [
+        f"audit.{column} = {given(value)}"
+        for column, value in (
+            ("namespace", query.namespace),
+            ("agent", query.agent),
+            ("name", query.name),
+            ("record", query.record),
+        )
+        if value
+    ]
+    if query.record:
+        # Said again, so that the index on what is not empty may be used.
+        conditions.append("audit.record <> ''")
+    if query.since:
+        conditions.append(f"audit.at >= {given(microseconds(query.since))}")
+    if query.until:
+        conditions.append(f"audit.at < {given(microseconds(query.until))}")
+    if query.task:
+        task = given(query.task)
+        # A name or a uid: each has its index, and one row has but one of them.
+        conditions.append(
+            f"audit.id IN (SELECT id FROM audit WHERE task = {task} AND task <> ''"  # noqa: S608  - a parameter's number
+            f" UNION SELECT id FROM audit WHERE task_uid = {task} AND task_uid <> '')"
+        )
+    order = "audit.at, audit.id"
+    if query.chain:
+        order = "audit.id"
+        name = given(query.chain)
+        chain = f"(SELECT id FROM chains WHERE name = {name}) * {SEQUENCES_PER_CHAIN}"  # noqa: S608  - as above
+        conditions.append(f"audit.id > {chain} + {given(query.after_sequence)}")
+        conditions.append(f"audit.id < {chain} + {SEQUENCES_PER_CHAIN}")
+        if after is not None:
+            conditions.append(f"audit.id > {given(after[1])}")
+    elif after is not None:
+        conditions.append(f"(audit.at, audit.id) > ({given(after[0])}, {given(after[1])})")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = (
+        "SELECT audit.at, audit.id, chains.name, audit.previous, audit.hash, audit.event FROM audit"  # noqa: S608  - as above
+        f" JOIN chains ON chains.id = audit.id / {SEQUENCES_PER_CHAIN}{where} ORDER BY {order} LIMIT {given(rows)}"
+    )
+    return Page(sql, tuple(parameters))
+
+
+def matches(query: AuditQuery, event: AuditEvent) -> bool:
+    """Whether an event also matches what no column holds."""
+    return (
+        (not query.action or event.action == query.action)
+        and (not query.effect or event.effect == query.effect)
+        and (not query.person or query.person == event.requested_by or query.person in event.approvals)
+    )

@@ -1,0 +1,273 @@
+"""The one connection that writes to SQLite. Blocking; used by one thread at a time, whichever that is."""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from aos.audit.chain import origin
+from aos.audit.head import ChainHead
+from aos.audit.marks import start_mark
+from aos.store.batch import run
+from aos.store.cells import Cells, decode_call, encode_call
+from aos.store.interface import Admission, Completion, StoreRefusedError
+from aos.store.ledger import missing
+from aos.store.queries import SEQUENCES_PER_CHAIN
+from aos.store.requests import Job
+from aos.store.settings import StoreSettings
+from aos.store.sqlite_schema import migrate
+from aos.store.trail import Place, Trail, chain_taken, prepared, rfc3339
+
+_CHECKPOINT_PAGES: Final = 4000
+_CACHE_KIB: Final = 32_768
+
+Result = TypeVar("Result")
+
+
+class SqliteWriter:
+    """Transactions: begun, applied and committed apart, so that only the last, which waits for the disk, needs a thread."""
+
+    def __init__(self, path: Path, chain: str, settings: StoreSettings) -> None:
+        """Nothing is opened before `connect`."""
+        self._path = path
+        self._settings = settings
+        self._connection: sqlite3.Connection | None = None
+        self._chain_id = 0
+        self._data_version = -1
+        self._cells = Cells(settings.idle_task_counter_seconds)
+        beginning = Place(0, origin(chain), "")
+        self._trail = Trail(chain, beginning, beginning)
+
+    @property
+    def connected(self) -> bool:
+        """Whether transactions can be tried."""
+        return self._connection is not None
+
+    def connect(self) -> None:
+        """Open the file, migrate it, and take up the chain where it was left, or begin it.
+
+        Raises:
+            StoreRefusedError: this process must not write it.
+            sqlite3.Error: the file can't be used.
+            OSError: its folder can't.
+        """
+        if not self._path.exists():
+            # What the trail says is for nobody else's eyes; the files beside it get the same mode.
+            self._path.touch(mode=0o600)
+        connection = sqlite3.connect(
+            self._path,
+            timeout=self._settings.lock_wait_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            _configure(connection)
+            migrate(connection)
+            self._take_up_chain(connection)
+            connection.execute("PRAGMA busy_timeout = 0")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._cells.forget()
+
+    def close(self) -> None:
+        """Close the file; whatever is not committed did not happen."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._cells.forget()
+            self._trail.undo()
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def begin(self, *, wait: bool) -> None:
+        """Begin a transaction that may write; ``wait`` for another process's to end.
+
+        Raises:
+            sqlite3.OperationalError: another process has the file locked, or the file can't be used.
+        """
+        connection = self._open()
+        if wait:
+            connection.execute(f"PRAGMA busy_timeout = {int(self._settings.lock_wait_seconds * 1000)}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                connection.execute("PRAGMA busy_timeout = 0")
+        else:
+            connection.execute("BEGIN IMMEDIATE")
+        version = connection.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._data_version:
+            self._data_version = version
+            self._cells.forget()
+
+    def apply(self, jobs: Sequence[Job]) -> tuple[list[object], bool]:
+        """Do the jobs in the transaction begun; return their results, and whether anything is to be committed."""
+        connection = self._open()
+        now_ms = time.time_ns() // 1_000_000
+        cells = self._cells
+        results: list[object] = []
+        for job in jobs:
+            if isinstance(job, Admission | Completion):
+                self._load(connection, job)
+            results += run((job,), cells, self._trail, now_ms, self._settings.max_result_bytes)
+        changed = bool(self._trail.rows or cells.opened or cells.finished)
+        if changed:
+            self._store(connection, now_ms)
+        return results, changed
+
+    def commit(self) -> None:
+        """End the transaction; what it changed is on disk then."""
+        try:
+            self._open().execute("COMMIT")
+        except sqlite3.Error:
+            self._trail.doubt()
+            raise
+        self._trail.committed()
+        self._cells.settled(self._settings.max_cached_cells)
+
+    def roll_back(self) -> None:
+        """End the transaction; nothing of it happened."""
+        if self._connection is not None and self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        self._trail.undo()
+        self._cells.forget()
+
+    def operate(self, operation: Callable[["SqliteWriter", sqlite3.Connection], Result]) -> Result:
+        """Do an operation in a transaction of its own, and commit it."""
+        self.begin(wait=True)
+        try:
+            result = operation(self, self._open())
+            if self._trail.rows:
+                self._store_rows(self._open())
+            self.commit()
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self.roll_back()
+            raise
+        return result
+
+    @property
+    def cells(self) -> Cells:
+        """What is known of the store; for operations that change it behind its back."""
+        return self._cells
+
+    @property
+    def trail(self) -> Trail:
+        """The chain; for operations that write rows."""
+        return self._trail
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise sqlite3.OperationalError("the file is not open")
+        return self._connection
+
+    def _load(self, connection: sqlite3.Connection, job: Admission | Completion) -> None:
+        cells = self._cells
+        if isinstance(job, Completion) and job.call not in cells.calls:
+            row = connection.execute("SELECT value FROM calls WHERE call = ?", (job.call,)).fetchone()
+            cells.calls[job.call] = None if row is None else decode_call(row[0])
+        for key in missing(cells, job):
+            row = connection.execute(
+                "SELECT owner, value, result FROM cells WHERE key = ?", (key,)
+            ).fetchone()
+            if row is None:
+                cells.put_absent((key,))
+            else:
+                cells.put(key, *row)
+
+    def _store(self, connection: sqlite3.Connection, now_ms: int) -> None:
+        cells = self._cells
+        kept, deleted = [], []
+        for cell in cells.changed(now_ms):
+            if cell.value is None:
+                deleted.append((cell.key,))
+            else:
+                kept.append((cell.key, cell.owner, cell.namespace, cell.expires_ms, cell.value, cell.result))
+        if kept:
+            connection.executemany(
+                "INSERT INTO cells (key, owner, namespace, expires, value, result) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (key) DO UPDATE SET owner = excluded.owner, namespace = excluded.namespace,"
+                " expires = excluded.expires, value = excluded.value, result = excluded.result",
+                kept,
+            )
+        if deleted:
+            connection.executemany("DELETE FROM cells WHERE key = ?", deleted)
+        if cells.opened:
+            connection.executemany(
+                "INSERT INTO calls (call, expires, closed, value) VALUES (?, ?, 0, ?)",
+                [(call, opened.expires_ms, encode_call(opened)) for call, opened in cells.opened.items()],
+            )
+        if cells.finished:
+            connection.executemany("DELETE FROM calls WHERE call = ?", [(call,) for call in cells.finished])
+        if self._trail.rows:
+            self._store_rows(connection)
+
+    def _store_rows(self, connection: sqlite3.Connection) -> None:
+        base = self._chain_id * SEQUENCES_PER_CHAIN
+        connection.executemany(
+            "INSERT INTO audit (id, at, mark, namespace, agent, task, task_uid, name, record, previous, hash, event)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(base + row[0], *row[1:]) for row in self._trail.rows],
+        )
+        stored, place = self._trail.stored, self._trail.place
+        moved = connection.execute(
+            "UPDATE chains SET sequence = ?, hash = ?, time = ? WHERE id = ? AND sequence = ? AND hash = ?",
+            (place.sequence, place.hash, place.time, self._chain_id, stored.sequence, stored.hash),
+        )
+        if moved.rowcount != 1:
+            raise chain_taken(self._trail.chain)
+
+    def _take_up_chain(self, connection: sqlite3.Connection) -> None:
+        trail = self._trail
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            row = connection.execute(
+                "SELECT id, sequence, hash, time FROM chains WHERE name = ?", (trail.chain,)
+            ).fetchone()
+            if row is None:
+                self._begin_chain(connection)
+            else:
+                self._chain_id = row[0]
+                trail.take_up(Place(*row[1:]))
+            connection.execute("COMMIT")
+        except BaseException:
+            trail.doubt()
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            raise
+        trail.committed()
+
+    def _begin_chain(self, connection: sqlite3.Connection) -> None:
+        trail = self._trail
+        if trail.stored.sequence:
+            raise StoreRefusedError(
+                f"the store {self._path} does not hold audit chain {trail.chain} any more: the file was replaced while"
+                " it was in use; restart the gateway to begin a new chain"
+            )
+        heads = [
+            ChainHead(*row) for row in connection.execute("SELECT name, sequence, hash, time FROM chains")
+        ]
+        place = trail.stored
+        self._chain_id = (
+            connection.execute(
+                "INSERT INTO chains (name, sequence, hash, time) VALUES (?, ?, ?, ?)",
+                (trail.chain, place.sequence, place.hash, place.time),
+            ).lastrowid
+            or 0
+        )
+        event = start_mark(trail.chain, rfc3339(time.time_ns() // 1000), heads)
+        trail.add(event, *prepared(event))
+        self._store_rows(connection)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreRefusedError(f"SQLite can't keep a write-ahead log on this volume (journal mode {mode})")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    # The file's pages are written when the transaction ends, in the thread that waits for the disk; not before.
+    connection.execute("PRAGMA cache_spill = OFF")
