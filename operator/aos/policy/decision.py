@@ -1,7 +1,7 @@
 """One call judged against one effective policy: a chain of checks, the first that speaks decides."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from aos.model.tool import ToolAction
 from aos.policy.effective import CompiledRule, EffectivePolicy, RuleReference
 from aos.policy.expression import HOLDS, Activation, Verdict
+from aos.policy.obligations import Obligations
 
 
 class Effect(StrEnum):
@@ -28,6 +29,7 @@ class DecisionReason(StrEnum):
     POLICY_NOT_ACCEPTED = "PolicyNotAccepted"
     NO_POLICY = "NoPolicy"
     TOOL_UNKNOWN = "ToolUnknown"
+    TOOL_NOT_ACCEPTED = "ToolNotAccepted"
     ACTION_UNKNOWN = "ActionUnknown"
     NOT_REQUESTED = "NotRequested"
     DENIED_BY_RULE = "DeniedByRule"
@@ -40,6 +42,7 @@ REASON_DOCS: Final[Mapping[DecisionReason, str]] = {
     DecisionReason.POLICY_NOT_ACCEPTED: "An object that bears on the agent is broken; nothing is allowed until it is mended.",
     DecisionReason.NO_POLICY: "No Policy selects the agent; nothing is allowed.",
     DecisionReason.TOOL_UNKNOWN: "The namespace has no Tool of that name, or the Agent does not list it.",
+    DecisionReason.TOOL_NOT_ACCEPTED: "The Tool does not say in a usable way which record the action writes.",
     DecisionReason.ACTION_UNKNOWN: "The Tool declares no such action.",
     DecisionReason.NOT_REQUESTED: "The Agent's spec.tools does not list the action.",
     DecisionReason.DENIED_BY_RULE: "A Deny rule matches, or its condition failed.",
@@ -58,6 +61,7 @@ class Call:
         task: the Task's name.
         requested_by: who asked for the Task; empty if nobody said.
         now: the time at which the call is judged.
+        lineage: names of the agents that led to the Task, first to last, without the one that calls.
     """
 
     tool: str
@@ -66,6 +70,7 @@ class Call:
     task: str
     requested_by: str
     now: datetime
+    lineage: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Decision:
         determined_by: the rules that made it so; empty where no rule had a say.
         considered: how many rules were about this action.
         failures: rules whose condition failed.
+        obligations: what the call is held to; None unless it is allowed.
     """
 
     effect: Effect
@@ -95,6 +101,7 @@ class Decision:
     determined_by: tuple[RuleReference, ...] = ()
     considered: int = 0
     failures: tuple[RuleFailure, ...] = ()
+    obligations: Obligations | None = None
 
     @property
     def allowed(self) -> bool:
@@ -110,13 +117,55 @@ def decide(policy: EffectivePolicy, call: Call) -> Decision:
     action = policy.action(call.tool, call.action)
     if action is None or not policy.asks_for(call.tool, call.action):
         return _unavailable(policy, call, action)
+    broken = policy.broken_actions.get((call.tool, call.action))
+    if broken is not None:
+        return _deny(DecisionReason.TOOL_NOT_ACCEPTED, f"the action is denied until this is mended: {broken}")
     return _judge(policy, call, action)
+
+
+def decide_along(policies: Sequence[EffectivePolicy], call: Call) -> Decision:
+    """Judge ``call`` by the caller's policy and those of the agents that it acts for: delegation only narrows.
+
+    Args:
+        policies: the caller's first, then those along the lineage; all must allow the call.
+        call: as the caller makes it.
+
+    Returns:
+        The first denial; else the caller's decision, with the rules and the bounds of all.
+    """
+    decisions: list[Decision] = []
+    for policy in policies:
+        decision = decide(policy, call)
+        if not decision.allowed:
+            return decision if not decisions else replace(decision, message=_along(policy, decision))
+        decisions.append(decision)
+    if not decisions:
+        return _deny(DecisionReason.NO_POLICY, "no policy bears on the call, so it is not allowed")
+    if len(decisions) == 1:
+        return decisions[0]
+    return replace(
+        decisions[0],
+        determined_by=tuple(dict.fromkeys(rule for each in decisions for rule in each.determined_by)),
+        failures=tuple(dict.fromkeys(failure for each in decisions for failure in each.failures)),
+        considered=sum(decision.considered for decision in decisions),
+        obligations=policies[0].narrowed(
+            tuple(decision.obligations for decision in decisions if decision.obligations is not None)
+        ),
+    )
+
+
+def _along(policy: EffectivePolicy, decision: Decision) -> str:
+    return (
+        f"the call is made for agent {policy.agent.metadata.name}, which may not make it: {decision.message}"
+    )
 
 
 def may_ever(policy: EffectivePolicy, tool: str, action: str) -> bool:
     """Whether some call of the action could be allowed; what can't be is not even listed to the agent."""
     declared = policy.action(tool, action)
     if declared is None or _standing(policy) is not None or not policy.asks_for(tool, action):
+        return False
+    if (tool, action) in policy.broken_actions:
         return False
     layers = policy.concerning(tool, declared)
     always_denied = any(rule.denies and rule.condition is None for layer in layers for rule in layer)
@@ -172,6 +221,7 @@ def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
         determined_by=tuple(allowing),
         considered=considered,
         failures=tuple(evaluate.failures),
+        obligations=policy.obligations(call.tool, action),
     )
 
 
@@ -211,7 +261,12 @@ def _bindings(policy: EffectivePolicy, call: Call) -> dict[str, Mapping[str, Jso
         "tool": call.tool,
         "action": call.action,
         "ns": policy.namespace_binding,
-        "task": {"name": call.task, "requestedBy": call.requested_by},
+        "task": {
+            "name": call.task,
+            "requestedBy": call.requested_by,
+            "lineage": list(call.lineage),
+            "depth": len(call.lineage),
+        },
         "now": call.now,
     }
     return {name: values[name] for name in policy.variables}

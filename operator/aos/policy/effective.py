@@ -1,19 +1,31 @@
 """The effective policy of one agent: every object that bears on its calls, merged and named by a digest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final, TypeVar
 
 from pydantic import JsonValue
 
 from aos.model.agent import Agent, PolicySource
+from aos.model.bounds import PolicyRules
 from aos.model.canonical import json_digest
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.names import LABEL_ENVIRONMENT, LABEL_TENANT
 from aos.model.policy import Policy
 from aos.model.rule import Rule, RuleEffect
 from aos.model.tool import Tool, ToolAction
 from aos.policy import glob
 from aos.policy.expression import Expression, ExpressionError, compile_expression
+from aos.policy.matching import concerns
+from aos.policy.merging import AnyPolicy, narrowest, other_obligations, tool_obligations
+from aos.policy.obligations import Obligations
+from aos.policy.template import compile_template
+
+AnyPolicyT = TypeVar("AnyPolicyT", Policy, ClusterPolicy)
+
+MAX_NARROWED: Final = 1024
+_BOUNDS: Final = set(PolicyRules.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +38,8 @@ class PolicyInputs:
         tools: the namespace's Tools by name.
         policies: the namespace's Policies; those that do not select the agent have no part.
         unreadable: names of Policies of the namespace that could not be parsed; they may select any agent.
+        cluster_policies: all ClusterPolicies; those that do not select the namespace and the agent have no part.
+        unreadable_cluster: names of ClusterPolicies that could not be parsed; they may select any agent.
     """
 
     agent: Agent
@@ -33,6 +47,8 @@ class PolicyInputs:
     tools: Mapping[str, Tool]
     policies: Sequence[Policy]
     unreadable: Sequence[str] = ()
+    cluster_policies: Sequence[ClusterPolicy] = ()
+    unreadable_cluster: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +78,7 @@ class CompiledRule:
 
     def concerns(self, tool: str, action: ToolAction) -> bool:
         """Whether the rule is about ``action`` of ``tool``, its condition aside."""
-        return any(
-            glob.matches(match.name, tool)
-            and (not match.actions or any(glob.matches(pattern, action.name) for pattern in match.actions))
-            and (not match.access or action.access in match.access)
-            for match in self.rule.tools
-        )
+        return concerns(self.rule.tools, tool, action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +101,47 @@ class Problem:
         return f"{self.kind} {self.name}: {self.message}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Narrowed:
+    """Obligations merged; what they were merged from is kept, so that nothing else can have its identity."""
+
+    merged_from: tuple[Obligations, ...]
+    result: Obligations
+
+
 @dataclass(frozen=True)
 class EffectivePolicy:
-    """What an agent may do. Equal content has an equal digest, wherever it was computed."""
+    """What an agent may do. Equal content has an equal digest, wherever it was computed.
+
+    Attributes:
+        agent: whose policy it is.
+        namespace_labels: labels of its namespace.
+        tools: the Tools that it asks for, by name.
+        policies: all that select it, of every layer.
+        layers: their rules, the upper layer first.
+        problems: objects that bear on it and can't be used; any of them denies every call.
+        sources: the policies by name and generation.
+        broken_actions: actions by Tool and name that can't be called until their Tool is mended.
+    """
 
     agent: Agent
     namespace_labels: Mapping[str, str]
     tools: Mapping[str, Tool]
+    policies: tuple[AnyPolicy, ...]
     layers: tuple[Layer, ...]
     problems: tuple[Problem, ...]
     sources: tuple[PolicySource, ...]
+    broken_actions: Mapping[tuple[str, str], Problem] = field(default_factory=dict, compare=False)
     _concerning: dict[tuple[str, str], tuple[tuple[CompiledRule, ...], ...]] = field(
         default_factory=dict, compare=False, repr=False
     )
     _requested: dict[tuple[str, str], bool] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    _obligations: dict[tuple[str, str], Obligations] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    _narrowed: dict[tuple[int, ...], _Narrowed] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
 
@@ -170,52 +208,130 @@ class EffectivePolicy:
             self._concerning[key] = found
         return found
 
+    def obligations(self, tool: str, action: ToolAction) -> Obligations:
+        """Return what an allowed call of ``action`` of ``tool`` is held to; merged once per action.
+
+        Raises:
+            ExpressionError: the action's record does not compile; such a call is never allowed.
+        """
+        key = (tool, action.name)
+        found = self._obligations.get(key)
+        if found is None:
+            record = compile_template(action.record) if action.record is not None else None
+            found = tool_obligations(self.policies, tool, action, record)
+            self._obligations[key] = found
+        return found
+
+    def model_obligations(self) -> Obligations:
+        """Return what the agent's model requests are held to."""
+        return self._other_obligations
+
+    def handoff_obligations(self) -> Obligations:
+        """Return what the agent's handoffs are held to."""
+        return self._other_obligations
+
+    def narrowed(self, obligations: tuple[Obligations, ...]) -> Obligations:
+        """Return what holds a call to all of ``obligations``, the agent's own first; the same ones give the same object."""
+        # By identity: to compare all bounds on every call would take longer than to judge it.
+        key = tuple(id(item) for item in obligations)
+        found = self._narrowed.get(key)
+        if found is None:
+            if len(self._narrowed) >= MAX_NARROWED:
+                self._narrowed.clear()
+            found = self._narrowed[key] = _Narrowed(obligations, narrowest(*obligations))
+        return found.result
+
+    @cached_property
+    def _other_obligations(self) -> Obligations:
+        return other_obligations(self.policies)
+
 
 def effective_policy(inputs: PolicyInputs) -> EffectivePolicy:
     """Merge everything that bears on the agent's calls."""
-    labels = inputs.agent.metadata.labels
-    selected = sorted(
-        (policy for policy in inputs.policies if policy.spec.agents.matches(labels)),
-        key=lambda policy: policy.metadata.name,
-    )
+    upper, lower = _selected(inputs)
     problems = [
-        Problem(kind="Policy", name=name, message="could not be read") for name in sorted(inputs.unreadable)
+        *_unreadable("ClusterPolicy", inputs.unreadable_cluster),
+        *_unreadable("Policy", inputs.unreadable),
     ]
-    rules: list[CompiledRule] = []
-    for policy in selected:
-        compiled, found = compile_rules(policy)
-        rules.extend(compiled)
-        problems.extend(found)
+    layers: list[Layer] = []
+    for kind, policies in (("ClusterPolicy", upper), ("Policy", lower)):
+        rules: list[CompiledRule] = []
+        for policy in policies:
+            compiled, found = compile_rules(policy)
+            rules.extend(compiled)
+            problems.extend(found)
+        if policies:
+            layers.append(Layer(kind=kind, rules=tuple(rules)))
     asked = {request.name for request in inputs.agent.spec.tools}
+    tools = {name: tool for name, tool in sorted(inputs.tools.items()) if name in asked}
+    bearing: tuple[AnyPolicy, ...] = (*upper, *lower)
     return EffectivePolicy(
         agent=inputs.agent,
         namespace_labels=dict(inputs.namespace_labels),
-        tools={name: tool for name, tool in sorted(inputs.tools.items()) if name in asked},
-        layers=(Layer(kind="Policy", rules=tuple(rules)),) if selected else (),
+        tools=tools,
+        policies=bearing,
+        layers=tuple(layers),
         problems=tuple(problems),
         sources=tuple(
-            PolicySource(kind="Policy", name=policy.metadata.name, generation=policy.metadata.generation)
-            for policy in selected
+            PolicySource(kind=policy.kind, name=policy.metadata.name, generation=policy.metadata.generation)
+            for policy in bearing
         ),
+        broken_actions={
+            (name, action): problem
+            for name, tool in tools.items()
+            for action, problem in tool_problems(tool).items()
+        },
     )
 
 
-def compile_rules(policy: Policy) -> tuple[tuple[CompiledRule, ...], tuple[Problem, ...]]:
-    """Return the compiled rules of ``policy``, in order of name, and what could not be compiled."""
+def _selected(inputs: PolicyInputs) -> tuple[list[ClusterPolicy], list[Policy]]:
+    labels = inputs.agent.metadata.labels
+    upper = (
+        policy
+        for policy in inputs.cluster_policies
+        if policy.spec.namespaces.matches(inputs.namespace_labels) and policy.spec.agents.matches(labels)
+    )
+    lower = (policy for policy in inputs.policies if policy.spec.agents.matches(labels))
+    return _by_name(upper), _by_name(lower)
+
+
+def _by_name(policies: Iterable[AnyPolicyT]) -> list[AnyPolicyT]:
+    """Return each policy once, in order of name."""
+    ordered = sorted(policies, key=lambda policy: policy.metadata.name)
+    return [policy for place, policy in enumerate(ordered) if policy not in ordered[:place]]
+
+
+def _unreadable(kind: str, names: Iterable[str]) -> list[Problem]:
+    return [Problem(kind=kind, name=name, message="could not be read") for name in sorted(set(names))]
+
+
+def compile_rules(policy: AnyPolicy) -> tuple[tuple[CompiledRule, ...], tuple[Problem, ...]]:
+    """Return the compiled rules of ``policy``, in order of name, and what of it can't be used."""
     rules: list[CompiledRule] = []
     problems: list[Problem] = []
-    name = policy.metadata.name
+    kind, name = policy.kind, policy.metadata.name
     for rule in sorted(policy.spec.rules, key=lambda rule: rule.name):
-        reference = RuleReference(kind="Policy", name=name, rule=rule.name)
         try:
             condition = compile_expression(rule.when) if rule.when else None
         except ExpressionError as error:
-            problems.append(
-                Problem(kind="Policy", name=name, message=f"spec.rules[{rule.name}].when: {error}")
-            )
+            problems.append(Problem(kind, name, f"spec.rules[{rule.name}].when: {error}"))
         else:
+            reference = RuleReference(kind=kind, name=name, rule=rule.name)
             rules.append(CompiledRule(reference=reference, rule=rule, condition=condition))
     return tuple(rules), tuple(problems)
+
+
+def tool_problems(tool: Tool) -> dict[str, Problem]:
+    """Return what of ``tool`` can't be used, by action; every call of such an action is denied."""
+    problems: dict[str, Problem] = {}
+    for action in tool.spec.actions:
+        try:
+            if action.record is not None:
+                compile_template(action.record)
+        except ExpressionError as error:
+            message = f"spec.actions[{action.name}].record: {error}"
+            problems[action.name] = Problem("Tool", tool.metadata.name, message)
+    return problems
 
 
 def _content(policy: EffectivePolicy) -> dict[str, JsonValue]:
@@ -236,6 +352,13 @@ def _content(policy: EffectivePolicy) -> dict[str, JsonValue]:
                 ],
             }
             for layer in policy.layers
+        ],
+        "bounds": [
+            {
+                "source": f"{item.kind} {item.metadata.name}",
+                **item.spec.model_dump(mode="json", include=_BOUNDS),
+            }
+            for item in policy.policies
         ],
         "problems": [str(problem) for problem in policy.problems],
     }

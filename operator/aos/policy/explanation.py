@@ -93,6 +93,7 @@ def _only(policy: EffectivePolicy, rule: CompiledRule) -> EffectivePolicy:
         agent=policy.agent,
         namespace_labels=policy.namespace_labels,
         tools=policy.tools,
+        policies=(),
         layers=(Layer(kind=rule.reference.kind, rules=(rule,)),),
         problems=(),
         sources=(),

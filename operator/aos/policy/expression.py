@@ -23,7 +23,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "tool": "the Tool's name",
     "action": "the action's name",
     "ns": "the namespace, a map: name, tenant, environment (CEL reserves the word namespace)",
-    "task": "a map: name, requestedBy",
+    "task": "a map: name, requestedBy (the person), lineage (the agents that led to it, first to last), depth (how many)",
     "now": "the gateway's clock, a timestamp",
 }
 """The variables of a condition, and what each one holds."""
@@ -42,6 +42,9 @@ _ENVIRONMENT: Final = cel.NewEnv(
     variables=dict(_TYPES), extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()]
 )
 
+_NAMING: Final = (cel.Type.STRING, cel.Type.INT, cel.Type.BOOL)
+"""Types of values that may stand in a record's name; a double can't, being written in many ways."""
+_NAMED_BY: Final = "a record is named by a string, an int or a bool"
 _NAME: Final = re.compile(r"\w+")
 _POSITION: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MAX_MESSAGE: Final = 300
@@ -72,16 +75,16 @@ class Activation:
         self.native = _ENVIRONMENT.Activation(dict(bindings))
 
 
-class Expression:
-    """A compiled condition."""
+class _Compiled:
+    """A compiled expression."""
 
     __slots__ = ("_compiled", "source", "variables")
 
-    def __init__(self, source: str) -> None:
-        """Compile ``source``.
+    def __init__(self, source: str, types: tuple[cel.Type, ...], must: str) -> None:
+        """Compile ``source``, which must give one of ``types``; ``must`` says so in words.
 
         Raises:
-            ExpressionError: it does not compile, or can't be a bool.
+            ExpressionError: it does not compile, or gives another type.
         """
         self.source = source
         # A name in a text or a comment counts too: one too many does no harm.
@@ -90,22 +93,76 @@ class Expression:
             self._compiled = _ENVIRONMENT.compile(source)
         except RuntimeError as error:
             raise ExpressionError(_readable(str(error))) from None
-        if self._compiled.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
-            raise ExpressionError(
-                f"the expression gives {self._compiled.return_type().name()}, and a condition must give bool"
-            )
+        given = self._compiled.return_type()
+        if given not in (*types, cel.Type.DYN):
+            raise ExpressionError(f"the expression gives {given.name()}, and {must}")
+
+    def _value(self, activation: Activation) -> cel.Value:
+        """Return the value.
+
+        Raises:
+            ExpressionError: it could not be computed.
+        """
+        try:
+            value = self._compiled.eval(activation.native)
+        except RuntimeError as error:
+            raise ExpressionError(_readable(str(error))) from None
+        if value.type() == cel.Type.ERROR:
+            raise ExpressionError(_readable(str(value.value())))
+        return value
+
+
+class Expression(_Compiled):
+    """A compiled condition."""
+
+    __slots__ = ()
+
+    def __init__(self, source: str) -> None:
+        """Compile ``source``.
+
+        Raises:
+            ExpressionError: it does not compile, or can't be a bool.
+        """
+        super().__init__(source, (cel.Type.BOOL,), "a condition must give bool")
 
     def evaluate(self, activation: Activation) -> Verdict:
         """Return what the condition comes to; anything but a bool is a failure."""
         try:
-            value = self._compiled.eval(activation.native)
-        except RuntimeError as error:
-            return Verdict(holds=False, failure=_readable(str(error)))
+            value = self._value(activation)
+        except ExpressionError as error:
+            return Verdict(holds=False, failure=str(error))
         if value.type() == cel.Type.BOOL:
             return HOLDS if value.value() is True else HOLDS_NOT
-        if value.type() == cel.Type.ERROR:
-            return Verdict(holds=False, failure=_readable(str(value.value())))
         return Verdict(holds=False, failure=f"the expression gave {value.type().name()}, not bool")
+
+
+class RecordExpression(_Compiled):
+    """A compiled part of a record's name; it may name ``args`` alone."""
+
+    __slots__ = ()
+
+    def __init__(self, source: str) -> None:
+        """Compile ``source``.
+
+        Raises:
+            ExpressionError: it does not compile, names another variable, or can't be a string, an int or a bool.
+        """
+        super().__init__(source, _NAMING, _NAMED_BY)
+        others = sorted(self.variables - {"args"})
+        if others:
+            raise ExpressionError(f"a record is named by args alone, not by {', '.join(others)}")
+
+    def text(self, activation: Activation) -> str:
+        """Return the value as text.
+
+        Raises:
+            ExpressionError: it could not be computed, or is neither a string nor an int nor a bool.
+        """
+        value = self._value(activation)
+        if value.type() not in _NAMING:
+            raise ExpressionError(f"${{{self.source}}} gives {value.type().name()}, and {_NAMED_BY}")
+        plain = value.value()
+        return plain if isinstance(plain, str) else str(plain).lower()
 
 
 @lru_cache(maxsize=4096)

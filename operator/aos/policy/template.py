@@ -1,10 +1,122 @@
 """Text with ``${...}`` in CEL, as a Tool's action names the record that it writes."""
 
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, Self
+from urllib.parse import quote
+
+from pydantic import JsonValue
+
+from aos.policy.expression import Activation, ExpressionError, RecordExpression
+
+MAX_RENDERED_LENGTH: Final = 256
+
+_OPENING: Final = "${"
+_STRING: Final = re.compile(
+    r"[rR]'''.*?'''|[rR]\"\"\".*?\"\"\"|'''(?:\\.|.)*?'''|\"\"\"(?:\\.|.)*?\"\"\""
+    r"|[rR]'[^'\n]*'|[rR]\"[^\"\n]*\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\"|//[^\n]*",
+    re.DOTALL,
+)
+"""A text or a comment of CEL: braces inside are no braces."""
+_SAFE: Final = " !\"#$&'()*+,-.:;<=>?@[\\]^_`{|}~"
+"""Printable characters that stand for themselves in a rendered value: all but ``/`` and ``%``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with expressions, compiled; equal sources are equal templates."""
+    """A text with expressions, compiled; equal sources are equal templates.
+
+    Attributes:
+        source: as it was written.
+    """
 
     source: str
+    _parts: tuple[str | RecordExpression, ...] = field(compare=False, repr=False)
+
+    @classmethod
+    def compile(cls, source: str) -> Self:
+        """Compile ``source``, whose expressions may name ``args`` and give a string, an int or a bool.
+
+        Raises:
+            ExpressionError: an expression does not compile or has another type, or two of them have no ``/`` between
+                them, so that different values could make one text.
+        """
+        parts = _compiled_parts(source)
+        for part in parts:
+            if isinstance(part, str) and not (part.isascii() and part.isprintable()):
+                raise ExpressionError(f"{part!r}: outside of ${{...}} there may only be printable ASCII")
+        if any(isinstance(part, str) and "/" not in part for part in parts[1:-1]):
+            raise ExpressionError("put a / between two ${...}: else different values could name one record")
+        return cls(source, parts)
+
+    def render(self, arguments: Mapping[str, JsonValue]) -> str:
+        """Return the text for ``arguments``, at most `MAX_RENDERED_LENGTH` characters of printable ASCII.
+
+        In values, ``/``, ``%`` and whatever is not printable ASCII stand percent-encoded, so that a value never reaches
+        into another part of the text. Texts that Unicode takes for the same are the same.
+
+        Raises:
+            ExpressionError: an expression fails or gives something else than a non-empty string, an int or a bool, or
+                the text is too long.
+        """
+        activation = Activation({"args": arguments})
+        rendered = "".join(
+            part if isinstance(part, str) else _value(part, activation) for part in self._parts
+        )
+        if len(rendered) > MAX_RENDERED_LENGTH:
+            raise ExpressionError(
+                f"{self.source} gives {len(rendered)} characters, and a record's name has at most {MAX_RENDERED_LENGTH}"
+            )
+        return rendered
+
+
+@lru_cache(maxsize=4096)
+def compile_template(source: str) -> Template:
+    """Return ``source`` compiled; equal sources share one compilation.
+
+    Raises:
+        ExpressionError: see `Template.compile`.
+    """
+    return Template.compile(source)
+
+
+def _compiled_parts(source: str) -> tuple[str | RecordExpression, ...]:
+    parts: list[str | RecordExpression] = []
+    place = 0
+    while (opening := source.find(_OPENING, place)) >= 0:
+        parts.append(source[place:opening])
+        start = opening + len(_OPENING)
+        end = _closing(source, start)
+        try:
+            parts.append(RecordExpression(source[start:end]))
+        except ExpressionError as error:
+            raise ExpressionError(f"in ${{...}} at character {opening + 1}: {error}") from None
+        place = end + 1
+    parts.append(source[place:])
+    return tuple(parts)
+
+
+def _closing(source: str, start: int) -> int:
+    """Return where the brace stands that ends the expression."""
+    depth = 0
+    place = start
+    while place < len(source):
+        skipped = _STRING.match(source, place)
+        if skipped is not None:
+            place = skipped.end()
+            continue
+        if source[place] == "}" and depth == 0:
+            return place
+        depth += {"{": 1, "}": -1}.get(source[place], 0)
+        place += 1
+    raise ExpressionError(f"the ${{ at character {start - 1} has no closing brace")
+
+
+def _value(expression: RecordExpression, activation: Activation) -> str:
+    text = unicodedata.normalize("NFC", expression.text(activation))
+    if not text:
+        raise ExpressionError(f"${{{expression.source}}} is empty")
+    return quote(text, safe=_SAFE)
