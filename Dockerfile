@@ -10,6 +10,14 @@ RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,ta
     python3 -m venv /build/tools && python3 -m venv --without-pip /opt/aos/venv \
     && /build/tools/bin/pip install --quiet --require-hashes --requirement /build/build.lock
 
+# What AOS depends on. In a stage of its own: older buildah gives a mounted stage without its steps when these come from the cache.
+FROM tools AS dependencies
+COPY requirements.lock /build/
+RUN --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    /build/tools/bin/pip --python /opt/aos/venv/bin/python install --quiet --no-compile --require-hashes --only-binary=:all: \
+        --requirement /build/requirements.lock \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/aos/venv/lib
+
 # AOS itself, installed into a folder that is laid over the environment below.
 FROM tools AS package
 COPY pyproject.toml README.md LICENSE /build/source/
@@ -21,15 +29,8 @@ RUN /build/tools/bin/pip wheel --quiet --no-index --no-deps --no-build-isolation
     && python3 -m compileall -q --invalidation-mode unchecked-hash /build/staged
 
 FROM ${BASE}
-# What AOS depends on. This layer changes with requirements.lock alone, so that a change of code rebuilds in seconds.
-COPY requirements.lock /opt/aos/
-RUN --mount=type=bind,from=tools,source=/build,target=/build \
-    --mount=type=secret,id=pip,target=/etc/pip.conf --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
-    python3 -m venv --without-pip /opt/aos/venv \
-    && PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
-        /build/tools/bin/pip --python /opt/aos/venv/bin/python install --quiet --no-compile --require-hashes --only-binary=:all: \
-        --requirement /opt/aos/requirements.lock \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/aos/venv/lib
+# This layer changes with requirements.lock alone, so that a change of code rebuilds in seconds.
+COPY --from=dependencies /opt/aos/venv /opt/aos/venv
 COPY --from=package /build/staged/ /opt/aos/
 # Nothing is written at run time: the modules are compiled, and the root file system may be read-only.
 ENV PATH=/opt/aos/venv/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
