@@ -1,0 +1,226 @@
+"""URLs in the arguments of a call: none may lead a tool to an address inside, or past the hosts that policies list."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+from pydantic import JsonValue
+
+from aos.inspection import folding
+from aos.inspection.hosts import Host, HostError, lists_exactly, matches, parse_host
+
+MAX_DECODINGS: Final = 3
+"""How many percent-encodings over each other are undone."""
+
+_MAX_SHOWN: Final = 100
+_REFUSED_SCHEMES: Final = frozenset(
+    {
+        "about", "app", "blob", "cap", "chrome", "data", "dict", "expect", "file", "filesystem", "finger", "glob", "gopher",
+        "imap", "jar", "javascript", "jdbc", "jndi", "ldap", "ldaps", "local_file", "mailbox", "netdoc", "nntp", "ogg",
+        "pop3", "phar", "php", "resource", "rlogin", "rmi", "rsync", "rtsp", "smb", "smtp", "snmp", "ssh2", "telnet",
+        "tftp", "unix", "vbscript", "view-source", "zip", "zlib",
+    }
+)  # fmt: skip
+"""Schemes that read files or run code, or reach servers that were not made to be reached by URL."""
+_MAYBE: Final = re.compile(r"[.:%]|//|\\\\")
+_UNPLAIN: Final = re.compile(r"[%\\&\x00-\x1f\x7f]")
+_URL: Final = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<slashes>[/\\]{2,})|(?P<special>https?|wss?|ftp):(?P<few>[/\\]?)(?=[^\s/\\])",
+    re.IGNORECASE,
+)
+_REST: Final = re.compile(r"[^\s<>\"'`{}|^]*")
+_RELATIVE: Final = re.compile(r"(?:^|(?<=[\s=\"'(,\[]))(?P<slashes>[/\\]{2,})(?P<rest>[^\s/\\<>\"'`{}|^]+)")
+_OPAQUE: Final = re.compile(r"(?:url:)*(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?=\S)", re.IGNORECASE)
+_BARE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::[0-9]{1,5})?(?:[/?#].*)?", re.DOTALL)
+_SUSPECT: Final = re.compile(
+    r"\[.*\]|0\.0\.0\.0|[1-9][0-9]{0,2}(?:\.[0-9]{1,3}){3}\.?|(?:.*\.)?(?:localhost|svc|cluster\.local|internal|metadata\.goog)\.?",
+    re.IGNORECASE,
+)
+_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+(?:%[\w.-]*)?")
+_IGNORED: Final = re.compile(r"[\t\r\n]")
+_PORT: Final = re.compile(r":[0-9]*$")
+_AUTHORITY_END: Final = re.compile(r"[/?#]")
+_PUNCTUATION: Final = ").,;!*"
+
+
+@dataclass(frozen=True, slots=True)
+class UrlProblem:
+    """Why a call's arguments may not be sent.
+
+    Attributes:
+        where: the URL stands, as a path: ``args.items[0].url``.
+        host: that it names; empty where it names none.
+        message: for people and for the agent.
+    """
+
+    where: str
+    host: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+def check_urls(value: JsonValue, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    """Return what is wrong with a URL in ``value``; None if nothing is.
+
+    Inside, private and metadata addresses are refused in every notation, unless each list of ``allowed`` holds the very
+    host; with lists, every host must match in each.
+
+    Args:
+        value: arguments of a call; keys are looked at too.
+        allowed: one list of host patterns for each policy that has one.
+    """
+    for where, text in _texts(value, "args"):
+        for reading in _readings(text):
+            problem = _check_text(where, reading, allowed)
+            if problem is not None:
+                return problem
+    return None
+
+
+def _texts(value: JsonValue, where: str) -> Iterator[tuple[str, str]]:
+    waiting: list[tuple[str, JsonValue]] = [(where, value)]
+    while waiting:
+        place, node = waiting.pop()
+        if isinstance(node, str):
+            yield place, node
+        elif isinstance(node, dict):
+            for key, item in node.items():
+                yield place, key
+                if isinstance(item, str | dict | list):
+                    waiting.append((f"{place}.{key[:_MAX_SHOWN]}", item))
+        elif isinstance(node, list):
+            waiting += [
+                (f"{place}[{position}]", item)
+                for position, item in enumerate(node)
+                if isinstance(item, str | dict | list)
+            ]
+
+
+def _readings(text: str) -> Iterator[str]:
+    """Give the text as programs may read it: as it stands, without what they ignore, decoded."""
+    if _MAYBE.search(text) is None and text.isascii():
+        return
+    if _UNPLAIN.search(text) is None and text.isascii():
+        yield text
+        return
+    seen = set()
+    reading = text
+    for _ in range(MAX_DECODINGS + 1):
+        for each in (reading, _IGNORED.sub("", reading), folding.plain_text(reading)):
+            if each not in seen:
+                seen.add(each)
+                yield each
+        decoded = unquote(reading)
+        if decoded == reading:
+            return
+        reading = decoded
+
+
+def _check_text(where: str, text: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    stripped = text.strip()
+    problem = _check_schemes(where, stripped, allowed) if ":" in stripped else None
+    if problem is None and ("//" in stripped or "\\" in stripped):
+        problem = _check_relative(where, stripped, allowed)
+    return problem or _check_bare(where, stripped, allowed)
+
+
+def _check_schemes(where: str, text: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    opaque = _OPAQUE.match(text)
+    if opaque and opaque["scheme"].lower() in _REFUSED_SCHEMES:
+        return _refused_scheme(where, opaque["scheme"])
+    for match in _URL.finditer(text):
+        problem = _check_url(where, match, allowed)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _check_relative(where: str, text: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    for match in _RELATIVE.finditer(text):
+        if match.start() == 0 or _looks_like_host(match["rest"]):
+            problem = _check_authority(where, match["slashes"], match["rest"], allowed)
+            if problem is not None:
+                return problem
+    return None
+
+
+def _check_url(where: str, match: re.Match[str], allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    scheme = match["scheme"] or match["special"]
+    if scheme.lower() in _REFUSED_SCHEMES:
+        return _refused_scheme(where, scheme)
+    rest = _REST.match(match.string, match.end())
+    return _check_authority(where, match["slashes"] or match["few"] or "", rest[0] if rest else "", allowed)
+
+
+def _check_authority(
+    where: str, slashes: str, rest: str, allowed: frozenset[frozenset[str]]
+) -> UrlProblem | None:
+    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+    if not authority:
+        return None
+    if "\\" in slashes or "\\" in authority:
+        return UrlProblem(
+            where, "", "a URL has a backslash before its path, which programs read in different ways"
+        )
+    if "@" in unquote(authority):
+        return UrlProblem(where, "", "a URL carries user information, which hides where it leads")
+    try:
+        host = parse_host(_without_port(authority))
+    except HostError as error:
+        return UrlProblem(where, "", f"the host of a URL can't be judged: {error}")
+    return _judge(where, host, allowed)
+
+
+def _judge(where: str, host: Host, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    if not all(matches(host, patterns) for patterns in allowed):
+        return UrlProblem(
+            where, host.name, f"a URL leads to {host.name}, which is not among the hosts that policy allows"
+        )
+    return _judge_inside(where, host, allowed)
+
+
+def _judge_inside(where: str, host: Host, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    inside = host.inside
+    if not inside or (allowed and all(lists_exactly(host, patterns) for patterns in allowed)):
+        return None
+    return UrlProblem(
+        where,
+        host.name,
+        f"a URL leads to {host.name}: {inside}, so data.urls.allowHosts of a policy would have to name it",
+    )
+
+
+def _check_bare(where: str, text: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    """Check a text that is a host and nothing else, or starts with one: a tool may well put a scheme before it.
+
+    Lists do not bear on it, since a file's name looks the same.
+    """
+    if text.count(":") > 1 and _IPV6.fullmatch(text):
+        text = f"[{text}]"
+    bare = _BARE.fullmatch(text)
+    if bare is None or _SUSPECT.fullmatch(bare["host"]) is None:
+        return None
+    try:
+        return _judge_inside(where, parse_host(bare["host"]), allowed)
+    except HostError:
+        return None
+
+
+def _looks_like_host(rest: str) -> bool:
+    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
+    return (
+        "." in authority.strip(".") or authority.startswith("[") or authority.lower().startswith("localhost")
+    )
+
+
+def _without_port(authority: str) -> str:
+    plain = authority if authority.startswith("[") else unquote(authority)
+    return _PORT.sub("", plain.rstrip(_PUNCTUATION))
+
+
+def _refused_scheme(where: str, scheme: str) -> UrlProblem:
+    return UrlProblem(where, "", f"URLs of the scheme {scheme.lower()} are not allowed")
