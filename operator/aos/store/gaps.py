@@ -29,7 +29,7 @@ def runs(rows: Iterable[DeletedRow]) -> list[Gap]:
 
 
 def deleted_row(
-    row: tuple[int, bytes, bytes], chains: Mapping[int, str], sequences_per_chain: int
+    row: tuple[int, bytes, bytes, int], chains: Mapping[int, str], sequences_per_chain: int
 ) -> DeletedRow:
     """Return a row of `aos.store.queries.PURGEABLE` by its place."""
     chain, sequence = divmod(row[0], sequences_per_chain)

@@ -14,12 +14,11 @@ LEASES: Final = (
     "SELECT value FROM cells WHERE key >= 'lease:' AND key < 'lease;' AND expires > $1"
     " AND ($2 = '' OR namespace = $2) ORDER BY key"
 )
-HEADS: Final = "SELECT name, sequence, hash, time FROM chains ORDER BY id"
 HOLDS: Final = "SELECT name, namespace, reason, created_by, created_at FROM holds ORDER BY name"
 GAPS: Final = "SELECT event FROM audit WHERE mark <> 0 ORDER BY id"
 DOCUMENT: Final = "SELECT content FROM documents WHERE digest = $1"
 PURGEABLE: Final = (
-    "SELECT id, previous, hash FROM audit WHERE at < $1 AND mark = 0"
+    "SELECT id, previous, hash, at FROM audit WHERE at < $1 AND mark = 0"
     " AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.namespace = '' OR holds.namespace = audit.namespace)"
     " ORDER BY at, id LIMIT $2"
 )

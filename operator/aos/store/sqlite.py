@@ -7,10 +7,10 @@ the disk; what is asked for meanwhile is the next batch. See docs/decisions/0005
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from aos.audit.chain import read_row
 from aos.audit.codec import decode_event
@@ -30,7 +30,7 @@ from aos.store.interface import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from aos.store.queries import DOCUMENT, GAPS, HEADS, HOLDS, LEASES, SEQUENCES_PER_CHAIN, matches, page
+from aos.store.queries import DOCUMENT, GAPS, HOLDS, LEASES, SEQUENCES_PER_CHAIN, matches, page
 from aos.store.requests import Job, Request, Requests, Rows, answer
 from aos.store.settings import StoreSettings
 from aos.store.sqlite_errors import is_busy, is_of_request, unavailable
@@ -41,6 +41,7 @@ from aos.store.worker import Worker
 _READING_THREADS = 2
 _DEFAULTS = StoreSettings()
 
+Result = TypeVar("Result")
 Batch = Sequence[Request[operations.Operation]]
 
 
@@ -58,6 +59,7 @@ class SqliteStore:
         self._threads: ThreadPoolExecutor | None = None
         self._busy = False
         self._closing = False
+        self._synchronising: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
         self._idle.set()
         self._failed_at = 0.0
@@ -85,6 +87,9 @@ class SqliteStore:
         self._closing = True
         self._requests.fail_waiting(StoreUnavailableError("the store is closed"))
         await self._idle.wait()
+        if self._synchronising is not None:
+            self._synchronising.cancel()
+            self._synchronising = None
         if self._worker is not None:
             self._worker.close()
             self._worker = None
@@ -149,8 +154,10 @@ class SqliteStore:
         return total
 
     async def heads(self) -> Sequence[ChainHead]:
-        """Return the newest row of every chain."""
-        return [ChainHead(*cast("tuple[str, int, str, str]", row)) for row in await self._read(HEADS, ())]
+        """Return the newest row of every chain; what they say is on disk."""
+        if not self._writer.synchronised:
+            await self.ping()
+        return await self._in_thread(self._reader.heads)
 
     async def gaps(self) -> Sequence[Gap]:
         """Return what retention deleted."""
@@ -217,13 +224,15 @@ class SqliteStore:
                 return total
 
     async def _read(self, sql: str, parameters: Sequence[int | str]) -> list[tuple[object, ...]]:
+        return await self._in_thread(lambda: self._reader.rows(sql, parameters))
+
+    async def _in_thread(self, function: Callable[[], Result]) -> Result:
         threads = self._threads
         if threads is None:
             raise StoreUnavailableError("the store is not open")
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._settings.answer_seconds):
-                return await loop.run_in_executor(threads, self._reader.rows, sql, parameters)
+                return await asyncio.get_running_loop().run_in_executor(threads, function)
         except TimeoutError as error:
             raise StoreUnavailableError(
                 f"the store {self._path} gave no answer within {self._settings.answer_seconds:g} s"
@@ -252,31 +261,47 @@ class SqliteStore:
         if not self._writer.connected or not isinstance(batch[0].job, Job):
             worker.do(lambda: self._whole(batch), lambda done, error: self._done(batch, done, error))
             return
+        synchronous = not all(isinstance(request.job, Completion) for request in batch)
         try:
-            self._writer.begin(wait=False)
-        except sqlite3.Error as error:
+            self._writer.begin(wait=False, synchronous=synchronous)
+        except (sqlite3.Error, StoreRefusedError) as error:
             if not is_busy(error):
                 self._done(batch, None, error)
                 return
             worker.do(lambda: self._whole(batch), lambda done, error: self._done(batch, done, error))
             return
-        self._apply(batch, worker)
+        self._apply(batch, worker, synchronous=synchronous)
 
-    def _apply(self, batch: Batch, worker: Worker) -> None:
+    def _apply(self, batch: Batch, worker: Worker, *, synchronous: bool) -> None:
         try:
             results, changed = self._writer.apply(jobs(batch))
             if not changed:
                 self._writer.roll_back()
+            elif not synchronous:
+                # Waits for no disk: a thread would cost more than the commit.
+                self._writer.commit()
+                self._synchronise_soon()
         except Exception as error:  # noqa: BLE001  - whatever it is, those who wait must be told
             if is_of_request(error):
                 worker.do(lambda: self._one_by_one(batch), lambda done, error: self._done(batch, done, error))
             else:
                 self._done(batch, None, error)
             return
-        if changed:
-            worker.do(self._writer.commit, lambda _, error: self._done(batch, results, error))
+        if changed and synchronous:
+            worker.do(self._writer.commit_and_tidy, lambda _, error: self._done(batch, results, error))
         else:
             self._done(batch, results, None)
+
+    def _synchronise_soon(self) -> None:
+        if self._synchronising is None:
+            loop = asyncio.get_running_loop()
+            self._synchronising = loop.call_later(self._settings.outcome_sync_seconds, self._synchronise)
+
+    def _synchronise(self) -> None:
+        self._synchronising = None
+        if not self._writer.synchronised and self._worker is not None and not self._closing:
+            # Nobody waits for it; the next request meets whatever it met.
+            self._requests.submit(operations.ping).add_done_callback(lambda done: done.exception())
 
     def _done(self, batch: Batch, results: list[object] | None, error: Exception | None) -> None:
         self._busy = False
@@ -319,7 +344,7 @@ class SqliteStore:
                 return self._one_by_one(batch)
             raise
         if changed:
-            self._writer.commit()
+            self._writer.commit_and_tidy()
         else:
             self._writer.roll_back()
         return results

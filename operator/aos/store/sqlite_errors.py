@@ -33,7 +33,7 @@ def unavailable(path: Path, error: Exception) -> StoreUnavailableError:
     return StoreUnavailableError(f"{said}; {way_out}" if way_out else said)
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether another process has the file locked for now."""
     return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
 

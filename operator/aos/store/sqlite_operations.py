@@ -120,6 +120,20 @@ def purge(before_us: int, rows: int) -> Operation:
         for gap in runs(deleted_row(row, chains, SEQUENCES_PER_CHAIN) for row in found):
             event = gap_mark(gap, rfc3339(time.time_ns() // 1000))
             writer.trail.add(event, *prepared(event))
+        # Where the newest row of a chain goes, the chain's head must stay known.
+        connection.executemany(
+            "UPDATE chains SET sequence = ?, hash = ?, time = ? WHERE id = ? AND sequence < ?",
+            [
+                (
+                    number % SEQUENCES_PER_CHAIN,
+                    digest.hex(),
+                    rfc3339(at),
+                    number // SEQUENCES_PER_CHAIN,
+                    number % SEQUENCES_PER_CHAIN,
+                )
+                for number, _, digest, at in found
+            ],
+        )
         connection.executemany("DELETE FROM audit WHERE id = ?", [(row[0],) for row in found])
         return len(found)
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from aos.audit.head import ChainHead
+from aos.store.sqlite_writer import newest
+
 
 class SqliteReader:
     """Runs queries; one connection for each thread that asks."""
@@ -26,6 +29,24 @@ class SqliteReader:
         """
         try:
             return self._connection().execute(sql.replace("$", "?"), parameters).fetchall()
+        except sqlite3.Error:
+            self._drop()
+            raise
+
+    def heads(self) -> list[ChainHead]:
+        """Return the newest row of every chain, at one moment.
+
+        Raises:
+            sqlite3.Error: the file can't be read.
+        """
+        try:
+            connection = self._connection()
+            connection.execute("BEGIN")
+            try:
+                chains = connection.execute("SELECT id, name FROM chains ORDER BY id").fetchall()
+                return [ChainHead(name, *newest(connection, number)) for number, name in chains]
+            finally:
+                connection.execute("ROLLBACK")
         except sqlite3.Error:
             self._drop()
             raise

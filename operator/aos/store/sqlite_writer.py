@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from aos.audit.chain import origin
+from aos.audit.codec import decode_event
 from aos.audit.head import ChainHead
 from aos.audit.marks import start_mark
 from aos.store.batch import run
@@ -20,7 +21,7 @@ from aos.store.settings import StoreSettings
 from aos.store.sqlite_schema import migrate
 from aos.store.trail import Place, Trail, chain_taken, prepared, rfc3339
 
-_CHECKPOINT_PAGES: Final = 4000
+_CHECKPOINT_JOBS: Final = 1000
 _CACHE_KIB: Final = 32_768
 
 Result = TypeVar("Result")
@@ -36,6 +37,9 @@ class SqliteWriter:
         self._connection: sqlite3.Connection | None = None
         self._chain_id = 0
         self._data_version = -1
+        self._synchronous = True
+        self._unsynchronised = False
+        self._since_checkpoint = 0
         self._cells = Cells(settings.idle_task_counter_seconds)
         beginning = Place(0, origin(chain), "")
         self._trail = Trail(chain, beginning, beginning)
@@ -44,6 +48,11 @@ class SqliteWriter:
     def connected(self) -> bool:
         """Whether transactions can be tried."""
         return self._connection is not None
+
+    @property
+    def synchronised(self) -> bool:
+        """Whether everything that was committed is on disk."""
+        return not self._unsynchronised
 
     def connect(self) -> None:
         """Open the file, migrate it, and take up the chain where it was left, or begin it.
@@ -71,6 +80,8 @@ class SqliteWriter:
             connection.close()
             raise
         self._connection = connection
+        self._synchronous = True
+        self._data_version = -1
         self._cells.forget()
 
     def close(self) -> None:
@@ -82,13 +93,22 @@ class SqliteWriter:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
 
-    def begin(self, *, wait: bool) -> None:
-        """Begin a transaction that may write; ``wait`` for another process's to end.
+    def begin(self, *, wait: bool, synchronous: bool = True) -> None:
+        """Begin a transaction that may write.
+
+        Args:
+            wait: for another process's transaction to end.
+            synchronous: whether the transaction is on disk when it is committed; if not, it outlives this process all
+                the same, but not the machine, until the next one that is.
 
         Raises:
-            sqlite3.OperationalError: another process has the file locked, or the file can't be used.
+            StoreRefusedError: another process wrote the chain.
+            sqlite3.Error: another process has the file locked, or the file can't be used.
         """
         connection = self._open()
+        if synchronous is not self._synchronous:
+            connection.execute(f"PRAGMA synchronous = {'FULL' if synchronous else 'NORMAL'}")
+            self._synchronous = synchronous
         if wait:
             connection.execute(f"PRAGMA busy_timeout = {int(self._settings.lock_wait_seconds * 1000)}")
             try:
@@ -99,8 +119,11 @@ class SqliteWriter:
             connection.execute("BEGIN IMMEDIATE")
         version = connection.execute("PRAGMA data_version").fetchone()[0]
         if version != self._data_version:
+            # Another process has written since: nothing that is remembered is certain.
             self._data_version = version
             self._cells.forget()
+            if newest(connection, self._chain_id) != self._trail.stored:
+                raise chain_taken(self._trail.chain)
 
     def apply(self, jobs: Sequence[Job]) -> tuple[list[object], bool]:
         """Do the jobs in the transaction begun; return their results, and whether anything is to be committed."""
@@ -124,8 +147,19 @@ class SqliteWriter:
         except sqlite3.Error:
             self._trail.doubt()
             raise
+        self._unsynchronised = not self._synchronous
+        self._since_checkpoint += 1 + len(self._trail.rows)
         self._trail.committed()
         self._cells.settled(self._settings.max_cached_cells)
+
+    def commit_and_tidy(self) -> None:
+        """Commit, and move what has gathered in the write-ahead log to its place if that is due."""
+        self.commit()
+        if self._since_checkpoint > _CHECKPOINT_JOBS:
+            self._since_checkpoint = 0
+            # What is committed is kept in the log as well; if the disk is full, the next commit says so.
+            with contextlib.suppress(sqlite3.Error):
+                self._open().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def roll_back(self) -> None:
         """End the transaction; nothing of it happened."""
@@ -141,7 +175,7 @@ class SqliteWriter:
             result = operation(self, self._open())
             if self._trail.rows:
                 self._store_rows(self._open())
-            self.commit()
+            self.commit_and_tidy()
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 self.roll_back()
@@ -211,26 +245,17 @@ class SqliteWriter:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(base + row[0], *row[1:]) for row in self._trail.rows],
         )
-        stored, place = self._trail.stored, self._trail.place
-        moved = connection.execute(
-            "UPDATE chains SET sequence = ?, hash = ?, time = ? WHERE id = ? AND sequence = ? AND hash = ?",
-            (place.sequence, place.hash, place.time, self._chain_id, stored.sequence, stored.hash),
-        )
-        if moved.rowcount != 1:
-            raise chain_taken(self._trail.chain)
 
     def _take_up_chain(self, connection: sqlite3.Connection) -> None:
         trail = self._trail
         connection.execute("BEGIN IMMEDIATE")
         try:
-            row = connection.execute(
-                "SELECT id, sequence, hash, time FROM chains WHERE name = ?", (trail.chain,)
-            ).fetchone()
+            row = connection.execute("SELECT id FROM chains WHERE name = ?", (trail.chain,)).fetchone()
             if row is None:
                 self._begin_chain(connection)
             else:
                 self._chain_id = row[0]
-                trail.take_up(Place(*row[1:]))
+                trail.take_up(newest(connection, self._chain_id))
             connection.execute("COMMIT")
         except BaseException:
             trail.doubt()
@@ -247,7 +272,8 @@ class SqliteWriter:
                 " it was in use; restart the gateway to begin a new chain"
             )
         heads = [
-            ChainHead(*row) for row in connection.execute("SELECT name, sequence, hash, time FROM chains")
+            ChainHead(name, *newest(connection, number))
+            for number, name in connection.execute("SELECT id, name FROM chains").fetchall()
         ]
         place = trail.stored
         self._chain_id = (
@@ -262,12 +288,28 @@ class SqliteWriter:
         self._store_rows(connection)
 
 
+def newest(connection: sqlite3.Connection, chain_id: int) -> Place:
+    """Return where a chain stands: its newest row, or the newest that retention deleted."""
+    base = chain_id * SEQUENCES_PER_CHAIN
+    row = connection.execute(
+        "SELECT id, hash, event FROM audit WHERE id > ? AND id < ? ORDER BY id DESC LIMIT 1",
+        (base, base + SEQUENCES_PER_CHAIN),
+    ).fetchone()
+    deleted = Place(
+        *connection.execute("SELECT sequence, hash, time FROM chains WHERE id = ?", (chain_id,)).fetchone()
+    )
+    if row is None or row[0] - base < deleted.sequence:
+        return deleted
+    return Place(row[0] - base, row[1].hex(), decode_event(row[2]).time)
+
+
 def _configure(connection: sqlite3.Connection) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise StoreRefusedError(f"SQLite can't keep a write-ahead log on this volume (journal mode {mode})")
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+    # A checkpoint waits for the disk, which some of the commits must not (`SqliteWriter.commit_and_tidy`).
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
     # The file's pages are written when the transaction ends, in the thread that waits for the disk; not before.
     connection.execute("PRAGMA cache_spill = OFF")

@@ -1,3 +1,4 @@
+-- sequence, hash, time: of the newest row that retention deleted; the newest of all is looked up in audit.
 CREATE TABLE chains (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL UNIQUE,
