@@ -13,6 +13,8 @@ class Phase(StrEnum):
     """Written when it is known what became of the call."""
     REFUSAL = "Refusal"
     """The only row of a call that was not forwarded."""
+    CHANGE = "Change"
+    """A person freed a record, or set or released a legal hold."""
     START = "Start"
     """The first row of a chain: what the other chains' newest rows were (`aos.audit.marks`)."""
     GAP = "Gap"

@@ -1,4 +1,4 @@
-"""The other two ports: the enforcement report for the operator (TLS), and probes and metrics (plain HTTP)."""
+"""The other two ports: the operator's report and readers of the audit trail (TLS), and probes and metrics (plain HTTP)."""
 
 import asyncio
 import contextlib
@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from aos.gateway.app import not_found
+from aos.gateway.audit.api import AuditApi
 from aos.gateway.enforcement import EnforcementReport
 from aos.gateway.http import (
     ClientDisconnected,
@@ -43,17 +44,35 @@ class Verifier(Protocol):
 
 
 class AdminApp:
-    """The ASGI application of the operator's port."""
+    """The ASGI application of the operator's port, which people reach through the API server's proxy."""
 
-    def __init__(self, verifier: Verifier, report: EnforcementReport, settings: GatewaySettings) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        report: EnforcementReport,
+        settings: GatewaySettings,
+        audit: AuditApi | None = None,
+    ) -> None:
+        """Make it.
+
+        Args:
+            verifier: judges the operator's token.
+            report: what the operator reads.
+            settings: who the operator is.
+            audit: answers readers of the audit trail; None where there is none.
+        """
         self._verifier = verifier
         self._report = report
+        self._audit = audit
         self._operator = settings.operator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
             request = _request(scope, receive)
+            if self._audit is not None and AuditApi.serves(request.path):
+                await self._audit.answer(request, _query(scope), send)
+                return
             if request.path != REPORT_PATH or request.method != "GET":
                 raise not_found(request.path)
             await self._check_operator(request)
@@ -122,3 +141,8 @@ class HealthApp:
 
 def _request(scope: Scope, receive: Receive) -> HttpRequest:
     return HttpRequest(scope, receive, max_body_bytes=_MAX_BODY_BYTES, timeout_seconds=_BODY_TIMEOUT_SECONDS)
+
+
+def _query(scope: Scope) -> bytes:
+    query = scope.get("query_string")
+    return query if isinstance(query, bytes) else b""

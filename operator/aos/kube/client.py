@@ -1,6 +1,7 @@
 """A thin client of the API server over aiohttp: addresses, bodies and errors, never caches or retries."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Final, Self
 from pydantic import JsonValue
 
 from aos.kube.credentials import Credentials
-from aos.kube.errors import IdleWatch, Target
+from aos.kube.errors import IdleWatch, Target, Unavailable
 from aos.kube.objects import child, children, key_of, resource_version_of, text
-from aos.kube.resources import SELF_SUBJECT_REVIEWS, TOKEN_REVIEWS, Resource
-from aos.kube.reviews import TokenReview, UserInfo
+from aos.kube.resources import SELF_SUBJECT_REVIEWS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+from aos.kube.reviews import AccessRequest, TokenReview, UserInfo, is_allowed
 from aos.kube.transport import APPLY, MERGE_PATCH, Call, Transport
 from aos.kube.watching import EventDecoder, WatchEvent
 from aos.model.base import JsonObject
@@ -272,6 +273,18 @@ class ApiClient:
             spec["audiences"] = list(audiences)
         return TokenReview.parse(await self.create(TOKEN_REVIEWS, _review(TOKEN_REVIEWS, spec)))
 
+    async def may(self, user: UserInfo, access: AccessRequest) -> bool:
+        """Return whether the API server's authorizers let ``user`` do this (SubjectAccessReview)."""
+        spec: JsonObject = {
+            "user": user.username,
+            "uid": user.uid,
+            "groups": list(user.groups),
+            "extra": {name: list(values) for name, values in user.extra.items()},
+            "resourceAttributes": access.attributes(),
+        }
+        review = _review(SUBJECT_ACCESS_REVIEWS, spec)
+        return is_allowed(await self.create(SUBJECT_ACCESS_REVIEWS, review))
+
     async def self_subject_review(self) -> UserInfo:
         """Return whom the API server takes this client for."""
         raw = await self.create(SELF_SUBJECT_REVIEWS, _review(SELF_SUBJECT_REVIEWS, None))
@@ -294,6 +307,38 @@ class ApiClient:
             body: sent as JSON.
         """
         return await self._transport.send(Call(Target(method.lower(), path), method, path, query or {}, body))
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Mapping[str, JsonValue] | None = None,
+        idle_seconds: float = WATCH_IDLE_SECONDS,
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Send a request and give its answer's bytes as they come; for what stands behind the API server's proxy.
+
+        Args:
+            method: of HTTP.
+            path: from the API server's root, already quoted.
+            query: parameters.
+            headers: further ones; they are never logged.
+            body: sent as JSON.
+            idle_seconds: an answer that is silent for longer is given up.
+
+        Raises:
+            Unavailable: nothing came for ``idle_seconds``, or the connection broke.
+        """
+        target = Target(method.lower(), path)
+        call = Call(target, method, path, query, body, headers=headers)
+        try:
+            async with self._transport.stream(call, idle_seconds) as chunks:
+                yield chunks
+        except TimeoutError as error:
+            raise Unavailable(target, 0, "Timeout", f"nothing came for {idle_seconds:g} s") from error
 
     async def watch(
         self,

@@ -64,6 +64,7 @@ AGENTS: Final = Resource(GROUP, VERSION, "agents", "Agent")
 TOOLS: Final = Resource(GROUP, VERSION, "tools", "Tool")
 MODELS: Final = Resource(GROUP, VERSION, "models", "Model")
 POLICIES: Final = Resource(GROUP, VERSION, "policies", "Policy")
+CLUSTER_POLICIES: Final = Resource(GROUP, VERSION, "clusterpolicies", "ClusterPolicy", namespaced=False)
 TASKS: Final = Resource(GROUP, VERSION, "tasks", "Task")
 
 PODS: Final = Resource("", "v1", "pods", "Pod")
@@ -101,4 +102,7 @@ TOKEN_REVIEWS: Final = Resource(
 )
 SELF_SUBJECT_REVIEWS: Final = Resource(
     "authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", namespaced=False
+)
+SUBJECT_ACCESS_REVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
 )

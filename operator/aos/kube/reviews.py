@@ -37,6 +37,32 @@ class UserInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """What somebody wants to do.
+
+    Attributes:
+        verb: as RBAC spells it.
+        group: API group.
+        resource: in the plural; it need not exist.
+        namespace: empty for all of them.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+
+    def attributes(self) -> dict[str, JsonValue]:
+        """Return it as a review spells it."""
+        return {
+            "verb": self.verb,
+            "group": self.group,
+            "resource": self.resource,
+            "namespace": self.namespace,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class TokenReview:
     """The API server's verdict on a token.
 
@@ -63,3 +89,9 @@ class TokenReview:
             audiences=texts(status, "audiences") if authenticated else (),
             error=text(status, "error"),
         )
+
+
+def is_allowed(raw: Mapping[str, JsonValue]) -> bool:
+    """Return what an answered SubjectAccessReview says; anything unclear is no."""
+    status = child(raw, "status")
+    return status.get("allowed") is True and status.get("denied") is not True

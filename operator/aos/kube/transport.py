@@ -37,6 +37,7 @@ class Call:
         query: parameters, not yet quoted.
         body: sent as JSON; None for none.
         content_type: what the body means.
+        headers: further ones.
     """
 
     target: Target
@@ -45,6 +46,7 @@ class Call:
     query: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, JsonValue] | None = None
     content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class Transport:
@@ -115,7 +117,7 @@ class Transport:
             raise await _refusal(call.target, response)
 
     async def _request(self, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
-        headers = await self._credentials.headers()
+        headers = {**call.headers, **await self._credentials.headers()}
         data = None
         if call.body is not None:
             data = orjson.dumps(call.body)

@@ -26,6 +26,10 @@ FIELD_MANAGER_OPERATOR: Final = "aos-operator"
 FIELD_MANAGER_GATEWAY: Final = "aos-gateway"
 
 AUDIENCE_GATEWAY: Final = "aos-gateway"
+AUDIENCE_AUDIT: Final = "aos-audit"
+AUDIT_TOKEN_HEADER: Final = "X-AOS-Token"  # noqa: S105 - a header's name; the API server's proxies strip Authorization
+AUDITOR_SERVICE_ACCOUNT: Final = "aos-auditor"
+AUDIT_ANCHORS: Final = "aos-audit-anchors"
 TOKEN_EXPIRATION_SECONDS: Final = 600
 
 GATEWAY_SERVICE: Final = "aos-gateway"

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from aos.kube.reviews import TokenReview, UserInfo
+from aos.kube.reviews import AccessRequest, TokenReview, UserInfo, is_allowed
 
 USER: dict[str, JsonValue] = {
     "username": "system:serviceaccount:sales:one",
@@ -40,3 +40,27 @@ def test_anything_but_true_is_not_authenticated_and_names_nobody(verdict: JsonVa
 
 def test_an_empty_answer_is_not_authenticated() -> None:
     assert not TokenReview.parse({}).authenticated
+
+
+@pytest.mark.parametrize(
+    ("status", "allowed"),
+    [
+        ({"allowed": True}, True),
+        ({"allowed": True, "denied": False, "reason": "RBAC"}, True),
+        ({"allowed": True, "denied": True}, False),
+        ({"allowed": False}, False),
+        ({"allowed": "true"}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_clear_yes_allows(status: dict[str, JsonValue], *, allowed: bool) -> None:
+    assert is_allowed({"status": status}) is allowed
+
+
+def test_access_is_spelled_as_a_review_spells_it() -> None:
+    assert AccessRequest("get", "aos.dev", "audit", "sales").attributes() == {
+        "verb": "get",
+        "group": "aos.dev",
+        "resource": "audit",
+        "namespace": "sales",
+    }

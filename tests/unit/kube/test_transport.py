@@ -266,3 +266,34 @@ async def test_a_token_under_review_is_in_no_message(server: Server, client: Api
         await client.token_review("top-secret", ("aos-gateway",))
     assert "top-secret" not in str(caught.value)
     assert b"top-secret" in server.bodies[0]
+
+
+async def test_a_stream_behind_the_proxy_carries_headers_but_never_other_credentials(
+    server: Server, client: ApiClient
+) -> None:
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=b"one\ntwo\n")
+
+    server.answers.append(answer)
+    headers = {"X-AOS-Token": "t", "Authorization": "Bearer other"}
+    async with client.stream("GET", "/proxy/v1", query={"a": "b c"}, headers=headers) as chunks:
+        assert b"".join([chunk async for chunk in chunks]) == b"one\ntwo\n"
+    (seen,) = server.seen
+    assert (seen.headers["X-AOS-Token"], seen.headers["Authorization"]) == ("t", "Bearer first")
+    assert seen.path_qs == "/proxy/v1?a=b+c"
+
+
+async def test_a_stream_that_falls_silent_is_unavailable(server: Server, client: ApiClient) -> None:
+    silent = asyncio.Event()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await silent.wait()
+        return response
+
+    server.answers.append(answer)
+    with pytest.raises(Unavailable, match=r"nothing came for 0\.05 s"):
+        async with client.stream("GET", "/x", query={}, headers={}, idle_seconds=0.05) as chunks:
+            [chunk async for chunk in chunks]
+    silent.set()
