@@ -20,6 +20,7 @@ from aos.kube.errors import (
 from aos.kube.events import EventRecorder, EventType, ObjectReference
 from aos.kube.resources import (
     AGENTS,
+    CLUSTER_POLICIES,
     CONTROLLER_REVISIONS,
     MODELS,
     NETWORK_POLICIES,
@@ -50,6 +51,7 @@ RESOURCES: Final[Mapping[str, Resource]] = {
         TOOLS,
         MODELS,
         POLICIES,
+        CLUSTER_POLICIES,
         PODS,
         SERVICE_ACCOUNTS,
         NETWORK_POLICIES,
@@ -166,7 +168,7 @@ class Actor:
         except NotFound:
             return
         except Conflict:
-            await self._refresh(kind, str(identity["namespace"]), str(identity["name"]))
+            await self._refresh(kind, str(identity.get("namespace", "")), str(identity["name"]))
             raise
         self._objects.observe(kind, written, own=True)
 
@@ -216,7 +218,8 @@ def _identity(raw: JsonObject) -> JsonObject:
     metadata = raw["metadata"]
     if not isinstance(metadata, dict):
         raise TypeError("an object has metadata")
-    return {name: metadata[name] for name in ("namespace", "name", "resourceVersion")}
+    # What is cluster-wide has no namespace.
+    return {name: metadata[name] for name in ("namespace", "name", "resourceVersion") if name in metadata}
 
 
 def _namespace(manifest: JsonObject) -> str:

@@ -1,12 +1,15 @@
 """Agents: gather, reconcile, act."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from aos.controllers.acting import RefusedError
 from aos.controllers.keys import Key
+from aos.controllers.store import Entry, F
 from aos.controllers.unreadable import reconcile_if_unreadable
 from aos.controllers.world import World
 from aos.model.agent import Agent
+from aos.model.model import Model
 from aos.model.names import agent_network_policy, agent_service_account
 from aos.model.policy import Policy
 from aos.model.tool import Tool
@@ -58,14 +61,14 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
         agent=agent,
         namespace_labels=world.cluster.namespace_labels(namespace),
         tools=_tools(world, namespace),
-        models=frozenset(
-            name for name, entry in world.objects.models.within(namespace).items() if not entry.problem
-        ),
+        models=_models(world, namespace),
         agents=frozenset(other for other, entry in agents.items() if not entry.problem),
         policies=_policies(world, namespace),
-        unreadable=[
-            name for name, entry in world.objects.policies.within(namespace).items() if entry.problem
+        unreadable=_unreadable(world.objects.policies.within(namespace)),
+        cluster_policies=[
+            entry.facts for entry in world.objects.cluster_policies.within("").values() if entry.facts
         ],
+        unreadable_cluster=_unreadable(world.objects.cluster_policies.within("")),
         instructions=world.cluster.config_map(namespace, source.config_map_key_ref.name) if source else None,
         children=children.present(namespace, keys),
         revisions=revisions,
@@ -78,6 +81,15 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
 def _tools(world: World, namespace: str) -> dict[str, Tool]:
     entries = world.objects.tools.within(namespace)
     return {name: entry.facts for name, entry in entries.items() if entry.facts is not None}
+
+
+def _models(world: World, namespace: str) -> dict[str, Model]:
+    entries = world.objects.models.within(namespace)
+    return {name: entry.facts for name, entry in entries.items() if entry.facts is not None}
+
+
+def _unreadable(entries: Mapping[str, Entry[F]]) -> list[str]:
+    return [name for name, entry in entries.items() if entry.problem]
 
 
 def _policies(world: World, namespace: str) -> list[Policy]:

@@ -13,7 +13,7 @@ from aos.controllers.store import Shelf
 from aos.kube.client import ApiClient
 from aos.kube.objects import key_of, uid_of
 
-KINDS: Final = ("Policy", "Tool", "Model", "Agent", "Task")
+KINDS: Final = ("ClusterPolicy", "Policy", "Tool", "Model", "Agent", "Task")
 _POLL_SECONDS: Final = 0.1
 _SHOWN: Final = 3
 PAGE_OBJECTS: Final = 100
@@ -21,7 +21,7 @@ PAGE_OBJECTS: Final = 100
 
 
 class Census:
-    """What the API server has of the five kinds, against what the stores have.
+    """What the API server has of the kinds of AOS, against what the stores have.
 
     Attributes:
         complete: set once the stores hold all that was there at the start; never cleared.

@@ -146,8 +146,8 @@ class Cluster:
         return next(self._service.values(), "")
 
     def endpoints(self) -> tuple[Endpoint, ...]:
-        """Return the gateway's ready replicas."""
-        found = {item.replica: item for view in self._endpoints.values() for item in view.ready}
+        """Return the gateway's replicas."""
+        found = {item.replica: item for view in self._endpoints.values() for item in view.replicas}
         return tuple(found[name] for name in sorted(found))
 
     def _namespace_changed(
@@ -155,7 +155,7 @@ class Cluster:
     ) -> None:
         # An agent may have been seen before its namespace was.
         if (old or {}) != (new or {}):
-            self._objects.touch_agents(key.name)
+            self._objects.namespace_changed(key.name, old or {}, new or {})
 
     def _config_map_changed(
         self, key: ObjectKey, _old: Mapping[str, str] | None, _new: Mapping[str, str] | None

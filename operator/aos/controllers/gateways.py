@@ -1,4 +1,4 @@
-"""Follows the enforcement report of every ready gateway replica, so that PolicyEnforced says what is so."""
+"""Follows the enforcement report of every gateway replica, so that PolicyEnforced says what is so."""
 
 import asyncio
 import logging
@@ -30,7 +30,7 @@ class GatewayError(Exception):
 
 
 class Gateways:
-    """The ready replicas and what they enforce.
+    """The replicas and what they enforce.
 
     Attributes:
         settled: set while every ready replica has told of every agent.
@@ -71,15 +71,16 @@ class Gateways:
         self.settled.set()
 
     def reports(self, namespace: str, agent: str) -> tuple[GatewayReport, ...]:
-        """Return what every ready replica says of one agent."""
+        """Return what every ready replica says of one agent, and any other that has a word on why it is not ready."""
         now = self._clock.monotonic()
-        return tuple(replica.report(namespace, agent, now) for replica in self._replicas.values())
+        reports = (replica.report(namespace, agent, now) for replica in self._replicas.values())
+        return tuple(report for report in reports if report.is_ready or report.store_problem)
 
     def counts(self) -> tuple[int, int]:
         """Return how many replicas are ready, and how many of them report."""
         now = self._clock.monotonic()
-        reporting = sum(item.is_synced and not item.is_silent(now) for item in self._replicas.values())
-        return len(self._replicas), reporting
+        ready = self._ready()
+        return len(ready), sum(item.is_synced and not item.is_silent(now) for item in ready)
 
     def trust(self, authorities: str) -> None:
         """Verify replicas by these authorities from the next connection on."""
@@ -88,11 +89,14 @@ class Gateways:
     def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Follow exactly these replicas, once `run` was called."""
         wanted = {item.replica: item for item in endpoints}
-        for name in [name for name, known in self._replicas.items() if wanted.get(name) != known.endpoint]:
-            del self._replicas[name]
-            self._stop(name)
+        for name, known in list(self._replicas.items()):
+            if name not in wanted or wanted[name].address != known.endpoint.address:
+                del self._replicas[name]
+                self._stop(name)
         for name, endpoint in wanted.items():
-            if name not in self._replicas:
+            if name in self._replicas:
+                self._replicas[name].endpoint = endpoint
+            else:
                 self._replicas[name] = Replica(endpoint)
                 self._start(name)
         self._settle()
@@ -117,13 +121,16 @@ class Gateways:
         while True:
             await sleep(self._clock, _CHECK_SECONDS)
             now = self._clock.monotonic()
-            silent = frozenset(name for name, item in self._replicas.items() if item.is_silent(now))
+            silent = frozenset(item.endpoint.replica for item in self._ready() if item.is_silent(now))
             if silent != self._silent:
                 self._silent = silent
                 self._all_changed()
 
+    def _ready(self) -> list[Replica]:
+        return [item for item in self._replicas.values() if item.endpoint.is_ready]
+
     def _settle(self) -> None:
-        if all(replica.is_synced for replica in self._replicas.values()):
+        if all(replica.is_synced for replica in self._ready()):
             self.settled.set()
         else:
             self.settled.clear()
@@ -168,13 +175,15 @@ class Gateways:
                 await sleep(self._clock, delay_seconds)
 
     def _take(self, replica: Replica, line: bytes) -> None:
-        was_synced = replica.is_synced
+        was_synced, store_problem = replica.is_synced, replica.store_problem
         for namespace, agent in replica.take(line, self._clock.monotonic()):
             if was_synced:
                 self._agent_changed(namespace, agent)
         if replica.is_synced and not was_synced:
             _log.info("gateway %s reports what it enforces", replica.endpoint.replica)
             self._settle()
+            self._all_changed()
+        elif replica.store_problem != store_problem:
             self._all_changed()
 
     async def _lines(self, replica: Replica, session: aiohttp.ClientSession) -> AsyncIterator[bytes]:

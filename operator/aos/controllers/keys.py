@@ -12,6 +12,7 @@ class Subject(StrEnum):
     TOOL = "Tool"
     MODEL = "Model"
     POLICY = "Policy"
+    CLUSTER_POLICY = "ClusterPolicy"
     HISTORY = "History"
     CERTIFICATES = "Certificates"
 

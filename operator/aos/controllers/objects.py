@@ -1,6 +1,6 @@
-"""The objects of the five AOS kinds, and which work a change of one of them makes."""
+"""The objects of the kinds of AOS, and which work a change of one of them makes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,9 @@ from pydantic import JsonValue
 from aos.controllers.keys import Key, Subject
 from aos.controllers.store import Change, F, Shelf, Store, T
 from aos.model.agent import Agent
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
+from aos.model.meta import LabelSelector
 from aos.model.model import Model
 from aos.model.policy import Policy
 from aos.model.task import Task
@@ -51,29 +53,48 @@ Forget = Callable[[str, str, str], None]
 
 
 class Objects:
-    """Stores of the five kinds.
+    """Stores of all kinds.
 
     Attributes:
         agents: Agents.
         tasks: Tasks.
         tools: Tools; their facts are the Tools themselves, since every agent of the namespace asks for them.
-        models: Models.
+        models: Models; as for Tools.
         policies: Policies; as for Tools.
+        cluster_policies: ClusterPolicies, under the empty namespace; as for Tools.
         shelves: all of them by kind.
     """
 
-    def __init__(self, touch: Touch) -> None:
-        """Make empty stores; ``touch`` hears of the work that changes make."""
+    def __init__(
+        self, touch: Touch, namespace_labels: Callable[[str], Mapping[str, str]] = lambda _: {}
+    ) -> None:
+        """Make empty stores.
+
+        Args:
+            touch: hears of the work that changes make.
+            namespace_labels: tells the labels of a namespace, as far as they are known.
+        """
         self._touch = touch
+        self._namespace_labels = namespace_labels
         self.agents = Store("Agent", Agent.parse, _agent_facts)
         self.tasks = Store("Task", Task.parse, _task_facts)
         self.tools: Store[Tool, Tool] = Store("Tool", Tool.parse, _itself)
-        self.models: Store[Model, bool] = Store("Model", Model.parse, _there)
+        self.models: Store[Model, Model] = Store("Model", Model.parse, _itself)
         self.policies: Store[Policy, Policy] = Store("Policy", Policy.parse, _itself)
+        self.cluster_policies: Store[ClusterPolicy, ClusterPolicy] = Store(
+            "ClusterPolicy", ClusterPolicy.parse, _itself
+        )
         self.shelves: Mapping[str, Shelf] = {
             # In the order in which a new leader looks at them: work in hand first.
             shelf.kind: shelf
-            for shelf in (self.tasks, self.policies, self.tools, self.models, self.agents)
+            for shelf in (
+                self.tasks,
+                self.cluster_policies,
+                self.policies,
+                self.tools,
+                self.models,
+                self.agents,
+            )
         }
         self._tasks_of: _Index = {}
         self._handed_over_by: _Index = {}
@@ -83,6 +104,7 @@ class Objects:
             "Tool": self._door(self.tools, self._tool_changed),
             "Model": self._door(self.models, self._model_changed),
             "Policy": self._door(self.policies, self._policy_changed),
+            "ClusterPolicy": self._door(self.cluster_policies, self._cluster_policy_changed),
         }
 
     def observe(self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False) -> None:
@@ -119,6 +141,16 @@ class Objects:
         for item in self.agents.identities():
             if not namespace or item.namespace == namespace:
                 self._touch(Key(Subject.AGENT, item.namespace, item.name))
+
+    def namespace_changed(self, namespace: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+        """Ask for the reconciles that other labels of a namespace make."""
+        if not self.agents.within(namespace):
+            return
+        self.touch_agents(namespace)
+        for name, entry in self.cluster_policies.within("").items():
+            selector = entry.facts.spec.namespaces if entry.facts is not None else None
+            if selector is not None and selector.matches(before) != selector.matches(after):
+                self._touch(Key(Subject.CLUSTER_POLICY, "", name))
 
     def touch_agents_told_by(self, namespace: str, config_map: str) -> None:
         """Ask for a reconcile of the agents that take their instructions from a ConfigMap."""
@@ -166,6 +198,13 @@ class Objects:
         for name, entry in self.policies.within(change.namespace).items():
             if entry.facts is not None and any(entry.facts.spec.agents.matches(item) for item in labels):
                 self._touch(Key(Subject.POLICY, change.namespace, name))
+        of_namespace = self._namespace_labels(change.namespace)
+        for name, item in self.cluster_policies.within("").items():
+            spec = item.facts.spec if item.facts is not None else None
+            if spec is None or not spec.namespaces.matches(of_namespace):
+                continue
+            if any(spec.agents.matches(one) for one in labels):
+                self._touch(Key(Subject.CLUSTER_POLICY, "", name))
 
     def _touch_agents_that_delegate_to(self, namespace: str, agent: str) -> None:
         for name, entry in self.agents.within(namespace).items():
@@ -198,7 +237,7 @@ class Objects:
             if entry.facts is not None and change.name in entry.facts.tools:
                 self._touch(Key(Subject.AGENT, change.namespace, name))
 
-    def _model_changed(self, change: Change[bool]) -> None:
+    def _model_changed(self, change: Change[Model]) -> None:
         if not change.touches_spec:
             return
         for name, entry in self.agents.within(change.namespace).items():
@@ -212,11 +251,27 @@ class Objects:
             # What can't be read may select any agent.
             self.touch_agents(change.namespace)
             return
-        selectors = [policy.spec.agents for policy in change.facts()]
-        for name, entry in self.agents.within(change.namespace).items():
+        self._touch_selected(change.namespace, [policy.spec.agents for policy in change.facts()])
+
+    def _cluster_policy_changed(self, change: Change[ClusterPolicy]) -> None:
+        if not change.touches_spec:
+            return
+        if any(entry is not None and entry.problem for entry in (change.before, change.after)):
+            # What can't be read may select any agent of any namespace.
+            self.touch_agents()
+            return
+        specs = [policy.spec for policy in change.facts()]
+        for namespace in self.agents.namespaces():
+            labels = self._namespace_labels(namespace)
+            self._touch_selected(
+                namespace, [spec.agents for spec in specs if spec.namespaces.matches(labels)]
+            )
+
+    def _touch_selected(self, namespace: str, selectors: Sequence[LabelSelector]) -> None:
+        for name, entry in self.agents.within(namespace).items():
             labels = entry.facts.labels if entry.facts is not None else None
             if labels is not None and any(selector.matches(labels) for selector in selectors):
-                self._touch(Key(Subject.AGENT, change.namespace, name))
+                self._touch(Key(Subject.AGENT, namespace, name))
 
 
 def _put(index: _Index, key: tuple[str, str], name: str, *, is_there: bool) -> None:
@@ -253,7 +308,3 @@ def _task_facts(task: Task) -> TaskFacts:
 
 def _itself(item: T) -> T:
     return item
-
-
-def _there(_: Model) -> bool:
-    return True

@@ -1,4 +1,4 @@
-"""What each ready gateway replica says that it enforces, from the lines that it sends. No I/O."""
+"""What each gateway replica says that it enforces, from the lines that it sends. No I/O."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ class Replica:
         is_synced: whether it told of every agent on its present or last connection.
         heard_at: monotonic seconds of its last line; None before the first.
         problem: why it can't be followed at the moment; empty if it can.
+        store_problem: why it can't use the store, and so denies every call; empty if it can.
     """
 
     endpoint: Endpoint
@@ -37,6 +38,7 @@ class Replica:
     is_synced: bool = False
     heard_at: float | None = None
     problem: str = "it was not reached yet"
+    store_problem: str = ""
     _fresh: dict[tuple[str, str], str] | None = None
 
     def connected(self) -> None:
@@ -56,6 +58,8 @@ class Replica:
             yield from self._synced()
         elif "digest" in said:
             yield from self._told(said)
+        elif "store" in said:
+            self.store_problem = "" if said["store"] == "ok" else str(said.get("problem") or said["store"])
 
     def is_silent(self, now: float) -> bool:
         """Whether it was not heard of for too long."""
@@ -63,10 +67,16 @@ class Replica:
 
     def report(self, namespace: str, agent: str, now: float) -> GatewayReport:
         """Return what it says of one agent."""
-        name = self.endpoint.replica
+        name, is_ready = self.endpoint.replica, self.endpoint.is_ready
         if not self.is_synced or self.is_silent(now):
-            return GatewayReport(name, problem=self.problem or "it was not heard of lately")
-        return GatewayReport(name, digest=self.digests.get((namespace, agent), ""))
+            problem = self.problem or "it was not heard of lately"
+            return GatewayReport(name, problem=problem, is_ready=is_ready)
+        return GatewayReport(
+            name,
+            digest=self.digests.get((namespace, agent), ""),
+            store_problem=self.store_problem,
+            is_ready=is_ready,
+        )
 
     def _synced(self) -> Iterator[tuple[str, str]]:
         fresh, self._fresh = self._fresh or {}, None

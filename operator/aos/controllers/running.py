@@ -45,6 +45,7 @@ RECONCILES: Final[Mapping[Subject, Reconcile]] = {
     Subject.TOOL: connected.reconcile_one_tool,
     Subject.MODEL: connected.reconcile_one_model,
     Subject.POLICY: policies.reconcile,
+    Subject.CLUSTER_POLICY: policies.reconcile_one_cluster_policy,
     Subject.HISTORY: histories.reconcile,
     Subject.CERTIFICATES: certificates.reconcile,
 }
@@ -54,7 +55,7 @@ class Operator:
     """The parts of one operator.
 
     Attributes:
-        objects: the five AOS kinds, fed by Kopf.
+        objects: the kinds of AOS, fed by Kopf.
         metrics: what is counted.
     """
 
@@ -70,7 +71,7 @@ class Operator:
         self._queue: WorkQueue[Key] | None = None
         self._census_due = asyncio.Event()
         identity = unique_identity()
-        self.objects = Objects(self._touch)
+        self.objects = Objects(self._touch, self._namespace_labels)
         self._state = PlatformState(settings.operator, username)
         self._gateways = Gateways(
             host=settings.operator.gateway_host,
@@ -199,6 +200,9 @@ class Operator:
                 for item in shelf.identities():
                     spread_seconds = random.uniform(0, RESYNC_SPREAD * interval_seconds)  # noqa: S311 - no secret
                     self._later(Key(Subject(kind), item.namespace, item.name), spread_seconds)
+
+    def _namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        return self._cluster.namespace_labels(namespace)
 
     def _touch(self, key: Key) -> None:
         if self._queue is not None:

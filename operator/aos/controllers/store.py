@@ -160,6 +160,10 @@ class Store(Generic[T, F]):
         """Return a live view of a namespace's entries by name."""
         return self._entries.get(namespace, {})
 
+    def namespaces(self) -> tuple[str, ...]:
+        """Return the namespaces that have such objects."""
+        return tuple(self._entries)
+
     def identities(self) -> Iterator[Identity]:
         """Yield what is there; what changes meanwhile does not disturb."""
         for namespace, entries in list(self._entries.items()):

@@ -22,17 +22,18 @@ class ChildView:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One replica of the gateway."""
+    """One replica of the gateway; one that is not ready gets no calls, and may tell why."""
 
     replica: str
     address: str
+    is_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointsView:
-    """The ready replicas that one EndpointSlice names."""
+    """The replicas that one EndpointSlice names, without those that are ending."""
 
-    ready: tuple[Endpoint, ...]
+    replicas: tuple[Endpoint, ...]
 
 
 def child_view(raw: JsonObject) -> ChildView:
@@ -72,12 +73,13 @@ def handler_view(raw: JsonObject) -> str:
 
 
 def endpoints_view(raw: JsonObject) -> EndpointsView:
-    """Return the ready replicas of an EndpointSlice."""
-    ready = []
+    """Return the replicas of an EndpointSlice."""
+    found = []
     for item in children(raw, "endpoints"):
-        addresses = texts(item, "addresses")
-        # What does not say counts as ready, as the API has it.
-        if addresses and child(item, "conditions").get("ready") is not False:
+        addresses, said = texts(item, "addresses"), child(item, "conditions")
+        if addresses and said.get("terminating") is not True:
             name = text(child(item, "targetRef"), "name") or addresses[0]
-            ready.append(Endpoint(replica=name, address=addresses[0]))
-    return EndpointsView(tuple(ready))
+            # What does not say counts as ready, as the API has it.
+            is_ready = said.get("ready") is not False
+            found.append(Endpoint(replica=name, address=addresses[0], is_ready=is_ready))
+    return EndpointsView(tuple(found))

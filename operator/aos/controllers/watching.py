@@ -1,4 +1,4 @@
-"""Kopf at the edge: it logs in, watches the five AOS kinds and hands every event on. It writes nothing."""
+"""Kopf at the edge: it logs in, watches the kinds of AOS and hands every event on. It writes nothing."""
 
 import asyncio
 import logging

@@ -24,7 +24,7 @@ class World:
 
     Attributes:
         settings: of the operator.
-        objects: the five AOS kinds.
+        objects: the kinds of AOS.
         cluster: Kubernetes' own objects.
         gateways: what the gateway's replicas enforce.
         state: what the operator knows of its own place.

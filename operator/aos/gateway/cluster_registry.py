@@ -2,11 +2,18 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 from aos.gateway.credentials import CredentialStore, Owner
-from aos.gateway.facts import PodFacts, UnreadablePolicy, parse_labels, parse_policy, parse_revision
+from aos.gateway.facts import (
+    PodFacts,
+    UnreadablePolicy,
+    parse_cluster_policy,
+    parse_labels,
+    parse_policy,
+    parse_revision,
+)
 from aos.gateway.registry import Listener, Revision
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.table import Change, Table
@@ -15,6 +22,7 @@ from aos.kube.informer import Informer, Source
 from aos.kube.objects import uid_of
 from aos.kube.resources import (
     AGENTS,
+    CLUSTER_POLICIES,
     CONTROLLER_REVISIONS,
     MODELS,
     NAMESPACES,
@@ -27,7 +35,8 @@ from aos.kube.resources import (
 )
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
-from aos.model.meta import KeyReference, ObjectKey
+from aos.model.cluster_policy import ClusterPolicy
+from aos.model.meta import KeyReference, LabelSelector, ObjectKey
 from aos.model.model import Model
 from aos.model.names import LABEL_AGENT, LABEL_MANAGED_BY, MANAGED_BY
 from aos.model.policy import Policy
@@ -68,6 +77,7 @@ class ClusterRegistry:
         self._tool_listeners: list[Listener] = []
         self._model_listeners: list[Listener] = []
         self._policy_listeners: list[PolicyListener] = []
+        self._task_listeners: list[Listener] = []
         self._task_end_listeners: list[Callable[[str], None]] = []
         self._pod_end_listeners: list[Callable[[str], None]] = []
         self._credentials = CredentialStore(client, self._credential_changed, settings.max_staleness_seconds)
@@ -75,6 +85,9 @@ class ClusterRegistry:
         self._tools = self._follow(TOOLS, Tool.parse, Table(self._tool_changed))
         self._models = self._follow(MODELS, Model.parse, Table(self._model_changed))
         self._policies = self._follow(POLICIES, parse_policy, Table(self._policy_changed))
+        self._cluster_policies = self._follow(
+            CLUSTER_POLICIES, parse_cluster_policy, Table(self._cluster_policy_changed)
+        )
         self._tasks = self._follow(TASKS, Task.parse, Table(self._task_changed))
         self._revisions = self._follow(CONTROLLER_REVISIONS, parse_revision, Table(), _OURS)
         self._pods = self._follow(PODS, PodFacts.parse, Table(self._pod_changed), _AGENT_PODS)
@@ -110,6 +123,10 @@ class ClusterRegistry:
         """Return namespace and name of every agent."""
         return [agent_key(agent) for agent in self._agents]
 
+    def agent(self, namespace: str, name: str) -> Agent | None:
+        """Return the Agent with the status that it has now, or None."""
+        return self._agents.get(namespace, name)
+
     def tool(self, namespace: str, name: str) -> Tool | None:
         """Return the Tool, or None."""
         return self._tools.get(namespace, name)
@@ -129,6 +146,10 @@ class ClusterRegistry:
     def task(self, namespace: str, name: str) -> Task | None:
         """Return the Task, or None."""
         return self._tasks.get(namespace, name)
+
+    def tasks(self, namespace: str) -> Collection[Task]:
+        """Return the namespace's Tasks; do not keep it."""
+        return self._tasks.of(namespace).values()
 
     def revision(self, namespace: str, name: str) -> Revision | None:
         """Return the revision, or None."""
@@ -170,6 +191,10 @@ class ClusterRegistry:
         """Call ``listener`` when an agent's effective policy may be another, and when an agent appears or goes."""
         self._policy_listeners.append(listener)
 
+    def on_task_change(self, listener: Listener) -> None:
+        """Call ``listener`` with the key of a Task that appears, changes or goes."""
+        self._task_listeners.append(listener)
+
     def on_task_end(self, listener: Callable[[str], None]) -> None:
         """Call ``listener`` with the uid of a Task that has ended or is gone."""
         self._task_end_listeners.append(listener)
@@ -209,25 +234,26 @@ class ClusterRegistry:
             namespace_labels=labels,
             tools=self._tools.of(namespace),
             policies=[policy for policy in policies if isinstance(policy, Policy)],
-            unreadable=[policy.name for policy in policies if isinstance(policy, UnreadablePolicy)],
+            unreadable=_unreadable(policies),
+            cluster_policies=[item for item in self._cluster_policies if isinstance(item, ClusterPolicy)],
+            unreadable_cluster=_unreadable(self._cluster_policies),
         )
         policy = effective_policy(inputs)
         self._policies_of.setdefault(namespace, {})[agent] = policy
         return policy
 
     def _agent_changed(self, change: Change[Agent]) -> None:
-        if _same(change) and _labels(change.old) == _labels(change.new):
-            return
-        cached = self._policies_of.get(change.key.namespace)
-        if cached is not None:
-            cached.pop(change.key.name, None)
-        self._policy_told(change.key.namespace, change.key.name)
+        if not _same(change) or _labels(change.old) != _labels(change.new):
+            self._policy_dropped(change.key.namespace, change.key.name)
 
     def _tool_changed(self, change: Change[Tool]) -> None:
         self._follow_credential("Tool", change)
         if _same(change):
             return
-        self._policies_dropped(change.key.namespace)
+        namespace, name = change.key.namespace, change.key.name
+        for agent in self._agents.of(namespace).values():
+            if any(request.name == name for request in agent.spec.tools):
+                self._policy_dropped(namespace, agent.metadata.name)
         _tell(self._tool_listeners, change.key)
 
     def _model_changed(self, change: Change[Model]) -> None:
@@ -244,8 +270,30 @@ class ClusterRegistry:
         self._credentials.refer(owner, auth.secret_ref if auth else None)
 
     def _policy_changed(self, change: Change[Policy | UnreadablePolicy]) -> None:
-        if not _same(change):
+        if _same(change):
+            return
+        if isinstance(change.old, UnreadablePolicy) or isinstance(change.new, UnreadablePolicy):
+            # What can't be read may select any agent.
             self._policies_dropped(change.key.namespace)
+            return
+        changed = [policy.spec.agents for policy in (change.old, change.new) if policy is not None]
+        self._selected_dropped(change.key.namespace, changed)
+
+    def _cluster_policy_changed(self, change: Change[ClusterPolicy | UnreadablePolicy]) -> None:
+        if _same(change):
+            return
+        namespaces = {agent.metadata.namespace for agent in self._agents}
+        if isinstance(change.old, UnreadablePolicy) or isinstance(change.new, UnreadablePolicy):
+            for namespace in namespaces:
+                self._policies_dropped(namespace)
+            return
+        specs = [policy.spec for policy in (change.old, change.new) if policy is not None]
+        for namespace in namespaces:
+            # Without a namespace there is no policy yet; one that comes drops what there is.
+            labels = self._namespaces.get("", namespace) or {}
+            self._selected_dropped(
+                namespace, [spec.agents for spec in specs if spec.namespaces.matches(labels)]
+            )
 
     def _namespace_changed(self, change: Change[Mapping[str, str]]) -> None:
         if change.old is None or change.old != change.new:
@@ -253,6 +301,7 @@ class ClusterRegistry:
 
     def _task_changed(self, change: Change[Task]) -> None:
         old, new = change.old, change.new
+        _tell(self._task_listeners, change.key)
         if old is not None and (new is None or old.metadata.uid != new.metadata.uid):
             self._closed_tasks.discard(old.metadata.uid)
             _tell(self._task_end_listeners, old.metadata.uid)
@@ -269,18 +318,24 @@ class ClusterRegistry:
             self._ended_pods.popitem(last=False)
 
     def _policies_dropped(self, namespace: str) -> None:
-        self._policies_of.pop(namespace, None)
         for agent in self._agents.of(namespace):
-            self._policy_told(namespace, agent)
+            self._policy_dropped(namespace, agent)
+
+    def _selected_dropped(self, namespace: str, selectors: Sequence[LabelSelector]) -> None:
+        for name, agent in self._agents.of(namespace).items():
+            if any(selector.matches(agent.metadata.labels) for selector in selectors):
+                self._policy_dropped(namespace, name)
+
+    def _policy_dropped(self, namespace: str, agent: str) -> None:
+        """Forget an agent's policy, so that the next call computes it anew."""
+        self._policies_of.get(namespace, {}).pop(agent, None)
+        for listener in self._policy_listeners:
+            listener(namespace, agent)
 
     def _credential_changed(self, owner: Owner) -> None:
         kind, namespace, name = owner
         listeners = self._tool_listeners if kind == "Tool" else self._model_listeners
         _tell(listeners, ObjectKey(namespace=namespace, name=name))
-
-    def _policy_told(self, namespace: str, agent: str) -> None:
-        for listener in self._policy_listeners:
-            listener(namespace, agent)
 
 
 def agent_key(agent: Agent) -> tuple[str, str]:
@@ -288,7 +343,17 @@ def agent_key(agent: Agent) -> tuple[str, str]:
     return agent.metadata.namespace, agent.metadata.name
 
 
-def _same(change: Change[Agent] | Change[Tool] | Change[Model] | Change[Policy | UnreadablePolicy]) -> bool:
+def _unreadable(policies: Iterable[Policy | ClusterPolicy | UnreadablePolicy]) -> list[str]:
+    return [policy.name for policy in policies if isinstance(policy, UnreadablePolicy)]
+
+
+def _same(
+    change: Change[Agent]
+    | Change[Tool]
+    | Change[Model]
+    | Change[Policy | UnreadablePolicy]
+    | Change[ClusterPolicy | UnreadablePolicy],
+) -> bool:
     """Whether only status or metadata can have changed; the API server counts every other change."""
     old, new = change.old, change.new
     if old is None or new is None or isinstance(old, UnreadablePolicy) or isinstance(new, UnreadablePolicy):

@@ -13,6 +13,7 @@ from aos.gateway.registry import Revision
 from aos.kube.objects import child, children, key_of, metadata_of, text, uid_of
 from aos.model.agent import AgentSpec
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.names import LABEL_AGENT, LABEL_TASK
 from aos.model.policy import Policy
 
@@ -101,7 +102,7 @@ _VISIBLE: Final = re.compile(rb"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class UnreadablePolicy:
-    """A Policy that could not be parsed. It may select any agent of its namespace and forbid anything."""
+    """A Policy or ClusterPolicy that could not be parsed. It may select any agent within its reach and forbid anything."""
 
     name: str
     error: str
@@ -111,6 +112,14 @@ def parse_policy(raw: JsonObject) -> Policy | UnreadablePolicy:
     """Return the Policy, or what stands for it if it can't be read: a Policy is never just absent."""
     try:
         return Policy.parse(raw)
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its Deny rules must not vanish
+        return UnreadablePolicy(name=key_of(raw).name, error=str(error))
+
+
+def parse_cluster_policy(raw: JsonObject) -> ClusterPolicy | UnreadablePolicy:
+    """Return the ClusterPolicy, or what stands for it if it can't be read; that bears on every agent of the cluster."""
+    try:
+        return ClusterPolicy.parse(raw)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its Deny rules must not vanish
         return UnreadablePolicy(name=key_of(raw).name, error=str(error))
 

@@ -37,6 +37,8 @@ class Reason(StrEnum):
     POLICY_NOT_ACCEPTED = "PolicyNotAccepted"
     NO_GATEWAY = "NoGateway"
     GATEWAY_BEHIND = "GatewayBehind"
+    PRICE_UNKNOWN = "PriceUnknown"
+    STORE_UNAVAILABLE = "StoreUnavailable"
     READY = "Ready"
     NOT_ACCEPTED = "NotAccepted"
     NOT_ENFORCED = "NotEnforced"
@@ -116,7 +118,12 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         {
             Reason.ENFORCED: "All replicas report the digest.",
             Reason.NO_POLICY: "No Policy selects the agent: every call is denied.",
-            Reason.POLICY_NOT_ACCEPTED: "A Policy that selects the agent was not accepted: every call is denied.",
+            Reason.POLICY_NOT_ACCEPTED: "A Policy or ClusterPolicy that bears on the agent was not accepted:"
+            " every call is denied.",
+            Reason.PRICE_UNKNOWN: "A budget counts microUSD, and the agent's Model has neither spec.prices nor a public"
+            " price: every request to the model is denied.",
+            Reason.STORE_UNAVAILABLE: "A replica can't use the store, so it denies every call: limits, budgets, records and"
+            " the audit trail can't be kept.",
             Reason.NO_GATEWAY: "No gateway replica is ready.",
             Reason.GATEWAY_BEHIND: "A replica still reports another digest.",
             Reason.NOT_ACCEPTED: "The Agent itself was not accepted.",
@@ -240,6 +247,26 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         ConditionType.READY,
         "positive",
         "The Policy takes part in decisions.",
+        dict(_COMMON_NOT_READY),
+    ),
+    ConditionDoc(
+        "ClusterPolicy",
+        ConditionType.ACCEPTED,
+        "positive",
+        "Everything in it compiles; a ClusterPolicy that is not accepted denies every call of the agents it selects.",
+        {
+            Reason.ACCEPTED: "Everything compiles.",
+            Reason.INVALID: "A field is out of bounds; the message names it. Every call of every agent is denied, since nobody"
+            " can tell whom it selects.",
+            Reason.INVALID_EXPRESSION: "A CEL expression does not compile to a bool, or a pattern is no RE2 expression; the"
+            " message gives the field and the position.",
+        },
+    ),
+    ConditionDoc(
+        "ClusterPolicy",
+        ConditionType.READY,
+        "positive",
+        "The ClusterPolicy takes part in decisions.",
         dict(_COMMON_NOT_READY),
     ),
     ConditionDoc(

@@ -14,12 +14,15 @@ from aos.model.agent import (
     ToolRequest,
 )
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType, Reason
+from aos.model.model import Model
 from aos.model.names import agent_service_account
 from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy import glob
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+from aos.policy.prices import prices_of
 from aos.policy.schemas import check_schema
 from aos.reconcile.children import controller_revision, network_policy, service_account
 from aos.reconcile.conditions import Verdict, conditions, no, unchanged, yes
@@ -36,17 +39,21 @@ _NAMES_SHOWN: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class GatewayReport:
-    """What one ready replica of the gateway says that it enforces for the agent.
+    """What one replica of the gateway says that it enforces for the agent.
 
     Attributes:
         replica: its pod.
         digest: of the effective policy; empty if it does not know the agent.
         problem: why its word does not count, such as a lost connection; empty if it does.
+        store_problem: why it can't use the store, and so denies every call; empty if it can.
+        is_ready: whether calls come to it.
     """
 
     replica: str
     digest: str = ""
     problem: str = ""
+    store_problem: str = ""
+    is_ready: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +64,17 @@ class ObservedAgent:
         agent: as the API server has it.
         namespace_labels: of its namespace.
         tools: the namespace's Tools by name.
-        models: names of the namespace's Models.
+        models: the namespace's Models by name.
         agents: names of the namespace's Agents.
         policies: the namespace's Policies.
         unreadable: names of Policies that could not be read.
+        cluster_policies: all ClusterPolicies.
+        unreadable_cluster: names of ClusterPolicies that could not be read.
         instructions: the ConfigMap that ``instructionsFrom`` names; None if it is missing or lacks the label.
         children: what there is of its children.
         revisions: its ControllerRevisions.
         revisions_in_use: those that open Tasks run.
-        gateways: one report for each ready replica.
+        gateways: one report for each ready replica, and for others that say why they are not.
         guard: whether the admission policies are in place.
         refused: what the API server said when a child was to be written; empty if it took all.
     """
@@ -73,10 +82,12 @@ class ObservedAgent:
     agent: Agent
     namespace_labels: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
-    models: frozenset[str] = frozenset()
+    models: Mapping[str, Model] = field(default_factory=dict)
     agents: frozenset[str] = frozenset()
     policies: Sequence[Policy] = ()
     unreadable: Sequence[str] = ()
+    cluster_policies: Sequence[ClusterPolicy] = ()
+    unreadable_cluster: Sequence[str] = ()
     instructions: Mapping[str, str] | None = None
     children: Mapping[ChildKey, ObservedChild] = field(default_factory=dict)
     revisions: Sequence[ObservedRevision] = ()
@@ -215,6 +226,8 @@ def _effective(observed: ObservedAgent) -> EffectivePolicy:
             tools=observed.tools,
             policies=observed.policies,
             unreadable=observed.unreadable,
+            cluster_policies=observed.cluster_policies,
+            unreadable_cluster=observed.unreadable_cluster,
         )
     )
 
@@ -275,22 +288,49 @@ def _enforced(observed: ObservedAgent, accepted: Verdict, policy: EffectivePolic
         return no(Reason.NOT_ACCEPTED, "the Agent is not accepted; see Accepted")
     if policy.problems:
         return no(Reason.POLICY_NOT_ACCEPTED, f"every call is denied: {policy.problems[0]}")
-    if not policy.layers:
+    if not any(layer.kind == "Policy" for layer in policy.layers):
         return no(Reason.NO_POLICY, "no Policy selects this agent, so every call is denied")
-    if not observed.gateways:
+    return _priced(observed, policy) or _reported(observed.gateways, policy.digest)
+
+
+def _priced(observed: ObservedAgent, policy: EffectivePolicy) -> Verdict | None:
+    """Say that money can't be counted, where it is to be: the gateway then refuses every request to the model."""
+    asked = observed.agent.spec.model
+    model = observed.models.get(asked.name) if asked else None
+    if model is None or prices_of(model.spec) is not None:
+        return None
+    counted = [bound.reference for bound in policy.model_obligations().budgets if bound.budget.micro_usd]
+    if not counted:
+        return None
+    return no(
+        Reason.PRICE_UNKNOWN,
+        f"{counted[0]} counts microUSD, and nobody knows what {model.spec.model} costs: every request to the model is"
+        f" denied until spec.prices of Model {model.metadata.name} says it",
+    )
+
+
+def _reported(gateways: Sequence[GatewayReport], digest: str) -> Verdict:
+    ready = [report for report in gateways if report.is_ready]
+    without_store = [report for report in ready or gateways if report.store_problem]
+    if without_store:
+        return no(
+            Reason.STORE_UNAVAILABLE,
+            "limits, budgets, records, duplicates and the audit trail can't be kept, so every call is denied: "
+            + _listed([f"{report.replica}: {report.store_problem}" for report in without_store]),
+        )
+    if not ready:
         return no(Reason.NO_GATEWAY, "no gateway replica is ready")
-    behind = [
-        _behind(report) for report in observed.gateways if report.problem or report.digest != policy.digest
-    ]
+    behind = [report for report in ready if report.problem or report.digest != digest]
     if behind:
-        more = f" and {len(behind) - _NAMES_SHOWN} more" if len(behind) > _NAMES_SHOWN else ""
-        return no(Reason.GATEWAY_BEHIND, "; ".join(behind[:_NAMES_SHOWN]) + more)
-    count = len(observed.gateways)
+        told = [f"{report.replica}: {report.problem or 'enforces another policy still'}" for report in behind]
+        return no(Reason.GATEWAY_BEHIND, _listed(told))
+    count = len(ready)
     return yes(Reason.ENFORCED, f"{count} gateway replica{'s' if count > 1 else ''} of {count} enforce it")
 
 
-def _behind(report: GatewayReport) -> str:
-    return f"{report.replica}: {report.problem or 'enforces another policy still'}"
+def _listed(told: Sequence[str]) -> str:
+    more = f" and {len(told) - _NAMES_SHOWN} more" if len(told) > _NAMES_SHOWN else ""
+    return "; ".join(told[:_NAMES_SHOWN]) + more
 
 
 def _guarded(guard: Guard) -> Verdict:

@@ -52,7 +52,7 @@ class EventDoc:
     when: str
 
 
-_ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy")
+_ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
 _N, _W = EventType.NORMAL, EventType.WARNING
 
 EVENTS: Final[Mapping[EventReason, EventDoc]] = {

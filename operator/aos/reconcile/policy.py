@@ -1,9 +1,10 @@
-"""Policy: whether its rules compile, and how many agents it selects."""
+"""Policy and ClusterPolicy: whether its rules compile, and how many agents it selects."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType, Reason
 from aos.model.policy import Policy
 from aos.policy.effective import compile_rules
@@ -14,14 +15,14 @@ from aos.reconcile.transitions import ACCEPTING, transitions
 
 @dataclass(frozen=True, slots=True)
 class ObservedPolicy:
-    """A Policy, and the labels of each agent of its namespace."""
+    """A policy, and the labels of each agent of the namespaces that it reaches."""
 
-    policy: Policy
+    policy: Policy | ClusterPolicy
     agent_labels: Iterable[Mapping[str, str]] = ()
 
 
 def reconcile_policy(observed: ObservedPolicy, now: datetime) -> Plan:
-    """Return what the Policy needs."""
+    """Return what the policy needs."""
     policy = observed.policy
     if policy.metadata.deletion_timestamp is not None:
         return Plan()
@@ -48,7 +49,7 @@ def reconcile_policy(observed: ObservedPolicy, now: datetime) -> Plan:
     )
 
 
-def _accepted(policy: Policy) -> Verdict:
+def _accepted(policy: Policy | ClusterPolicy) -> Verdict:
     _, problems = compile_rules(policy)
     if not problems:
         return yes(Reason.ACCEPTED)

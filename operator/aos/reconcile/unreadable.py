@@ -12,7 +12,7 @@ from aos.reconcile.conditions import as_json, conditions, no, unchanged
 from aos.reconcile.plan import Plan
 from aos.reconcile.transitions import ACCEPTING, transitions
 
-REPORTED_KINDS: Final = ("Agent", "Tool", "Model", "Policy")
+REPORTED_KINDS: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
 """A Task is left as it is: its end would be final, and a newer version may well read it."""
 
 

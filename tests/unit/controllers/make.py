@@ -24,6 +24,7 @@ POLICY: JsonObject = {
     "agents": {"matchLabels": {"role": "research"}},
     "rules": [{"name": "r", "effect": "Allow", "tools": [{"name": "*"}]}],
 }
+CLUSTER_POLICY: JsonObject = {**POLICY, "namespaces": {"matchLabels": {"tier": "one"}}}
 MODEL: JsonObject = {"url": "http://m/v1", "model": "m"}
 TASK: JsonObject = {"agentRef": {"name": "enricher"}}
 
@@ -37,13 +38,16 @@ def raw(
     generation: int = 1,
     status: Raw | None = None,
     uid: str = "",
+    *,
+    namespace: str = "sales",
 ) -> JsonObject:
+    where: JsonObject = {} if kind == "ClusterPolicy" else {"namespace": namespace}
     made: JsonObject = {
         "apiVersion": API_VERSION,
         "kind": kind,
         "metadata": {
             "name": name,
-            "namespace": "sales",
+            **where,
             "uid": uid or f"{name}-uid",
             "resourceVersion": str(version),
             "generation": generation,

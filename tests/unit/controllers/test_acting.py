@@ -23,7 +23,7 @@ from aos.reconcile.observed_pod import ObservedPod
 from aos.reconcile.plan import Deletion
 from aos.reconcile.pod import pod
 from aos.reconcile.task_step import Rejection
-from tests.unit.controllers.make import AGENT, raw
+from tests.unit.controllers.make import AGENT, CLUSTER_POLICY, raw
 from tests.unit.reconcile.make import PLATFORM, SETTINGS, agent, ready_agent, task
 
 TARGET = Target("do", "things")
@@ -59,7 +59,7 @@ class Script:
     ) -> JsonObject:
         assert field_manager == "aos-operator"
         metadata = cast("JsonObject", manifest["metadata"])
-        assert set(metadata) == {"namespace", "name", "resourceVersion"}
+        assert set(metadata) == {"name", "resourceVersion", *(["namespace"] if resource.namespaced else [])}
         return self._answer("status", resource.kind, manifest)
 
     async def create(self, resource: Resource, manifest: Mapping[str, JsonValue]) -> JsonObject:
@@ -67,7 +67,7 @@ class Script:
 
     async def get(self, resource: Resource, name: str, namespace: str) -> JsonObject:
         assert name
-        assert namespace
+        assert bool(namespace) is resource.namespaced
         return self._answer("get", resource.kind, {})
 
     async def delete(self, resource: Resource, name: str, *, namespace: str, uid: str) -> None:
@@ -204,3 +204,13 @@ def test_events_carry_the_type_that_the_table_gives() -> None:
     happening = Happening(EventReason.NOT_ACCEPTED, "why")
     actor(script).tell(raw("Agent", "a", AGENT), [happening])
     assert script.told == [("Agent", "NotAccepted", EventType.WARNING)]
+
+
+async def test_what_is_cluster_wide_is_written_and_read_anew_without_a_namespace() -> None:
+    keys: list[Key] = []
+    objects = Objects(keys.append)
+    seen, newer = (raw("ClusterPolicy", "p", CLUSTER_POLICY, version=version) for version in (1, 9))
+    script = Script({"status ClusterPolicy": refusal(Conflict), "get ClusterPolicy": newer})
+    with pytest.raises(Conflict):
+        await actor(script, objects).write_status("ClusterPolicy", seen, {})
+    assert [(key.namespace, key.name) for key in keys] == [("", "p")]

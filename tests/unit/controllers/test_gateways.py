@@ -175,10 +175,29 @@ async def test_a_replica_that_talks_nonsense_does_not_count(server: Server, foll
     await follower.until(problem="not JSON")
 
 
-async def test_a_replica_that_is_no_longer_ready_is_not_asked(server: Server, follower: Follower) -> None:
+async def test_a_replica_that_is_gone_is_not_asked(server: Server, follower: Follower) -> None:
     follow(follower)
     server.lines.put_nowait(LINE + SYNCED)
     await follower.until(digest="d1")
     follower.gateways.set_endpoints([])
     assert follower.gateways.reports("sales", "a") == ()
     assert follower.gateways.counts() == (0, 0)
+
+
+async def test_a_replica_that_is_no_longer_ready_has_no_say_but_why(
+    server: Server, follower: Follower
+) -> None:
+    follow(follower)
+    server.lines.put_nowait(LINE + SYNCED)
+    await follower.until(digest="d1")
+    follower.gateways.set_endpoints([Endpoint("gateway-0", "127.0.0.1", is_ready=False)])
+    assert follower.gateways.reports("sales", "a") == ()
+    assert follower.gateways.counts() == (0, 0)
+    assert follower.gateways.settled.is_set()
+    follower.all_changed.clear()
+    server.lines.put_nowait(b'{"store":"unavailable","problem":"full"}\n')
+    async with asyncio.timeout(10):
+        await follower.all_changed.wait()
+    (report,) = follower.gateways.reports("sales", "a")
+    assert (report.is_ready, report.store_problem) == (False, "full")
+    assert len(server.seen) == 1

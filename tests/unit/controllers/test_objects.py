@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from aos.controllers.keys import Key
 from aos.controllers.objects import Objects
 from aos.model.base import JsonObject
-from tests.unit.controllers.make import AGENT, MODEL, POLICY, TASK, TOOL, raw
+from tests.unit.controllers.make import AGENT, CLUSTER_POLICY, MODEL, POLICY, TASK, TOOL, raw
 
 RESEARCH = {"role": "research"}
 ENDED: JsonObject = {
@@ -27,7 +27,8 @@ class Heard:
 
     def __init__(self) -> None:
         self._keys: list[Key] = []
-        self.objects = Objects(self._keys.append)
+        self.labels = {"sales": {"tier": "one"}, "hr": {"tier": "two"}}
+        self.objects = Objects(self._keys.append, self.labels.__getitem__)
 
     def take(self) -> set[str]:
         """Return what was asked for since the last call."""
@@ -208,3 +209,64 @@ def test_the_end_of_a_task_concerns_the_tasks_that_it_handed_over(heard: Heard) 
     heard.objects.observe("Task", raw("Task", "t1", TASK, version=3, uid="anew"))
     heard.objects.observe("Task", raw("Task", "t1", TASK, version=4, uid="anew", status=ENDED))
     assert "Task/t2" not in heard.take()
+
+
+@pytest.fixture
+def ceiling(heard: Heard) -> Heard:
+    """A ClusterPolicy over the namespaces of tier one; there is an agent of the same label in another one, too."""
+    heard.objects.observe("Agent", raw("Agent", "recruiter", AGENT, labels=RESEARCH, namespace="hr"))
+    heard.objects.observe("ClusterPolicy", raw("ClusterPolicy", "ceiling", CLUSTER_POLICY))
+    heard.take()
+    return heard
+
+
+def test_a_cluster_policy_concerns_the_agents_that_it_selects_in_the_namespaces_that_it_selects(
+    ceiling: Heard,
+) -> None:
+    ceiling.objects.observe("ClusterPolicy", raw("ClusterPolicy", "other", CLUSTER_POLICY))
+    assert ceiling.take() == {"ClusterPolicy/other", "Agent/enricher"}
+    ceiling.objects.forget("ClusterPolicy", "", "other", "other-uid")
+    assert ceiling.take() == {"Agent/enricher"}
+
+
+def test_a_cluster_policy_that_moves_concerns_those_that_it_selects_before_and_after(ceiling: Heard) -> None:
+    moved: JsonObject = {**CLUSTER_POLICY, "namespaces": {"matchLabels": {"tier": "two"}}}
+    changed = raw("ClusterPolicy", "ceiling", moved, version=2, generation=2)
+    ceiling.objects.observe("ClusterPolicy", changed)
+    assert ceiling.take() == {"ClusterPolicy/ceiling", "Agent/enricher", "Agent/recruiter"}
+
+
+def test_the_status_of_a_cluster_policy_concerns_no_agent(ceiling: Heard) -> None:
+    told = raw("ClusterPolicy", "ceiling", CLUSTER_POLICY, version=2, status={"selectedAgents": 1})
+    ceiling.objects.observe("ClusterPolicy", told, own=True)
+    assert ceiling.take() == set()
+
+
+def test_a_cluster_policy_that_can_not_be_read_may_concern_every_agent_of_every_namespace(
+    ceiling: Heard,
+) -> None:
+    ceiling.objects.observe("ClusterPolicy", raw("ClusterPolicy", "odd", {"new": 1}))
+    assert ceiling.take() == {"ClusterPolicy/odd", "Agent/enricher", "Agent/other", "Agent/recruiter"}
+    assert ceiling.objects.cluster_policies.problem("", "odd")
+
+
+def test_an_agent_that_comes_or_goes_is_counted_anew_by_the_cluster_policies_that_select_it(
+    ceiling: Heard,
+) -> None:
+    ceiling.objects.observe("Agent", raw("Agent", "new", AGENT, labels=RESEARCH))
+    assert ceiling.take() == {"Agent/new", "Policy/baseline", "ClusterPolicy/ceiling"}
+    ceiling.objects.observe("Agent", raw("Agent", "plain", AGENT))
+    assert ceiling.take() == {"Agent/plain"}
+    ceiling.objects.observe("Agent", raw("Agent", "far", AGENT, labels=RESEARCH, namespace="hr"))
+    assert ceiling.take() == {"Agent/far"}
+
+
+def test_a_namespaces_labels_concern_its_agents_and_the_cluster_policies_that_they_decide_on(
+    ceiling: Heard,
+) -> None:
+    ceiling.objects.namespace_changed("sales", {"tier": "one"}, {"tier": "one", "a": "b"})
+    assert ceiling.take() == {"Agent/enricher", "Agent/other"}
+    ceiling.objects.namespace_changed("sales", {"tier": "one"}, {"tier": "two"})
+    assert ceiling.take() == {"Agent/enricher", "Agent/other", "ClusterPolicy/ceiling"}
+    ceiling.objects.namespace_changed("empty", {}, {"tier": "one"})
+    assert ceiling.take() == set()

@@ -79,3 +79,15 @@ def test_what_is_no_line_is_refused(replica: Replica, bad: bytes) -> None:
 
 def test_lines_that_are_not_known_are_passed_over(replica: Replica) -> None:
     assert take(replica, b'{"later":1}', SYNCED) == set()
+
+
+def test_a_replica_tells_whether_it_can_use_the_store(replica: Replica) -> None:
+    take(replica, b'{"store":"ok"}', line("a", "d1"), SYNCED)
+    assert replica.report("sales", "a", 1).store_problem == ""
+    take(replica, b'{"store":"unavailable","problem":"the disk is full"}')
+    assert replica.report("sales", "a", 1).store_problem == "the disk is full"
+    assert replica.report("sales", "a", 1).digest == "d1"
+    take(replica, b'{"store":"strange"}')
+    assert replica.report("sales", "a", 1).store_problem == "strange"
+    take(replica, b'{"store":"ok"}')
+    assert replica.report("sales", "a", 1).store_problem == ""

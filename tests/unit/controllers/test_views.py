@@ -22,20 +22,22 @@ def test_a_child_tells_whose_it_is_and_its_number() -> None:
     assert child_view({"kind": "ServiceAccount"}).owner_kind == ""
 
 
-def test_only_ready_replicas_count_and_what_does_not_say_is_ready() -> None:
+def test_replicas_count_as_ready_unless_they_say_otherwise_and_ending_ones_not_at_all() -> None:
     raw: JsonObject = {
         "endpoints": [
             {"addresses": ["10.0.0.1"], "conditions": {"ready": True}, "targetRef": {"name": "gateway-0"}},
             {"addresses": ["10.0.0.2"], "conditions": {"ready": False}},
             {"addresses": ["10.0.0.3"]},
+            {"addresses": ["10.0.0.4"], "conditions": {"ready": False, "terminating": True}},
             {"addresses": []},
         ]
     }
-    assert endpoints_view(raw).ready == (
+    assert endpoints_view(raw).replicas == (
         Endpoint("gateway-0", "10.0.0.1"),
+        Endpoint("10.0.0.2", "10.0.0.2", is_ready=False),
         Endpoint("10.0.0.3", "10.0.0.3"),
     )
-    assert endpoints_view({}).ready == ()
+    assert endpoints_view({}).replicas == ()
 
 
 def test_a_headless_service_has_no_address() -> None:

@@ -76,6 +76,12 @@ def raw_policy(name: str = "baseline", **spec: JsonValue) -> JsonObject:
     return raw("Policy", name, spec={"agents": {}, "rules": rules, **spec})
 
 
+def raw_cluster_policy(name: str = "ceiling", **spec: JsonValue) -> JsonObject:
+    allow: JsonObject = {"name": "all", "effect": "Allow", "tools": [{"name": "*"}]}
+    said: JsonObject = {"namespaces": {"matchLabels": {"aos.dev/tenant": "emea"}}, "rules": [allow], **spec}
+    return raw("ClusterPolicy", name, "", spec=said)
+
+
 def raw_tool(name: str = "crm", secret: str = "", **spec: JsonValue) -> JsonObject:
     action: JsonObject = {"name": "get_contact", "access": "Read", "risk": "Low"}
     auth: JsonObject = {"auth": {"secretRef": {"name": secret, "key": "token"}}} if secret else {}

@@ -10,6 +10,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.kube.errors import Forbidden, Target
 from aos.kube.resources import (
     AGENTS,
+    CLUSTER_POLICIES,
     CONTROLLER_REVISIONS,
     MODELS,
     NAMESPACES,
@@ -29,6 +30,7 @@ from tests.unit.gateway.make import (
     FakeApiServer,
     raw,
     raw_agent,
+    raw_cluster_policy,
     raw_pod,
     raw_policy,
     raw_task,
@@ -380,3 +382,100 @@ def test_a_value_that_is_not_base64_is_left_out() -> None:
 
     secret = SecretData.parse(raw("Secret", "a", data={"token": "***", "other": 1}))
     assert secret.credential("token") is None
+
+
+@pytest.fixture
+def two_namespaces(api: FakeApiServer) -> FakeApiServer:
+    """Another namespace, of another tenant, with an agent of its own; and a second agent beside the first."""
+    api.put(NAMESPACES, raw("Namespace", "hr", "", metadata={"labels": {"aos.dev/tenant": "apac"}}))
+    api.put(AGENTS, raw_agent("other", metadata={"labels": {"role": "mail"}}))
+    api.put(AGENTS, raw_agent("recruiter") | {"metadata": {**_newer("recruiter"), "namespace": "hr"}})
+    api.put(POLICIES, raw_policy(agents={}))
+    return api
+
+
+@contextlib.asynccontextmanager
+async def told_by(api: FakeApiServer) -> AsyncIterator[tuple[ClusterRegistry, set[tuple[str, str]]]]:
+    """A registry whose policies are all compiled, and the agents that it tells of."""
+    async with registry(api) as made:
+        for key in made.agents():
+            assert made.policy(*key) is not None
+        told: set[tuple[str, str]] = set()
+        made.on_policy_change(lambda namespace, agent: told.add((namespace, agent)))
+        yield made, told
+
+
+async def test_a_cluster_policy_concerns_the_agents_that_it_selects_and_no_others(
+    two_namespaces: FakeApiServer,
+) -> None:
+    api = two_namespaces
+    async with told_by(api) as (made, told):
+        kept = made.policy("hr", "recruiter")
+        api.put(CLUSTER_POLICIES, raw_cluster_policy())
+        await settled()
+        assert told == {("sales", "enricher"), ("sales", "other")}
+        ceiling = made.policy("sales", "enricher")
+        assert ceiling is not None
+        assert [layer.kind for layer in ceiling.layers] == ["ClusterPolicy", "Policy"]
+        assert made.policy("hr", "recruiter") is kept
+        told.clear()
+        moved = raw_cluster_policy(namespaces={}, agents={"matchLabels": {"role": "mail"}})
+        api.put(
+            CLUSTER_POLICIES, moved | {"metadata": {"name": "ceiling", "uid": "ceiling-uid", "generation": 2}}
+        )
+        await settled()
+        assert told == {("sales", "enricher"), ("sales", "other")}
+        assert made.policy("hr", "recruiter") is kept
+        told.clear()
+        api.remove(CLUSTER_POLICIES, "ceiling", "")
+        await settled()
+        assert told == {("sales", "other")}
+
+
+async def test_a_cluster_policy_that_can_not_be_read_denies_everything_everywhere_until_it_is_mended_or_gone(
+    two_namespaces: FakeApiServer,
+) -> None:
+    api = two_namespaces
+    async with told_by(api) as (made, told):
+        api.put(CLUSTER_POLICIES, raw_cluster_policy("broken", surprise=True))
+        await settled()
+        assert told == set(made.agents())
+        for key in made.agents():
+            barred = made.policy(*key)
+            assert barred is not None
+            assert [(one.kind, one.name) for one in barred.problems] == [("ClusterPolicy", "broken")]
+        told.clear()
+        api.remove(CLUSTER_POLICIES, "broken", "")
+        await settled()
+        assert told == set(made.agents())
+        mended = made.policy("hr", "recruiter")
+        assert mended is not None
+        assert mended.problems == ()
+
+
+async def test_the_label_of_a_namespace_decides_which_cluster_policies_hold_there(
+    two_namespaces: FakeApiServer,
+) -> None:
+    api = two_namespaces
+    api.put(CLUSTER_POLICIES, raw_cluster_policy())
+    async with told_by(api) as (made, told):
+        api.put(NAMESPACES, raw("Namespace", "hr", "", metadata={"labels": {"aos.dev/tenant": "emea"}}))
+        await settled()
+        assert told == {("hr", "recruiter")}
+        found = made.policy("hr", "recruiter")
+        assert found is not None
+        assert [layer.kind for layer in found.layers] == ["ClusterPolicy"]
+
+
+async def test_a_policy_or_tool_concerns_no_agents_that_it_has_no_part_in(
+    two_namespaces: FakeApiServer,
+) -> None:
+    api = two_namespaces
+    async with told_by(api) as (_, told):
+        api.put(POLICIES, raw_policy("mail", agents={"matchLabels": {"role": "mail"}}))
+        await settled()
+        assert told == {("sales", "other")}
+        told.clear()
+        api.put(TOOLS, raw_tool("unasked"))
+        await settled()
+        assert told == set()

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.model import Model
 from aos.model.names import task_pod
 from aos.model.policy import Policy
@@ -65,14 +66,19 @@ def tool(auth: str = "", namespace: str = "sales", status: Raw | None = None) ->
     return Tool.parse(raw | {"status": dict(status)} if status else raw)
 
 
-def model(auth: str = "") -> Model:
-    spec: JsonObject = {"url": "http://model/v1", "model": "scripted"}
+def model(auth: str = "", **parts: JsonValue) -> Model:
+    spec: JsonObject = {"url": "http://model/v1", "model": "scripted", **parts}
     if auth:
         spec["auth"] = {"type": "Bearer", "secretRef": {"name": auth, "key": "key"}}
     return Model.parse({"metadata": metadata("default"), "spec": spec})
 
 
-def policy(when: str = "", labels: Mapping[str, str] | None = None, status: Raw | None = None) -> Policy:
+def policy(
+    when: str = "",
+    labels: Mapping[str, str] | None = None,
+    status: Raw | None = None,
+    **parts: JsonValue,
+) -> Policy:
     rule: JsonObject = {"name": "read", "effect": "Allow", "tools": [{"name": "crm", "access": ["Read"]}]}
     if when:
         rule["when"] = when
@@ -81,9 +87,18 @@ def policy(when: str = "", labels: Mapping[str, str] | None = None, status: Raw 
         "spec": {
             "agents": {"matchLabels": dict(labels if labels is not None else {"role": "research"})},
             "rules": [rule],
+            **parts,
         },
     }
     return Policy.parse(raw | {"status": dict(status)} if status else raw)
+
+
+def cluster_policy(name: str = "ceiling", **parts: JsonValue) -> ClusterPolicy:
+    """Return a ClusterPolicy that allows everything wherever it holds, unless ``parts`` of its spec say otherwise."""
+    allow: JsonObject = {"name": "all", "effect": "Allow", "tools": [{"name": "*"}]}
+    spec: JsonObject = {"namespaces": {}, "rules": [allow], **parts}
+    said = {key: value for key, value in metadata(name).items() if key != "namespace"}
+    return ClusterPolicy.parse({"metadata": said, "spec": spec})
 
 
 def condition(type_: str, status: str, reason: str, generation: int = 1, message: str = "") -> JsonObject:

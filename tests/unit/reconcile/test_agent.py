@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from aos.model.agent import AgentStatus
 from aos.model.base import JsonObject
 from aos.policy.effective import PolicyInputs, effective_policy
-from aos.reconcile.agent import ObservedAgent, reconcile_agent
+from aos.reconcile.agent import GatewayReport, ObservedAgent, reconcile_agent
 from aos.reconcile.guard import Guard
 from aos.reconcile.plan import ChildKey, Plan
 from aos.reconcile.revision import ObservedRevision
@@ -15,9 +15,11 @@ from tests.unit.reconcile.make import (
     NOW,
     SETTINGS,
     agent,
+    cluster_policy,
     condition,
     conditions_of,
     message_of,
+    model,
     observed_agent,
     policy,
     present,
@@ -34,6 +36,7 @@ def digest_of(observed: ObservedAgent) -> str:
             tools=observed.tools,
             policies=observed.policies,
             unreadable=observed.unreadable,
+            cluster_policies=observed.cluster_policies,
         )
     ).digest
 
@@ -161,6 +164,23 @@ class EnforcementRow:
     message: str = ""
 
 
+def _priced(prices: JsonValue = None) -> dict[str, object]:
+    """What is observed of an agent whose model requests are paid from a budget in money."""
+    money: JsonObject = {"name": "daily", "microUSD": 5, "per": "24h"}
+    return {
+        "agent": agent({"model": {"name": "default"}}),
+        "models": {"default": model(prices=prices) if prices else model()},
+        "cluster_policies": [cluster_policy(budgets=[money])],
+    }
+
+
+def _enforced(observed: Mapping[str, object]) -> dict[str, object]:
+    return {**observed, "gateways": [report(digest_of(observed_agent(**observed)))]}
+
+
+FULL = GatewayReport("gateway-1", store_problem="the disk is full")
+
+
 def _behind(problem: str = "", digest: str = "") -> dict[str, object]:
     return {"gateways": [report(digest_of(observed_agent())), report(digest, "gateway-1", problem)]}
 
@@ -180,6 +200,50 @@ ENFORCEMENT: Sequence[EnforcementRow] = (
     ),
     EnforcementRow(
         "a Policy can't be read", {"unreadable": ["odd"]}, ("False", "PolicyNotAccepted"), "Policy odd"
+    ),
+    EnforcementRow(
+        "a ClusterPolicy alone allows nothing",
+        {"policies": [], "cluster_policies": [cluster_policy()]},
+        ("False", "NoPolicy"),
+    ),
+    EnforcementRow(
+        "a ClusterPolicy can't be read, whomever it selects",
+        {"unreadable_cluster": ["odd"]},
+        ("False", "PolicyNotAccepted"),
+        "ClusterPolicy odd",
+    ),
+    EnforcementRow(
+        "money is to be counted and nobody knows the model's price",
+        _enforced(_priced()),
+        ("False", "PriceUnknown"),
+        "spec.prices of Model default",
+    ),
+    EnforcementRow(
+        "money is counted by the prices that the Model gives",
+        _enforced(_priced(prices={"inputMicroUSD": 1, "outputMicroUSD": 2})),
+        ("True", "Enforced"),
+    ),
+    EnforcementRow(
+        "a model without a price matters not where no money is counted",
+        _enforced({**_priced(), "cluster_policies": []}),
+        ("True", "Enforced"),
+    ),
+    EnforcementRow(
+        "a replica can't use the store",
+        {"gateways": [report(digest_of(observed_agent())), FULL]},
+        ("False", "StoreUnavailable"),
+        "gateway-1: the disk is full",
+    ),
+    EnforcementRow(
+        "no replica is ready since none can use the store",
+        {"gateways": [replace(FULL, is_ready=False)]},
+        ("False", "StoreUnavailable"),
+        "gateway-1: the disk is full",
+    ),
+    EnforcementRow(
+        "a replica that gets no calls is passed over",
+        {"gateways": [report(digest_of(observed_agent())), replace(FULL, is_ready=False)]},
+        ("True", "Enforced"),
     ),
     EnforcementRow("no gateway is ready", {"gateways": []}, ("False", "NoGateway")),
     EnforcementRow(

@@ -1,7 +1,8 @@
+from aos.model.base import JsonObject
 from aos.model.policy import PolicyStatus
 from aos.reconcile.plan import Plan
 from aos.reconcile.policy import ObservedPolicy, reconcile_policy
-from tests.unit.reconcile.make import NOW, conditions_of, message_of, policy
+from tests.unit.reconcile.make import NOW, cluster_policy, conditions_of, message_of, policy
 
 
 def test_a_policy_whose_rules_compile_is_accepted_and_counts_its_agents() -> None:
@@ -45,3 +46,14 @@ def test_a_policy_that_is_being_deleted_is_left_alone() -> None:
         update={"metadata": going.metadata.model_copy(update={"deletion_timestamp": NOW})}
     )
     assert reconcile_policy(ObservedPolicy(deleted), NOW) == Plan()
+
+
+def test_a_cluster_policy_has_the_same_conditions() -> None:
+    plan = reconcile_policy(ObservedPolicy(cluster_policy(), [{}, {"role": "x"}]), NOW)
+    assert conditions_of(plan) == {"Accepted": ("True", "Accepted"), "Ready": ("True", "Ready")}
+    assert plan.status is not None
+    assert plan.status["selectedAgents"] == 2
+    broken: JsonObject = {"name": "all", "effect": "Allow", "tools": [{"name": "*"}], "when": "1 +"}
+    plan = reconcile_policy(ObservedPolicy(cluster_policy(rules=[broken])), NOW)
+    assert conditions_of(plan)["Accepted"] == ("False", "InvalidExpression")
+    assert "spec.rules[all].when: line 1, column" in message_of(plan, "Accepted")
