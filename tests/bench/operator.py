@@ -17,7 +17,7 @@ from pathlib import Path
 from aos.kube.client import ApiClient
 from aos.kube.objects import metadata_of, number
 from aos.kube.resources import AGENTS
-from aos.reconcile.admission import admission_policies
+from aos.reconcile.admission.policies import admission_policies
 from hack.cluster.handle import Handle
 from tests.bench.cluster import control_plane
 from tests.bench.operator_process import (

@@ -6,7 +6,7 @@ from aos.controllers.cluster import Cluster
 from aos.controllers.gateways import Gateways
 from aos.controllers.objects import Objects
 from aos.controllers.views import Endpoint
-from aos.reconcile.admission import admission_policies
+from aos.reconcile.admission.policies import admission_policies
 from aos.reconcile.guard import Guard, guard
 from aos.reconcile.settings import OperatorSettings, Platform
 

@@ -21,7 +21,7 @@ from aos.kube.errors import NotFound
 from aos.kube.resources import ENDPOINT_SLICES, LEASES, NAMESPACES, SERVICES
 from aos.model.base import JsonObject
 from aos.model.names import OPERATOR_LEASE
-from aos.reconcile.admission import admission_policies
+from aos.reconcile.admission.policies import admission_policies
 from hack.cluster.control_plane import ControlPlane
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths

@@ -25,7 +25,7 @@ from aos.kube.resources import (
 )
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectMeta
-from aos.reconcile.admission import admission_policies
+from aos.reconcile.admission.policies import admission_policies
 from aos.reconcile.children import credential_access
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, TOOL_SPEC, Rig
 
@@ -417,6 +417,45 @@ async def test_the_operator_lends_out_no_secret_of_its_own_namespace(rig: Rig) -
     role, _ = credential(rig, namespace=HOME)
     with pytest.raises(Forbidden, match="its own namespace"):
         await rig.operator.create(ROLES, role)
+
+
+async def author(rig: Rig, *, reads: str) -> ApiClient:
+    """Return a client of somebody who writes Tools and Models, and reads the Secret of that name."""
+    rules: list[JsonValue] = [
+        {"apiGroups": ["aos.dev"], "resources": ["tools", "models"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [reads], "verbs": ["get"]},
+    ]
+    await rig.admin.create(ROLES, rig.manifest(ROLES, "author") | {"rules": rules})
+    reference: JsonObject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "author"}
+    subject: JsonObject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "author"}
+    binding = rig.manifest(ROLE_BINDINGS, "author") | {"roleRef": reference, "subjects": [subject]}
+    await rig.admin.create(ROLE_BINDINGS, binding)
+    return await ApiClient.connect(rig.cluster.user("author", "system:authenticated"))
+
+
+@pytest.mark.parametrize(
+    ("resource", "spec"),
+    [
+        (TOOLS, TOOL_SPEC),
+        (MODELS, {"url": "http://model/v1", "model": "m", "auth": TOOL_SPEC["auth"]}),
+    ],
+    ids=["Tool", "Model"],
+)
+async def test_nobody_sends_a_secret_that_they_may_not_read(
+    rig: Rig, resource: Resource, spec: JsonObject
+) -> None:
+    async with await author(rig, reads="own") as writer:
+        with pytest.raises(Forbidden, match="a Secret that you may not read"):
+            await writer.create(resource, rig.manifest(resource, "thief", spec))
+        await rig.make(resource, "lent", spec)
+        with pytest.raises(Forbidden, match="a Secret that you may not read"):
+            await writer.merge_patch(
+                resource, "lent", {"spec": {"url": "http://elsewhere/v1"}}, namespace=rig.namespace
+            )
+        labels: JsonObject = {"metadata": {"labels": {"team": "a"}}}
+        await writer.merge_patch(resource, "lent", labels, namespace=rig.namespace)
+        own: JsonObject = {"auth": {"secretRef": {"name": "own", "key": "token"}}}
+        await writer.create(resource, rig.manifest(resource, "own", {**spec, **own}))
 
 
 async def test_the_policies_read_back_as_they_are_made_and_type_check(rig: Rig) -> None:

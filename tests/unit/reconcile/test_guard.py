@@ -1,7 +1,7 @@
 import pytest
 
 from aos.model.base import JsonObject
-from aos.reconcile.admission import POLICY_NAMES, admission_policies
+from aos.reconcile.admission.policies import POLICY_NAMES, admission_policies
 from aos.reconcile.guard import Guard, guard, observe_rule
 from tests.unit.reconcile.golden_files import check
 from tests.unit.reconcile.make import SETTINGS
@@ -24,7 +24,9 @@ def test_each_policy_is_followed_by_its_binding_and_fails_closed() -> None:
     specs = [item["spec"] for item in EXPECTED]
     assert all(isinstance(spec, dict) for spec in specs)
     assert {spec.get("failurePolicy") for spec in specs[::2] if isinstance(spec, dict)} == {"Fail"}
-    assert [spec.get("validationActions") for spec in specs[1::2] if isinstance(spec, dict)] == [["Deny"]] * len(POLICY_NAMES)
+    assert [spec.get("validationActions") for spec in specs[1::2] if isinstance(spec, dict)] == [
+        ["Deny"]
+    ] * len(POLICY_NAMES)
 
 
 def test_agents_are_guarded_when_every_policy_and_binding_is_as_it_should_be() -> None:

@@ -1,0 +1,43 @@
+"""All admission policies, each followed by its binding."""
+
+from typing import Final
+
+from aos.model.base import JsonObject
+from aos.reconcile.admission.agent_identity import AGENT_IDENTITY, agent_identity
+from aos.reconcile.admission.credential_roles import CREDENTIAL_ROLES, credential_roles
+from aos.reconcile.admission.shape import Who, service_account
+from aos.reconcile.admission.status_ownership import STATUS_OWNERSHIP, status_ownership
+from aos.reconcile.admission.task_lineage import TASK_LINEAGE, task_lineage
+from aos.reconcile.admission.task_requester import TASK_REQUESTER, task_requester
+from aos.reconcile.admission.tool_credentials import TOOL_CREDENTIALS, tool_credentials
+
+POLICY_NAMES: Final = (
+    AGENT_IDENTITY,
+    STATUS_OWNERSHIP,
+    TASK_REQUESTER,
+    TASK_LINEAGE,
+    CREDENTIAL_ROLES,
+    TOOL_CREDENTIALS,
+)
+
+
+def admission_policies(operator_username: str, gateway_username: str) -> list[JsonObject]:
+    """Return each policy followed by its binding.
+
+    Args:
+        operator_username: ``system:serviceaccount:NAMESPACE:NAME`` of the operator.
+        gateway_username: the same of the gateway.
+
+    Raises:
+        ValueError: a user name is not that of a service account.
+    """
+    who = Who(service_account(operator_username), service_account(gateway_username))
+    made = (
+        agent_identity(who),
+        status_ownership(who),
+        task_requester(who),
+        task_lineage(who),
+        credential_roles(who),
+        tool_credentials(),
+    )
+    return [manifest for policy in made for manifest in (policy.manifest(), policy.binding())]

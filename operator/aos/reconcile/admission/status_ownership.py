@@ -1,0 +1,107 @@
+"""Who writes which part of a status."""
+
+from typing import Final
+
+from aos.model.names import GROUP
+from aos.reconcile.admission.shape import Check, Policy, Rule, Who
+
+STATUS_OWNERSHIP: Final = "aos-status-ownership"
+
+
+def status_ownership(who: Who) -> Policy:
+    """Operator and gateway each write their own part of a status, nobody else any, and what is final stays."""
+    return Policy(
+        name=STATUS_OWNERSHIP,
+        rules=(
+            Rule(
+                GROUP,
+                "*",
+                ("UPDATE",),
+                ("agents/status", "tools/status", "models/status", "policies/status", "tasks/status"),
+            ),
+        ),
+        variables=(
+            ("isOperator", who.operator.is_caller),
+            ("isGateway", who.gateway.is_caller),
+            ("resource", "request.resource.resource"),
+            ("old", "dyn(oldObject).?status.orValue({})"),
+            ("new", "dyn(object).?status.orValue({})"),
+            ("oldConditions", "variables.old.?conditions.orValue([])"),
+            ("newConditions", "variables.new.?conditions.orValue([])"),
+        ),
+        checks=(
+            Check(
+                "variables.isOperator"
+                " || (variables.isGateway && variables.resource in ['tools', 'models', 'tasks'])",
+                "this status is written by AOS itself; change spec instead",
+            ),
+            Check(
+                "!variables.isOperator || variables.resource != 'tasks' || ("
+                + _same("result")
+                + " && "
+                + _same("usage")
+                + ")",
+                "result and usage of a Task are the gateway's",
+            ),
+            Check(
+                "!variables.isGateway || variables.resource != 'tasks' || ("
+                + " && ".join(
+                    _same(name)
+                    for name in (
+                        "conditions",
+                        "pod",
+                        "revision",
+                        "startTime",
+                        "completionTime",
+                        "observedGeneration",
+                    )
+                )
+                + ")",
+                "of a Task's status the gateway writes result and usage alone",
+            ),
+            Check(
+                "!variables.isOperator || !(variables.resource in ['tools', 'models'])"
+                f" || ({_same('actions')} && {_same_conditions('Available', equal=True)})",
+                "actions and the condition Available are the gateway's",
+            ),
+            Check(
+                "!variables.isGateway || !(variables.resource in ['tools', 'models'])"
+                f" || ({_same('observedGeneration')} && {_same_conditions('Available', equal=False)})",
+                "of this status the gateway writes actions and the condition Available alone",
+            ),
+            *_final_parts(),
+        ),
+    )
+
+
+def _final_parts() -> tuple[Check, ...]:
+    """What of a Task's status never changes again, whoever writes."""
+    return (
+        Check(
+            "variables.resource != 'tasks' || !variables.old.?result.hasValue() || " + _same("result"),
+            "a Task's result is final",
+        ),
+        Check(
+            "variables.resource != 'tasks' || !variables.old.?pod.hasValue() || " + _same("pod"),
+            "a Task has one pod, and its record is final",
+        ),
+        Check(
+            "variables.resource != 'tasks' || variables.oldConditions.all(c, c.type != 'Succeeded'"
+            " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
+            " && n.status == c.status && n.reason == c.reason))",
+            "a Task's end is final",
+        ),
+    )
+
+
+def _same(field: str) -> str:
+    """CEL: the field of the status is as it was, or was not and is not."""
+    old, new = f"variables.old.?{field}", f"variables.new.?{field}"
+    return f"({old}.hasValue() ? ({new}.hasValue() && {old}.value() == {new}.value()) : !{new}.hasValue())"
+
+
+def _same_conditions(name: str, *, equal: bool) -> str:
+    """CEL: the conditions of that type (or of every other) are as they were."""
+    sign = "==" if equal else "!="
+    chosen = f"filter(c, c.type {sign} '{name}')"
+    return f"(variables.oldConditions.{chosen} == variables.newConditions.{chosen})"
