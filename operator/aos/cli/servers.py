@@ -48,10 +48,11 @@ def _serve(name: str, server: Coroutine[None, None, None]) -> ExitCode:
     from aos.kube.credentials import CredentialsError
     from aos.kube.errors import ApiError
     from aos.kube.lease import LeaseLostError
+    from aos.store.interface import StoreRefusedError
 
     try:
         uvloop.run(server)
-    except (ApiError, CredentialsError, LeaseLostError) as error:
+    except (ApiError, CredentialsError, LeaseLostError, StoreRefusedError) as error:
         # It is started again by whoever watches it; a traceback would say nothing more.
         _log.error("the %s ends: %s", name, error)
         return ExitCode.FAILURE

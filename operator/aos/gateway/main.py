@@ -4,17 +4,24 @@ import asyncio
 import logging
 import signal
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from aos.gateway.admin import AdminApp, HealthApp
 from aos.gateway.app import AgentApp, Endpoints
 from aos.gateway.cluster_registry import ClusterRegistry
+from aos.gateway.control.announcing import EventAnnouncer
+from aos.gateway.control.control import CallControl
+from aos.gateway.control.guard import ToolGuard
+from aos.gateway.control.retries import RetryBudget
+from aos.gateway.control.upkeep import Upkeep
 from aos.gateway.enforcement import EnforcementReport
 from aos.gateway.identity import Identity
 from aos.gateway.inbox import TaskInbox
 from aos.gateway.journal import Journal
 from aos.gateway.jwks import SigningKeys
 from aos.gateway.lines import LineWriter
+from aos.gateway.mcp.calls import Control
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.endpoint import McpEndpoint
 from aos.gateway.mcp.http_client import HttpClient
@@ -31,6 +38,14 @@ from aos.gateway.tokens import TokenVerifier
 from aos.gateway.tracing import tracing_of
 from aos.gateway.usage import Usage
 from aos.kube.client import ApiClient
+from aos.kube.events import EventRecorder
+from aos.store.interface import Store, StoreRefusedError, StoreUnavailableError
+from aos.store.opening import open_store
+
+CLOSE_SECONDS: Final = 5.0
+"""Time in which the last rows and settlements are written."""
+REPORTER: Final = "aos.dev/gateway"
+"""Who reports events."""
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -49,7 +64,7 @@ class Ports:
 class Gateway:
     """All parts of one gateway. Make it within a running event loop."""
 
-    def __init__(self, client: ApiClient, http: HttpClient, settings: GatewaySettings) -> None:
+    def __init__(self, client: ApiClient, http: HttpClient, store: Store, settings: GatewaySettings) -> None:
         self._settings = settings
         self._is_stopping = False
         self._certificate = Certificate()
@@ -62,15 +77,22 @@ class Gateway:
         self._reporter = StatusReporter(client, self._registry)
         self._model_status = ModelStatus(self._registry, self._reporter)
         upstream = self._upstream = Upstream(http, settings)
+        self._store = store
+        self._upkeep = Upkeep(store, self._metrics, settings, self._report.store_is)
+        self._recorder = EventRecorder(client, controller=REPORTER, instance=settings.pod_name)
+        self._calls = CallControl(store, self._metrics, EventAnnouncer(self._recorder), settings)
+        self._guard = ToolGuard(settings)
+        control = Control(self._calls, self._guard, RetryBudget(settings), self._metrics)
         usage = Usage()
         self._registry.on_task_end(usage.drop)
         self._registry.on_task_end(upstream.forget_task)
+        self._registry.on_task_end(self._upkeep.task_ended)
         journal = Journal(usage, self._metrics, self._lines.write, self._tracing.tracer)
         keys = SigningKeys(client, settings.keys_min_refresh_seconds)
         verifier = TokenVerifier(keys, client, settings)
         self._catalogue = Catalogue(self._registry, upstream, self._reporter, settings)
         endpoints = Endpoints(
-            mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, settings),
+            mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings),
             models=ModelEndpoint(self._registry, http, journal, settings),
             tasks=TaskInbox(self._registry, client, usage, settings),
         )
@@ -80,6 +102,10 @@ class Gateway:
         self._admin_app = AdminApp(verifier, self._report, settings)
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
+        self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
+        self._metrics.watch("aos_gateway_store_pending", "", lambda: self._calls.pending)
+        self._metrics.watch("aos_gateway_open_circuits", "", lambda: self._guard.open)
+        self._metrics.watch("aos_gateway_events_dropped", "", lambda: self._recorder.dropped)
 
     def bind(self) -> Ports:
         """Bind the ports.
@@ -108,6 +134,8 @@ class Gateway:
             for port in (ports.agents, ports.admin, ports.health):
                 port.close()
             await self._upstream.close()
+            await self._calls.close(CLOSE_SECONDS)
+            await self._store.close()
             self._lines.flush()
             self._metrics.close()
             self._tracing.close()
@@ -122,13 +150,16 @@ class Gateway:
             return "there is no certificate yet"
         if self._registry.staleness_seconds() > self._settings.max_staleness_seconds:
             return f"the cluster's {self._registry.stalest()} are out of date"
-        return ""
+        return self._upkeep.problem
 
     async def _run(self, ports: Ports) -> None:
         """Run every part; agents are answered once the cluster was read and every policy is compiled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(ports.health.serve(), name="health")
             group.create_task(self._registry.run(), name="registry")
+            group.create_task(self._recorder.run(), name="events")
+            group.create_task(self._upkeep.run(), name="upkeep")
+            group.create_task(self._sweep_circuits(), name="circuits")
             group.create_task(self._certificates.run(), name="certificates")
             await self._registry.synced()
             group.create_task(self._report.run(), name="report")
@@ -139,6 +170,16 @@ class Gateway:
             group.create_task(ports.agents.serve(), name="agents")
             _log.info("serving agents on port %d", ports.agents.port)
 
+    async def _sweep_circuits(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.store_sweep_seconds)
+            self._guard.sweep()
+
+
+def chain_of(settings: GatewaySettings) -> str:
+    """Return the name of the audit chain that this process writes: new with each start, and fit for a key of a ConfigMap."""
+    return f"{settings.pod_name}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+
 
 async def run_gateway(settings: GatewaySettings) -> None:
     """Run the gateway until SIGTERM or SIGINT."""
@@ -148,5 +189,22 @@ async def run_gateway(settings: GatewaySettings) -> None:
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with await ApiClient.connect() as client, open_client(settings) as http:
-        gateway = Gateway(client, http, settings)
+        store = await _opened(settings)
+        gateway = Gateway(client, http, store, settings)
         await gateway.serve(gateway.bind(), stop)
+
+
+async def _opened(settings: GatewaySettings) -> Store:
+    """Return the store; one that can't be reached now is opened later, and everything is denied until then.
+
+    Raises:
+        StoreRefusedError: this program must not use it, now or later.
+    """
+    store = open_store(settings.store_url, chain_of(settings))
+    try:
+        await store.open()
+    except StoreRefusedError:
+        raise
+    except StoreUnavailableError as error:
+        _log.error("the store can't be opened: %s", error)
+    return store

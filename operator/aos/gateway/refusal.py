@@ -76,6 +76,7 @@ class RefusalCode(StrEnum):
     CIRCUIT_OPEN = "CircuitOpen"
     STORE_UNAVAILABLE = "StoreUnavailable"
     DELEGATE_NOT_ALLOWED = "DelegateNotAllowed"
+    DELEGATE_NOT_READY = "DelegateNotReady"
     TOO_DEEP = "TooDeep"
     TOO_MANY_VISITS = "TooManyVisits"
 

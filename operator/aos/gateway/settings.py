@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from aos.model.names import GATEWAY_ADMIN_PORT, GATEWAY_PORT
 
 PREFIX: Final = "AOS_"
-VARIABLE_NAMESPACE: Final = "POD_NAMESPACE"
+VARIABLES_OF_THE_POD: Final[Mapping[str, str]] = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME"}
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -20,7 +20,8 @@ class SettingsError(ValueError):
 class GatewaySettings(BaseModel):
     """What may differ between installations.
 
-    Each field ``some_bound_bytes`` is read from ``AOS_SOME_BOUND_BYTES``, the namespace from ``POD_NAMESPACE``.
+    Each field ``some_bound_bytes`` is read from ``AOS_SOME_BOUND_BYTES``; the pod's name and namespace from
+    ``POD_NAME`` and ``POD_NAMESPACE``.
     A field's unit is the last word of its name; its description says what it bounds.
     """
 
@@ -28,6 +29,12 @@ class GatewaySettings(BaseModel):
 
     namespace: str = Field(
         min_length=1, max_length=63, description="Namespace that the gateway and the operator run in."
+    )
+    pod_name: str = Field(
+        default="aos-gateway",
+        min_length=1,
+        max_length=200,
+        description="Name of the gateway's own pod: who reports, and whose audit chain it is.",
     )
     listen_address: str = Field(default="0.0.0.0", description="Address that all ports listen on.")  # noqa: S104 - a pod's own address
     port: Port = Field(default=GATEWAY_PORT, description="Port of agents (TLS); 0 takes a free one.")
@@ -52,7 +59,7 @@ class GatewaySettings(BaseModel):
 
     store_url: str = Field(
         default="sqlite:////var/lib/aos/store.db",
-        min_length=1,
+        pattern=r"^(sqlite:///.|postgres(ql)?://)",
         max_length=2048,
         repr=False,
         description="Where counters, records and the audit trail are kept: sqlite:///PATH for one replica, "
@@ -143,6 +150,13 @@ class GatewaySettings(BaseModel):
     connect_timeout_seconds: float = Field(
         default=5, gt=0, le=60, description="Wait for a connection to a tool or model."
     )
+    handoff_wait_seconds: float = Field(
+        default=50,
+        gt=0,
+        le=600,
+        description="Longest wait for a Task that an agent handed over, where its client waits for the answer; it is"
+        " told then where the Task is, and may ask again.",
+    )
     stream_timeout_seconds: float = Field(
         default=600, gt=0, le=3600, description="Longest streamed answer, from its start."
     )
@@ -214,4 +228,4 @@ class GatewaySettings(BaseModel):
 
 def variable_of(field: str) -> str:
     """Return the variable of the environment that ``field`` is read from."""
-    return VARIABLE_NAMESPACE if field == "namespace" else PREFIX + field.upper()
+    return VARIABLES_OF_THE_POD.get(field) or PREFIX + field.upper()

@@ -33,7 +33,9 @@ async def status_of(port: int, path: str) -> int:
         return 0
 
 
-async def test_the_command_runs_a_gateway_until_it_is_told_to_stop(kinds: Handle, world: World) -> None:
+async def test_the_command_runs_a_gateway_until_it_is_told_to_stop(
+    kinds: Handle, world: World, tmp_path: Path
+) -> None:
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         AOS,
@@ -46,6 +48,7 @@ async def test_the_command_runs_a_gateway_until_it_is_told_to_stop(kinds: Handle
             "AOS_PORT": str(free_port()),
             "AOS_ADMIN_PORT": str(free_port()),
             "AOS_HEALTH_PORT": str(port),
+            "AOS_STORE_URL": f"sqlite://{tmp_path}/store.db",
             "AOS_STOP_DELAY_SECONDS": "0.2",
         },
         stderr=asyncio.subprocess.PIPE,
@@ -65,7 +68,7 @@ async def test_the_command_runs_a_gateway_until_it_is_told_to_stop(kinds: Handle
 
 
 async def test_a_gateway_without_a_certificate_lives_and_is_not_ready(
-    kinds: Handle, client: ApiClient
+    kinds: Handle, client: ApiClient, tmp_path: Path
 ) -> None:
     port, namespace = free_port(), "system-without-certificate"
     await client.create(NAMESPACES, {"metadata": {"name": namespace}})
@@ -80,6 +83,7 @@ async def test_a_gateway_without_a_certificate_lives_and_is_not_ready(
             "AOS_PORT": str(free_port()),
             "AOS_ADMIN_PORT": str(free_port()),
             "AOS_HEALTH_PORT": str(port),
+            "AOS_STORE_URL": f"sqlite://{tmp_path}/store.db",
             "AOS_STOP_DELAY_SECONDS": "0",
         },
         stderr=asyncio.subprocess.DEVNULL,

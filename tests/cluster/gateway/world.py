@@ -4,7 +4,9 @@ import asyncio
 import base64
 import contextlib
 import secrets
+import shutil
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +41,7 @@ from aos.model.names import (
     MANAGED_BY,
     agent_service_account,
 )
+from aos.store.opening import open_store
 from tests.unit.gateway.certificates import Authority, Pair
 
 LOOPBACK = "127.0.0.1"
@@ -314,6 +317,7 @@ async def running_world(
         settings: of the gateway, besides those of a gateway on loopback.
     """
     token = secrets.token_hex(4)
+    folder = tempfile.mkdtemp()
     said = GatewaySettings.model_validate(
         {
             "namespace": f"system-{token}",
@@ -323,13 +327,15 @@ async def running_world(
             "health_port": 0,
             "stop_delay_seconds": 0,
             "drain_seconds": 2,
+            "store_url": f"sqlite://{folder}/store.db",
             **settings,
         }
     )
     for namespace in (f"sales-{token}", said.namespace):
         await client.create(NAMESPACES, {"metadata": {"name": namespace}})
     async with open_client(said) as http:
-        gateway = Gateway(gateways or client, http, said)
+        store = open_store(said.store_url, f"gateway-{token}")
+        gateway = Gateway(gateways or client, http, store, said)
         world = World(client, f"sales-{token}", said.namespace, said, Authority(), gateway, gateway.bind())
         await world.keep_certificate(world.authority.issue())
         stop = asyncio.Event()
@@ -341,6 +347,7 @@ async def running_world(
             stop.set()
             await asyncio.wait((serving,))
             await world.close()
+            shutil.rmtree(folder)
         await serving
 
 

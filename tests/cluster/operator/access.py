@@ -56,6 +56,7 @@ GATEWAY_EVERYWHERE: Final[list[JsonValue]] = [
     _rule("aos.dev", KINDS, ("get", "list", "watch")),
     _rule("aos.dev", ("tasks",), ("create", "delete")),
     _rule("aos.dev", ("tasks/status", "tools/status", "models/status"), ("patch",)),
+    _rule("events.k8s.io", ("events",), ("create", "patch")),
 ]
 
 

@@ -24,7 +24,9 @@ from aos.gateway.refusal import Refusal
 from aos.gateway.settings import GatewaySettings
 from aos.model.base import JsonObject
 from aos.model.tool import Tool
+from aos.store.interface import Store
 from tests.unit.agent.serving import serve
+from tests.unit.gateway_control.world import Held, controlled, opened
 from tests.unit.gateway_mcp.make import (
     ALLOW_ALL,
     SETTINGS,
@@ -47,6 +49,7 @@ class Gateway:
     upstream: Upstream
     endpoint: McpEndpoint
     settings: GatewaySettings
+    held: Held
     url: str = ""
     caller: Caller = field(default_factory=lambda: caller(merged([])))
 
@@ -85,14 +88,16 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(settings: GatewaySettings = SETTINGS) -> AsyncGenerator[Gateway]:
-    """Serve an endpoint."""
+async def gateway(
+    settings: GatewaySettings = SETTINGS, store: Store | None = None
+) -> AsyncGenerator[Gateway]:
+    """Serve an endpoint, with a store of its own unless one is given."""
     registry, journal, reports = StubRegistry(), KeptJournal(), KeptReports()
-    async with open_client(settings) as http:
+    async with open_client(settings) as http, opened(store) as used, controlled(used, settings) as control:
         upstream = Upstream(http, settings)
         catalogue = Catalogue(registry, upstream, reports, settings)
-        endpoint = McpEndpoint(registry, catalogue, upstream, journal, settings)
-        made = Gateway(registry, journal, reports, catalogue, upstream, endpoint, settings)
+        endpoint = McpEndpoint(registry, catalogue, upstream, journal, control.control, settings)
+        made = Gateway(registry, journal, reports, catalogue, upstream, endpoint, settings, control)
         async with serve(made) as url:
             made.url = url
             yield made

@@ -29,7 +29,7 @@ class AskedCall:
         action: the Tool's action; for a Model or an Agent its endpoint.
         obligations: what the effective policy holds the call to; nothing for a call that is refused anyway.
         rules: the rules that decided.
-        arguments: of a Tool's action, as sent by the agent.
+        arguments: of a Tool's action, as they are sent on: without what policy redacts.
         arguments_digest: `aos.gateway.journal.arguments_digest` of what the agent sent.
         likeness: `aos.gateway.control.likeness.likeness` of what the agent sent; calls of one Task with equal subject,
             name, action and likeness count as identical. Empty: not counted so.

@@ -120,6 +120,11 @@ class CallControl:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
         self._record_refusal(_call(), asked, refused)
 
+    def announce(self, caller: Caller, refused: Refused) -> None:
+        """Tell people of an answer that was withheld; `refuse` and `admit` tell of refusals themselves."""
+        if refused.note:
+            self._announcer.announce(caller, refused)
+
     async def close(self, timeout_seconds: float) -> None:
         """Write what is still to be written, for at most so long."""
         given_up = await self._background.settle(timeout_seconds)
@@ -183,8 +188,7 @@ class CallControl:
 
     def _record_refusal(self, call: str, asked: AskedCall, refused: Refused) -> None:
         self._metrics.admission(asked.subject.value, refused.reason.value)
-        if refused.note:
-            self._announcer.announce(asked.caller, refused)
+        self.announce(asked.caller, refused)
         self._append(events.refusal(call, asked, refused.reason))
 
     def _append(self, event: AuditEvent) -> None:

@@ -86,7 +86,7 @@ def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) 
         revision=caller.revision,
         task=task.metadata.name,
         task_uid=task.metadata.uid,
-        lineage=(),
+        lineage=tuple([ancestor.agent for ancestor in task.spec.lineage]),
         requested_by=task.spec.requested_by,
         subject=asked.subject.value,
         name=asked.name[:MAX_NAME_LENGTH],

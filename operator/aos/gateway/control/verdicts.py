@@ -72,11 +72,13 @@ def record_busy(asked: AskedCall, lease: Lease) -> Refused:
 
 def in_flight(asked: AskedCall, found: Duplicate) -> Refused:
     """Return the refusal of a write whose twin is under way, or of unknown outcome."""
+    how = "is making" if found.under_way else "made"
+    known = "" if found.under_way else ", and what became of it is not known"
     return Refused(
         Effect.DENY,
         RefusalCode.DUPLICATE_IN_FLIGHT,
-        f"Task {found.task} of agent {found.agent} made the identical call of {_name(asked)} and what became of it is not"
-        " known yet; read what is there before you write",
+        f"Task {found.task} of agent {found.agent} {how} the identical call of {_name(asked)}{known}; read what is there"
+        " before you write",
         asked.rules,
         retry_after_seconds=DUPLICATE_RETRY_SECONDS,
         facts={"holder": {"agent": found.agent, "task": found.task}},

@@ -1,66 +1,59 @@
-"""One call of a tool: resolved, validated, decided, given the tool's credential, forwarded, checked and recorded."""
+"""One call of a tool: judged, inspected, let through the store, given the tool's credential, sent, checked, settled."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
 from pydantic import JsonValue
 
-from aos.gateway.caller import Caller
+from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
+from aos.gateway.control.control import CallControl
+from aos.gateway.control.guard import ToolGuard
+from aos.gateway.control.likeness import likeness
+from aos.gateway.control.records import duplicate_check
+from aos.gateway.control.retries import BACKOFF, RetryBudget, may_repeat
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
 from aos.gateway.mcp import answers
 from aos.gateway.mcp.catalogue import Catalogue
-from aos.gateway.mcp.definitions import Listing, OfferedAction
-from aos.gateway.mcp.header_values import ParamHeaderError, check_param_headers, headers_for
-from aos.gateway.mcp.message import RpcError, RpcRequest
-from aos.gateway.mcp.outbound import target_of
-from aos.gateway.mcp.protocol import HEADER_MISMATCH, Era, Method
+from aos.gateway.mcp.definitions import OfferedAction
+from aos.gateway.mcp.header_values import headers_for
+from aos.gateway.mcp.inspecting import Sendable, inspect_request, inspect_result
+from aos.gateway.mcp.judging import Cleared, ToolCall, judge
+from aos.gateway.mcp.outbound import Target, target_of
+from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.mcp.upstream_error import UpstreamError
+from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Registry
+from aos.gateway.settings import GatewaySettings
 from aos.model.base import JsonObject
-from aos.model.conditions import Reason
-from aos.model.tool import Access, ActionState, Tool
-from aos.policy.decision import Call, Decision, DecisionReason, Effect, decide, may_ever
+from aos.model.tool import Access
+from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import RuleReference
 
 CONTENT_TYPES: Final = ("text", "image", "audio", "resource", "resource_link")
 """Kinds of content that MCP knows; a client can't read others. A tuple: what is looked for may be unhashable."""
 
-_MAX_PROBLEMS: Final = 5
-
 
 @dataclass(frozen=True, slots=True)
-class ToolCall:
-    """One call as it came.
+class Control:
+    """What holds tool calls besides policy.
 
     Attributes:
-        request: the message.
-        headers: of the HTTP request, by name in lower case.
-        caller: who calls.
-        tool: name of the Tool.
-        action: name of the action.
-        arguments: as sent.
+        calls: charges, records and the audit trail.
+        guard: circuits.
+        retries: how many calls may be sent once more.
+        metrics: where those are counted.
     """
 
-    request: RpcRequest
-    headers: Mapping[bytes, bytes]
-    caller: Caller
-    tool: str
-    action: str
-    arguments: JsonObject
-
-
-@dataclass(frozen=True, slots=True)
-class _Cleared:
-    """A call that may be made."""
-
-    tool: Tool
-    action: OfferedAction
-    decision: Decision
+    calls: CallControl
+    guard: ToolGuard
+    retries: RetryBudget
+    metrics: GatewayMetrics
 
 
 @dataclass(slots=True)
@@ -71,7 +64,11 @@ class _Record:
     reason: DecisionReason | RefusalCode
     outcome: CallOutcome
     rules: tuple[RuleReference, ...]
+    digest: str
     upstream_seconds: float = 0
+    released: bool = False
+    result: bytes | None = None
+    found: frozenset[str] = field(default_factory=frozenset)
 
 
 class ToolCalls:
@@ -83,12 +80,17 @@ class ToolCalls:
         catalogue: Catalogue,
         upstream: Upstream,
         journal: Journal,
+        control: Control,
+        settings: GatewaySettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._catalogue = catalogue
         self._upstream = upstream
         self._journal = journal
+        self._control = control
+        self._max_attempts = settings.max_call_attempts
+        self._max_kept_result_bytes = settings.max_kept_result_bytes
         self._clock = clock
 
     async def make(self, call: ToolCall) -> bytes:
@@ -98,85 +100,164 @@ class ToolCalls:
             RpcError: headers and arguments do not agree.
         """
         started_at = self._clock()
-        judged = self._judge(call)
+        digest = arguments_digest(call.arguments)
+        judged = judge(call, self._catalogue)
         if isinstance(judged, Refused):
-            record = _Record(judged.effect, judged.reason, CallOutcome.REFUSED, judged.rules)
-            self._write(call, record, started_at)
-            return answers.refused(call.request, judged)
-        decision = judged.decision
-        # A call that nobody waits for any more is recorded as aborted.
-        record = _Record(decision.effect, decision.reason, CallOutcome.ABORTED, decision.determined_by)
+            return self._refuse(call, _asked_in_vain(call, digest, judged), judged, started_at)
+        sendable = inspect_request(call, judged)
+        asked = _asked(call, judged, digest, sendable)
+        if isinstance(sendable, Refused):
+            return self._refuse(call, asked, sendable, started_at)
+        barred = self._control.guard.barred(call.caller, judged.tool)
+        if barred is not None:
+            return self._refuse(call, asked, barred, started_at)
+        admitted: Ticket | Repeated | Refused | None = None
         try:
-            return await self._forward(call, judged, record)
+            admitted = await self._control.calls.admit_tool(asked)
+        finally:
+            if not isinstance(admitted, Ticket):
+                self._control.guard.left(call.caller, judged.tool)
+        match admitted:
+            case Ticket():
+                return await self._send(call, judged, sendable.arguments, admitted, started_at)
+            case Repeated():
+                return self._repeat(call, judged, admitted, digest, started_at)
+            case _:
+                return self._refused(call, admitted, digest, started_at)
+
+    def _refuse(self, call: ToolCall, asked: AskedCall, refused: Refused, started_at: float) -> bytes:
+        self._control.calls.refuse(asked, refused)
+        return self._refused(call, refused, asked.arguments_digest, started_at)
+
+    def _refused(self, call: ToolCall, refused: Refused, digest: str, started_at: float) -> bytes:
+        record = _Record(refused.effect, refused.reason, CallOutcome.REFUSED, refused.rules, digest)
+        self._write(call, record, self._clock() - started_at)
+        return answers.refused(call.request, refused)
+
+    def _repeat(
+        self, call: ToolCall, cleared: Cleared, repeated: Repeated, digest: str, started_at: float
+    ) -> bytes:
+        """Answer with what the identical write of another Task gave, as this caller may see it."""
+        decision = cleared.decision
+        record = _Record(
+            decision.effect, decision.reason, CallOutcome.DUPLICATE, decision.determined_by, digest
+        )
+        result: JsonObject = orjson.loads(repeated.result)
+        checked = inspect_result(call, cleared, result)
+        if isinstance(checked, Refused):
+            record.reason = checked.reason
+        self._write(call, record, self._clock() - started_at)
+        if isinstance(checked, Refused):
+            return answers.refused(call.request, checked)
+        return answers.answered(call.request, checked.result)
+
+    async def _send(
+        self,
+        call: ToolCall,
+        cleared: Cleared,
+        arguments: JsonObject,
+        ticket: Ticket,
+        started_at: float,
+    ) -> bytes:
+        decision = cleared.decision
+        # A call that nobody waits for any more is recorded as aborted; it may have been carried out.
+        record = _Record(
+            decision.effect,
+            decision.reason,
+            CallOutcome.ABORTED,
+            decision.determined_by,
+            ticket.asked.arguments_digest,
+        )
+        try:
+            return await self._forward(call, cleared, arguments, ticket, record)
         except UpstreamError as error:
-            failed = _failed(call, judged, error)
+            failed = _failed(call, cleared, error)
             record.reason, record.outcome = failed.reason, CallOutcome.FAILED
+            record.released = not error.maybe_done
+            self._control.guard.failed(call.caller, cleared.tool, error)
             return answers.refused(call.request, failed)
         finally:
-            self._write(call, record, started_at)
+            if record.outcome is CallOutcome.ABORTED:
+                self._control.guard.left(call.caller, cleared.tool)
+            seconds = self._clock() - started_at
+            self._control.calls.finish(
+                ticket,
+                Finished(
+                    record.outcome,
+                    record.reason,
+                    seconds,
+                    released=record.released,
+                    result=record.result,
+                    data_classes=record.found,
+                ),
+            )
+            self._write(call, record, seconds)
 
-    def _judge(self, call: ToolCall) -> _Cleared | Refused:
-        tool = call.caller.policy.tools.get(call.tool)
-        listing = None if tool is None else self._catalogue.listing(tool)
-        action = None if listing is None else listing.actions.get(call.action)
-        if tool is None or action is None:
-            return self._barred(call) or _not_offered(call, listing)
-        invalid = _check_arguments(call, action)
-        if invalid is not None:
-            return self._barred(call) or invalid
-        decision = self._decide(call)
-        if not decision.allowed:
-            return _denied(decision)
-        _check_mirrored(call, action)
-        return _Cleared(tool, action, decision)
-
-    def _barred(self, call: ToolCall) -> Refused | None:
-        """Return the denial of an action that can't be allowed: of such a one nothing else is said to the agent."""
-        if may_ever(call.caller.policy, call.tool, call.action):
-            return None
-        decision = self._decide(call)
-        return None if decision.allowed else _denied(decision)
-
-    def _decide(self, call: ToolCall) -> Decision:
-        task = call.caller.task
-        return decide(
-            call.caller.policy,
-            Call(
-                tool=call.tool,
-                action=call.action,
-                arguments=call.arguments,
-                task=task.metadata.name,
-                requested_by=task.spec.requested_by,
-                now=datetime.now(UTC),
-            ),
-        )
-
-    async def _forward(self, call: ToolCall, cleared: _Cleared, record: _Record) -> bytes:
+    async def _forward(
+        self, call: ToolCall, cleared: Cleared, arguments: JsonObject, ticket: Ticket, record: _Record
+    ) -> bytes:
         target = target_of(self._registry, cleared.tool)
         sent_at = self._clock()
         try:
-            result = await self._upstream.request(
-                target,
-                Method.CALL_TOOL,
-                {"name": call.action, "arguments": call.arguments},
-                owner=call.caller.task.metadata.uid,
-                param_headers=headers_for(cleared.action.mirrored, call.arguments),
-            )
+            result = await self._ask(call, cleared, target, arguments)
         finally:
             record.upstream_seconds = self._clock() - sent_at
         _check_result(result, cleared.action)
-        answer = answers.answered(call.request, result)
+        failed = result.get("isError") is True
+        keeps = duplicate_check(ticket.asked) is not None
+        checked = inspect_result(call, cleared, result)
+        if isinstance(checked, Refused):
+            self._control.guard.answered(call.caller, cleared.tool, with_error=failed)
+            record.outcome, record.reason = CallOutcome.FAILED, checked.reason
+            record.result = (
+                _kept_text("the identical call was made; its answer is withheld") if keeps else None
+            )
+            self._control.calls.announce(call.caller, checked)
+            return answers.refused(call.request, checked)
+        record.found = checked.found
+        answer = answers.answered(call.request, checked.result)
         if target.gives_away(answer):
             raise UpstreamError(
                 RefusalCode.UPSTREAM_INVALID,
                 "its answer holds the gateway's credential and was withheld",
                 maybe_done=True,
             )
-        failed = result.get("isError") is True
+        self._control.guard.answered(call.caller, cleared.tool, with_error=failed)
         record.outcome = CallOutcome.ERROR_ANSWERED if failed else CallOutcome.ANSWERED
+        record.result = self._kept(checked.result) if keeps else None
         return answer
 
-    def _write(self, call: ToolCall, record: _Record, started_at: float) -> None:
+    async def _ask(
+        self, call: ToolCall, cleared: Cleared, target: Target, arguments: JsonObject
+    ) -> JsonObject:
+        """Send the call, and once more where that can do no harm and the Tool's retries are not used up."""
+        retries, tool = self._control.retries, cleared.tool.metadata
+        retries.called(tool.uid)
+        attempt = 1
+        while True:
+            try:
+                return await self._upstream.request(
+                    target,
+                    Method.CALL_TOOL,
+                    {"name": call.action, "arguments": arguments},
+                    owner=call.caller.task.metadata.uid,
+                    param_headers=headers_for(cleared.action.mirrored, arguments),
+                )
+            except UpstreamError as error:
+                repeats = attempt < self._max_attempts and may_repeat(cleared.action.declared, error)
+                if not repeats or not retries.take(tool.uid):
+                    raise
+            self._control.metrics.retry(call.tool)
+            await asyncio.sleep(BACKOFF.delay_seconds(attempt))
+            attempt += 1
+
+    def _kept(self, result: JsonObject) -> bytes:
+        kept = orjson.dumps(result)
+        if len(kept) <= self._max_kept_result_bytes:
+            return kept
+        return _kept_text("the identical call was made; its answer is too large to be kept")
+
+    def _write(self, call: ToolCall, record: _Record, seconds: float) -> None:
         self._journal.record(
             Entry(
                 caller=call.caller,
@@ -186,58 +267,50 @@ class ToolCalls:
                 effect=record.effect,
                 reason=record.reason,
                 outcome=record.outcome,
-                duration_seconds=self._clock() - started_at,
+                duration_seconds=seconds,
                 rules=record.rules,
-                arguments_digest=arguments_digest(call.arguments),
+                arguments_digest=record.digest,
                 upstream_seconds=record.upstream_seconds,
             )
         )
 
 
-def _denied(decision: Decision) -> Refused:
-    return Refused(decision.effect, decision.reason, decision.message, decision.determined_by)
-
-
-def _not_offered(call: ToolCall, listing: Listing | None) -> Refused:
-    """Say that an action can't be called; why is said in the Tool's status, to people."""
-    name = f"{call.tool}.{call.action}"
-    if listing is None:
-        return Refused(
-            Effect.DENY,
-            RefusalCode.UPSTREAM_UNREACHABLE,
-            f"{name} can't be called yet: the gateway is reading the tool's definitions; try again in a moment",
-        )
-    match listing.availability.reason:
-        case Reason.UNREACHABLE:
-            code, why = RefusalCode.UPSTREAM_UNREACHABLE, "its tool does not answer"
-        case Reason.CREDENTIALS_MISSING:
-            code, why = RefusalCode.CREDENTIALS_MISSING, "the gateway has no credential for its tool"
-        case _ if listing.state(call.action) is ActionState.MISSING:
-            code, why = RefusalCode.ACTION_QUARANTINED, "its tool does not offer it"
-        case _:
-            code, why = RefusalCode.ACTION_QUARANTINED, "its definition is quarantined"
-    return Refused(Effect.DENY, code, f"{name} can't be called: {why}; see the status of Tool {call.tool}")
-
-
-def _check_arguments(call: ToolCall, action: OfferedAction) -> Refused | None:
-    if action.input.is_valid(call.arguments):
-        return None
-    problems = action.input.problems(call.arguments)[:_MAX_PROBLEMS]
-    said = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in problems)
-    return Refused(
-        Effect.DENY,
-        RefusalCode.ARGUMENTS_INVALID,
-        f"the arguments do not fit the input schema of {call.tool}.{call.action}: {said}",
+def _asked_in_vain(call: ToolCall, digest: str, refused: Refused) -> AskedCall:
+    """Return the record of a call that policy does not allow, or that can't be made."""
+    return AskedCall(
+        caller=call.caller,
+        subject=Subject.TOOL,
+        name=call.tool,
+        action=call.action,
+        rules=refused.rules,
+        arguments_digest=digest,
+        declared=call.caller.policy.action(call.tool, call.action),
     )
 
 
-def _check_mirrored(call: ToolCall, action: OfferedAction) -> None:
-    try:
-        check_param_headers(
-            action.mirrored, call.arguments, call.headers, required=call.request.era is Era.MODERN
-        )
-    except ParamHeaderError as error:
-        raise RpcError(HEADER_MISMATCH, str(error)) from None
+def _asked(call: ToolCall, cleared: Cleared, digest: str, sendable: Sendable | Refused) -> AskedCall:
+    sent = sendable if isinstance(sendable, Sendable) else _NOTHING
+    return AskedCall(
+        caller=call.caller,
+        subject=Subject.TOOL,
+        name=call.tool,
+        action=call.action,
+        obligations=cleared.obligations,
+        rules=cleared.decision.determined_by,
+        arguments=sent.arguments,
+        arguments_digest=digest,
+        likeness=likeness(call.arguments),
+        declared=cleared.action.declared,
+        system=cleared.tool.spec.url,
+        data_classes=sent.found,
+    )
+
+
+_NOTHING: Final = Sendable({})
+
+
+def _kept_text(text: str) -> bytes:
+    return orjson.dumps({"content": [{"type": "text", "text": text}]})
 
 
 def _check_result(result: Mapping[str, JsonValue], action: OfferedAction) -> None:
@@ -263,7 +336,7 @@ def _unsound(message: str) -> UpstreamError:
     return UpstreamError(RefusalCode.UPSTREAM_INVALID, message, maybe_done=True)
 
 
-def _failed(call: ToolCall, cleared: _Cleared, error: UpstreamError) -> Refused:
+def _failed(call: ToolCall, cleared: Cleared, error: UpstreamError) -> Refused:
     unknown = error.maybe_done and cleared.action.declared.access is Access.WRITE
     advice = "; its outcome is unknown: check what it did before you repeat it" if unknown else ""
     return Refused(

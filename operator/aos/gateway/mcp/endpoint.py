@@ -9,8 +9,9 @@ from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, Send, send_bytes, send_json
 from aos.gateway.journal import Journal
 from aos.gateway.mcp import answers
-from aos.gateway.mcp.calls import ToolCall, ToolCalls
+from aos.gateway.mcp.calls import Control, ToolCalls
 from aos.gateway.mcp.catalogue import Catalogue
+from aos.gateway.mcp.judging import ToolCall
 from aos.gateway.mcp.message import (
     RpcError,
     RpcNotification,
@@ -44,10 +45,11 @@ class McpEndpoint:
         catalogue: Catalogue,
         upstream: Upstream,
         journal: Journal,
+        control: Control,
         settings: GatewaySettings,
     ) -> None:
         self._catalogue = catalogue
-        self._calls = ToolCalls(registry, catalogue, upstream, journal)
+        self._calls = ToolCalls(registry, catalogue, upstream, journal, control, settings)
         self._max_json_depth = settings.max_json_depth
 
     async def handle(self, request: HttpRequest, caller: Caller, send: Send, tool: str | None) -> None:
