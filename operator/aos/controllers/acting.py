@@ -21,6 +21,7 @@ from aos.kube.events import EventRecorder, EventType, ObjectReference
 from aos.kube.resources import (
     AGENTS,
     CLUSTER_POLICIES,
+    CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     MODELS,
     NETWORK_POLICIES,
@@ -185,6 +186,22 @@ class Actor:
         """Return one of the operator's own Secrets; None if it is not there."""
         try:
             return await self._client.get(SECRETS, name, namespace)
+        except NotFound:
+            return None
+
+    async def apply_config_map(self, manifest: JsonObject) -> JsonObject:
+        """Make the operator's own ConfigMap as the manifest says, and return it.
+
+        Raises:
+            Conflict: it is not what the manifest was made from.
+        """
+        self._count("apply", CONFIG_MAPS.kind)
+        return await self._client.apply(CONFIG_MAPS, manifest, field_manager=FIELD_MANAGER_OPERATOR)
+
+    async def read_config_map(self, namespace: str, name: str) -> JsonObject | None:
+        """Return the operator's own ConfigMap; None if it is not there."""
+        try:
+            return await self._client.get(CONFIG_MAPS, name, namespace)
         except NotFound:
             return None
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import aiohttp
 
+from aos.audit.signing import SignedHead
 from aos.controllers.reports import MAX_LINE_BYTES, SILENCE_SECONDS, BadLineError, Replica
 from aos.controllers.views import Endpoint
 from aos.kube.backoff import Backoff
@@ -19,6 +20,8 @@ REPORT_PATH: Final = "/v1/enforced"
 CONNECT_SECONDS: Final = 5.0
 BACKOFF: Final = Backoff(initial_seconds=0.2, cap_seconds=5)
 _CHECK_SECONDS: Final = 1.0
+MAX_HEADS: Final = 256
+"""Audit chains whose head is remembered until it is anchored; replicas that went away are among them."""
 _CHUNK_LINES: Final = 200
 """Lines taken before other work gets a turn."""
 
@@ -66,6 +69,7 @@ class Gateways:
         self._following: dict[str, asyncio.Task[None]] = {}
         self._tls: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._heads: dict[str, SignedHead] = {}
         self._silent: frozenset[str] = frozenset()
         self.settled = asyncio.Event()
         self.settled.set()
@@ -81,6 +85,10 @@ class Gateways:
         now = self._clock.monotonic()
         ready = self._ready()
         return len(ready), sum(item.is_synced and not item.is_silent(now) for item in ready)
+
+    def heads(self) -> tuple[SignedHead, ...]:
+        """Return the newest signed head of each audit chain that was heard of."""
+        return tuple(self._heads.values())
 
     def trust(self, authorities: str) -> None:
         """Verify replicas by these authorities from the next connection on."""
@@ -185,6 +193,16 @@ class Gateways:
             self._all_changed()
         elif replica.store_problem != store_problem:
             self._all_changed()
+        if replica.head is not None:
+            self._keep(replica.head)
+
+    def _keep(self, signed: SignedHead) -> None:
+        chain = signed.head.chain
+        if self._heads.get(chain) != signed:
+            self._heads.pop(chain, None)
+            self._heads[chain] = signed
+            while len(self._heads) > MAX_HEADS:
+                del self._heads[next(iter(self._heads))]
 
     async def _lines(self, replica: Replica, session: aiohttp.ClientSession) -> AsyncIterator[bytes]:
         if self._tls is None:

@@ -15,6 +15,7 @@ class Subject(StrEnum):
     CLUSTER_POLICY = "ClusterPolicy"
     HISTORY = "History"
     CERTIFICATES = "Certificates"
+    ANCHORS = "Anchors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +31,4 @@ class Key:
 
 
 CERTIFICATES = Key(Subject.CERTIFICATES, "", "")
+ANCHORS = Key(Subject.ANCHORS, "", "")

@@ -6,6 +6,7 @@ from typing import Final
 
 import orjson
 
+from aos.audit.signing import HeadError, SignedHead
 from aos.controllers.views import Endpoint
 from aos.reconcile.agent import GatewayReport
 
@@ -31,6 +32,7 @@ class Replica:
         heard_at: monotonic seconds of its last line; None before the first.
         problem: why it can't be followed at the moment; empty if it can.
         store_problem: why it can't use the store, and so denies every call; empty if it can.
+        head: where its audit chain stood last, signed; None if it has not said.
     """
 
     endpoint: Endpoint
@@ -39,6 +41,7 @@ class Replica:
     heard_at: float | None = None
     problem: str = "it was not reached yet"
     store_problem: str = ""
+    head: SignedHead | None = None
     _fresh: dict[tuple[str, str], str] | None = None
 
     def connected(self) -> None:
@@ -60,6 +63,8 @@ class Replica:
             yield from self._told(said)
         elif "store" in said:
             self.store_problem = "" if said["store"] == "ok" else str(said.get("problem") or said["store"])
+        elif "auditHead" in said:
+            self.head = _head(said["auditHead"])
 
     def is_silent(self, now: float) -> bool:
         """Whether it was not heard of for too long."""
@@ -107,3 +112,10 @@ def _parsed(line: bytes) -> Mapping[str, object]:
     if not isinstance(said, dict):
         raise BadLineError("a line of the report is no object")
     return said
+
+
+def _head(said: object) -> SignedHead:
+    try:
+        return SignedHead.parse(orjson.dumps(said))
+    except (HeadError, TypeError) as error:
+        raise BadLineError(str(error)) from error

@@ -7,12 +7,12 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from aos.controllers import agents, certificates, connected, histories, policies, tasks
+from aos.controllers import agents, anchors, certificates, connected, histories, policies, tasks
 from aos.controllers.acting import Actor
 from aos.controllers.census import Census
 from aos.controllers.cluster import Cluster
 from aos.controllers.gateways import Gateways
-from aos.controllers.keys import CERTIFICATES, Key, Subject
+from aos.controllers.keys import ANCHORS, CERTIFICATES, Key, Subject
 from aos.controllers.metrics import Gauges, OperatorMetrics
 from aos.controllers.objects import Objects
 from aos.controllers.platform import PlatformState
@@ -48,6 +48,7 @@ RECONCILES: Final[Mapping[Subject, Reconcile]] = {
     Subject.CLUSTER_POLICY: policies.reconcile_one_cluster_policy,
     Subject.HISTORY: histories.reconcile,
     Subject.CERTIFICATES: certificates.reconcile,
+    Subject.ANCHORS: anchors.reconcile,
 }
 
 
@@ -151,6 +152,7 @@ class Operator:
     async def _work(self, queue: WorkQueue[Key]) -> None:
         await self._prepare()
         self.objects.touch_all()
+        self._touch(ANCHORS)
         await queue.run()
 
     async def _prepare(self) -> None:

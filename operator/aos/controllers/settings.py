@@ -100,6 +100,11 @@ class ControllerSettings(BaseModel):
         le=600,
         description="Time between two attempts at a pod that the API server refuses.",
     )
+    audit_anchor_file: Path | None = Field(
+        default=None,
+        description="File to which each anchor of the audit trail is added as a line of JSON, besides the ConfigMap"
+        " `aos-audit-anchors`; on storage that nobody who can write the store can write.",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -136,6 +141,7 @@ class ControllerSettings(BaseModel):
             failed_pod_seconds=self.failed_pod_seconds,
             node_lost_seconds=self.node_lost_seconds,
             pod_retry_seconds=self.pod_retry_seconds,
+            audit_anchor_file=self.audit_anchor_file,
         )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from aos.model.agent import ResourceAmounts, Resources
@@ -39,6 +40,7 @@ class OperatorSettings:
         failed_pod_seconds: how long the pod of a failed Task stays, for its logs.
         node_lost_seconds: how long a node may be away before the Tasks on it are given up.
         pod_retry_seconds: between attempts at a pod that the API server refuses.
+        audit_anchor_file: where anchors of the audit trail are copied to; None for nowhere.
         deadline_grace_seconds: how much later than the operator the kubelet ends a pod; a net for when the operator is down.
     """
 
@@ -53,6 +55,7 @@ class OperatorSettings:
     failed_pod_seconds: int = 300
     node_lost_seconds: int = 60
     pod_retry_seconds: int = 10
+    audit_anchor_file: Path | None = None
     deadline_grace_seconds: int = 30
 
     @property

@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 
-KINDS: Final = ("agents", "tasks", "tools", "models", "policies")
+KINDS: Final = ("agents", "tasks", "tools", "models", "policies", "clusterpolicies")
 
 
 def _rule(
@@ -48,6 +48,8 @@ OPERATOR_AT_HOME: Final[list[JsonValue]] = [
     _rule("coordination.k8s.io", ("leases",), ("get", "patch"), ("aos-operator",)),
     _rule("", ("secrets",), ("create",)),
     _rule("", ("secrets",), ("get", "patch"), ("aos-ca", "aos-gateway-tls")),
+    _rule("", ("configmaps",), ("create",)),
+    _rule("", ("configmaps",), ("get", "patch"), ("aos-audit-anchors",)),
     _rule("", ("services",), ("list", "watch")),
     _rule("discovery.k8s.io", ("endpointslices",), ("list", "watch")),
 ]

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from aos.audit.head import ChainHead
+from aos.audit.signing import HeadSigner
 from aos.controllers.authority import Kept, Pair
-from aos.controllers.gateways import Gateways
+from aos.controllers.gateways import MAX_HEADS, Gateways
 from aos.controllers.views import Endpoint
 
 HOST = "aos-gateway.aos-system.svc"
@@ -201,3 +203,22 @@ async def test_a_replica_that_is_no_longer_ready_has_no_say_but_why(
     (report,) = follower.gateways.reports("sales", "a")
     assert (report.is_ready, report.store_problem) == (False, "full")
     assert len(server.seen) == 1
+
+
+async def test_signed_heads_are_kept_even_of_a_replica_that_went_away(
+    server: Server, follower: Follower
+) -> None:
+    signed = HeadSigner().sign(ChainHead("gateway-0-1", 7, "a" * 64, "2026-01-02T03:04:05Z"))
+    follow(follower)
+    server.lines.put_nowait(b'{"auditHead":' + signed.encode() + b"}\n" + LINE + SYNCED)
+    await follower.until(digest="d1")
+    follower.gateways.set_endpoints(())
+    assert follower.gateways.heads() == (signed,)
+
+
+def test_heads_that_are_remembered_are_bounded(follower: Follower) -> None:
+    signer = HeadSigner()
+    for number in range(MAX_HEADS + 5):
+        follower.gateways._keep(signer.sign(ChainHead(f"chain-{number}", 1, "a" * 64, "t")))
+    assert len(follower.gateways.heads()) == MAX_HEADS
+    assert follower.gateways.heads()[-1].head.chain == f"chain-{MAX_HEADS + 4}"

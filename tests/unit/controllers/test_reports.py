@@ -1,6 +1,8 @@
 import orjson
 import pytest
 
+from aos.audit.head import ChainHead
+from aos.audit.signing import HeadSigner
 from aos.controllers.reports import MAX_LINE_BYTES, SILENCE_SECONDS, BadLineError, Replica
 from aos.controllers.views import Endpoint
 
@@ -91,3 +93,14 @@ def test_a_replica_tells_whether_it_can_use_the_store(replica: Replica) -> None:
     assert replica.report("sales", "a", 1).store_problem == "strange"
     take(replica, b'{"store":"ok"}')
     assert replica.report("sales", "a", 1).store_problem == ""
+
+
+def test_a_replica_tells_where_its_audit_chain_stands(replica: Replica) -> None:
+    signed = HeadSigner().sign(ChainHead("gateway-0-1", 7, "a" * 64, "2026-01-02T03:04:05Z"))
+    take(replica, b'{"auditHead":' + signed.encode() + b"}")
+    assert replica.head == signed
+
+
+def test_a_head_that_is_none_is_no_line_of_a_report(replica: Replica) -> None:
+    with pytest.raises(BadLineError, match="a signed head"):
+        take(replica, b'{"auditHead":{"chain":"x"}}')

@@ -4,6 +4,7 @@ from typing import Final
 
 from aos.model.base import JsonObject
 from aos.reconcile.admission.agent_identity import AGENT_IDENTITY, agent_identity
+from aos.reconcile.admission.audit_anchors import AUDIT_ANCHORS_GUARD, audit_anchors
 from aos.reconcile.admission.credential_roles import CREDENTIAL_ROLES, credential_roles
 from aos.reconcile.admission.shape import Who, service_account
 from aos.reconcile.admission.status_ownership import STATUS_OWNERSHIP, status_ownership
@@ -18,6 +19,7 @@ POLICY_NAMES: Final = (
     TASK_LINEAGE,
     CREDENTIAL_ROLES,
     TOOL_CREDENTIALS,
+    AUDIT_ANCHORS_GUARD,
 )
 
 
@@ -39,5 +41,6 @@ def admission_policies(operator_username: str, gateway_username: str) -> list[Js
         task_lineage(who),
         credential_roles(who),
         tool_credentials(),
+        audit_anchors(who),
     )
     return [manifest for policy in made for manifest in (policy.manifest(), policy.binding())]

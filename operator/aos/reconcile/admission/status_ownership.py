@@ -17,7 +17,14 @@ def status_ownership(who: Who) -> Policy:
                 GROUP,
                 "*",
                 ("UPDATE",),
-                ("agents/status", "tools/status", "models/status", "policies/status", "tasks/status"),
+                (
+                    "agents/status",
+                    "tools/status",
+                    "models/status",
+                    "policies/status",
+                    "clusterpolicies/status",
+                    "tasks/status",
+                ),
             ),
         ),
         variables=(

@@ -1,0 +1,39 @@
+"""The anchors of the audit trail on a real API server: made by the operator from what a gateway signed, and guarded."""
+
+import pytest
+
+from aos.audit.anchors import Anchors
+from aos.audit.head import ChainHead
+from aos.audit.signing import HeadSigner
+from aos.controllers.anchors import manifest
+from aos.kube.errors import Forbidden
+from aos.kube.objects import child, text
+from aos.kube.resources import CONFIG_MAPS
+from aos.model.base import JsonObject
+from aos.model.names import AUDIT_ANCHORS
+from tests.cluster.operator.rig import HOME, Rig
+
+HEAD = ChainHead("gateway-1", 7, "a" * 64, "2026-01-02T03:04:05.000000Z")
+ANCHORS = Anchors().with_heads([HeadSigner().sign(HEAD)])
+
+
+async def test_the_operator_keeps_anchors_with_exactly_its_rights(rig: Rig) -> None:
+    await rig.operator.apply(CONFIG_MAPS, manifest(HOME, ANCHORS, ""), field_manager="aos-operator")
+    data = child(await rig.operator.get(CONFIG_MAPS, AUDIT_ANCHORS, HOME), "data")
+    assert Anchors.parse(text(data, "heads"), text(data, "earlier")) == ANCHORS
+
+
+async def test_attack_27_not_even_an_administrator_changes_or_removes_an_anchor(rig: Rig) -> None:
+    await rig.operator.apply(CONFIG_MAPS, manifest(HOME, ANCHORS, ""), field_manager="aos-operator")
+    patch: JsonObject = {"data": {"heads": ""}}
+    with pytest.raises(Forbidden, match="written by the operator alone"):
+        await rig.admin.merge_patch(CONFIG_MAPS, AUDIT_ANCHORS, patch, namespace=HOME)
+    with pytest.raises(Forbidden, match="written by the operator alone"):
+        await rig.admin.delete(CONFIG_MAPS, AUDIT_ANCHORS, namespace=HOME)
+
+
+async def test_other_config_maps_are_anybodys(rig: Rig) -> None:
+    body: JsonObject = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}}
+    for namespace, name in ((HOME, "other"), (rig.namespace, AUDIT_ANCHORS)):
+        await rig.admin.create(CONFIG_MAPS, {**body, "metadata": {"name": name, "namespace": namespace}})
+        await rig.admin.delete(CONFIG_MAPS, name, namespace=namespace)
