@@ -16,6 +16,7 @@ from aos.kube.client import ApiClient
 from aos.kube.errors import NotFound
 from aos.kube.objects import child, key_of, text
 from aos.kube.resources import AGENTS, SECRETS
+from aos.model.base import JsonObject
 
 TOKEN: Final = "the operator's own token"
 _POLL_SECONDS: Final = 0.05
@@ -26,6 +27,7 @@ class FakeGateway:
 
     Attributes:
         paused: while True it goes on enforcing what it did.
+        store: what it says of its store.
         refused: connections with another token than the operator's.
     """
 
@@ -36,6 +38,7 @@ class FakeGateway:
         self._port = port
         self._digests: dict[tuple[str, str], str] = {}
         self.paused = False
+        self.store: JsonObject = {"store": "ok"}
         self.refused = 0
 
     async def run(self) -> None:
@@ -83,7 +86,7 @@ class FakeGateway:
         while True:
             for line in self._changes(told):
                 yield line
-            yield b'{"heartbeat":true}\n'
+            yield orjson.dumps(self.store) + b"\n"
             await asyncio.sleep(_POLL_SECONDS)
 
     def _changes(self, told: dict[tuple[str, str], str]) -> list[bytes]:

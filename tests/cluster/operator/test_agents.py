@@ -8,6 +8,7 @@ from aos.kube.resources import (
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
     EVENTS,
+    MODELS,
     NAMESPACES,
     NETWORK_POLICIES,
     POLICIES,
@@ -113,6 +114,30 @@ async def test_a_change_of_policy_is_enforced_only_once_the_gateway_says_so(
     await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "GatewayBehind")
     await running.until(AGENTS, "enricher", "Ready", "False", "NotEnforced")
     gateway.paused = False
+    await running.ready_agent()
+
+
+async def test_an_agent_is_not_ready_while_a_gateway_can_not_use_its_store(
+    running: Rig, gateway: FakeGateway
+) -> None:
+    await running.sales()
+    await running.ready_agent()
+    gateway.store = {"store": "unavailable", "problem": "the disk is full"}
+    await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "StoreUnavailable")
+    await running.until(AGENTS, "enricher", "Ready", "False", "NotEnforced")
+    gateway.store = {"store": "ok"}
+    await running.ready_agent()
+
+
+async def test_money_can_not_be_counted_where_nobody_knows_the_models_price(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    budgets: list[JsonValue] = [{"name": "daily", "microUSD": 1_000_000, "per": "24h"}]
+    changed: JsonObject = {"spec": {"budgets": budgets}}
+    await running.admin.merge_patch(POLICIES, "baseline", changed, namespace=running.namespace)
+    await running.until(AGENTS, "enricher", "PolicyEnforced", "False", "PriceUnknown")
+    prices: JsonObject = {"spec": {"prices": {"inputMicroUSD": 1, "outputMicroUSD": 2}}}
+    await running.admin.merge_patch(MODELS, "default", prices, namespace=running.namespace)
     await running.ready_agent()
 
 
