@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from aos.model.agent import Agent, PolicySource
 from aos.model.bounds import PolicyRules
-from aos.model.canonical import json_digest
+from aos.model.canonical import canonical_json, json_digest
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.names import LABEL_ENVIRONMENT, LABEL_TENANT
 from aos.model.policy import Policy
@@ -149,6 +149,10 @@ class EffectivePolicy:
     def digest(self) -> str:
         """``sha256:`` over the canonical content."""
         return json_digest(_content(self))
+
+    def document(self) -> bytes:
+        """Return the canonical content that the digest names, as RFC 8785 JSON: what an audit row's digest can be read by."""
+        return canonical_json(_content(self))
 
     @cached_property
     def namespace_binding(self) -> dict[str, JsonValue]:

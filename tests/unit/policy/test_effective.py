@@ -1,3 +1,4 @@
+from hashlib import sha256
 from itertools import pairwise
 
 from hypothesis import given
@@ -111,3 +112,8 @@ def test_names_that_do_not_exist_are_judged_and_not_remembered() -> None:
     assert ("crm", "made_up") not in effective._requested
     assert effective.asks_for("crm", "get_contact")
     assert ("crm", "get_contact") in effective._requested
+
+
+def test_the_digest_is_that_of_the_document() -> None:
+    effective = merged(policy(rule("reads")))
+    assert effective.digest == "sha256:" + sha256(effective.document()).hexdigest()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
@@ -21,6 +22,7 @@ from aos.gateway.refusal import Refused
 from aos.gateway.settings import GatewaySettings
 from aos.kube.backoff import Backoff
 from aos.policy.decision import DecisionReason
+from aos.policy.effective import EffectivePolicy
 from aos.store.interface import (
     Admission,
     AdmissionResult,
@@ -37,6 +39,8 @@ from aos.store.interface import (
 
 MAX_PENDING: Final = 10_000
 """Rows and settlements that may wait for the store; beyond it nothing is let through and no refusal recorded."""
+MAX_KEPT: Final = 10_000
+"""Policies that are remembered to be kept; of older ones the store is told again."""
 
 _BACKOFF: Final = Backoff(initial_seconds=0.1, cap_seconds=5)
 _CALL_BYTES: Final = 16
@@ -71,6 +75,7 @@ class CallControl:
         self._clock = clock
         self._charges = Charges()
         self._background = Background()
+        self._kept: OrderedDict[str, None] = OrderedDict()
 
     async def admit(self, asked: AskedCall) -> Ticket | Refused:
         """Reserve what a model request or a handoff takes, and write its intent, durably.
@@ -155,6 +160,7 @@ class CallControl:
         """Ask the store; None if it can't be sure. What it grants to nobody any more is given back."""
         if len(self._background) >= MAX_PENDING:
             return None
+        self._keep(ticket.asked.caller.policy)
         asked_at = self._clock()
         work = self._background.start(self._store.admit(admission))
         try:
@@ -174,6 +180,23 @@ class CallControl:
             self._metrics.store_failure("admit")
             _log.warning("a call is denied: %s", error)
             return None
+
+    def _keep(self, policy: EffectivePolicy) -> None:
+        """Keep what a policy's digest stands for, once, so that rows which name it can be read in years."""
+        if policy.digest in self._kept:
+            return
+        self._kept[policy.digest] = None
+        while len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        self._background.start(self._put(policy))
+
+    async def _put(self, policy: EffectivePolicy) -> None:
+        try:
+            await self._store.put_document(policy.digest, policy.document())
+        except StoreUnavailableError as error:
+            self._kept.pop(policy.digest, None)
+            self._metrics.store_failure("put_document")
+            _log.warning("the policy %s is not kept yet: %s", policy.digest, error)
 
     def _give_back(self, ticket: Ticket, work: asyncio.Task[AdmissionResult]) -> None:
         """Release what was granted after everybody had gone: nothing was sent."""

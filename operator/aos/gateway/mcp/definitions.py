@@ -6,7 +6,7 @@ no others are what the digest names. Annotations come from the Tool object, and 
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
@@ -86,6 +86,8 @@ class OfferedAction:
         output: what its structured results must fit, or None.
         mirrored: arguments that travel in headers too.
         offers: how it is shown, by era.
+        open_offers: the same without the output's schema, for agents whose results policy cuts down or redacts: what is
+            left need not fit it any more.
     """
 
     declared: ToolAction
@@ -94,6 +96,7 @@ class OfferedAction:
     output: Schema | None
     mirrored: tuple[ParamHeader, ...]
     offers: Mapping[Era, Offer]
+    open_offers: Mapping[Era, Offer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,10 @@ def _offered(
         output=compiled_output,
         mirrored=mirrored,
         offers={era: _offer(tool.metadata.name, declared, definition, era) for era in Era},
+        open_offers={
+            era: _offer(tool.metadata.name, declared, replace(definition, output_schema=None), era)
+            for era in Era
+        },
     )
 
 

@@ -1,5 +1,6 @@
 """The MCP endpoint that agents talk to: one message a request, answered for one caller."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
@@ -11,6 +12,8 @@ from aos.gateway.journal import Journal
 from aos.gateway.mcp import answers
 from aos.gateway.mcp.calls import Control, ToolCalls
 from aos.gateway.mcp.catalogue import Catalogue
+from aos.gateway.mcp.definitions import OfferedAction
+from aos.gateway.mcp.inspecting import changes_results
 from aos.gateway.mcp.judging import ToolCall
 from aos.gateway.mcp.message import (
     RpcError,
@@ -27,6 +30,7 @@ from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
 from aos.model.base import JsonObject
 from aos.policy.decision import may_ever
+from aos.policy.effective import EffectivePolicy
 
 MAX_NAME_LENGTH: Final = 192
 """Longest ``tool.action``: a Tool's name, a dot, an action's name."""
@@ -104,17 +108,23 @@ class McpEndpoint:
 
     def _list(self, message: RpcRequest, caller: Caller, tool: str | None) -> bytes:
         _check_params(message, _LIST_PARAMS)
-        policy = caller.policy
+        policies = (caller.policy, *caller.ancestors)
         offers: list[orjson.Fragment] = []
-        for name, there in policy.tools.items():
+        for name, there in caller.policy.tools.items():
             listing = self._catalogue.listing(there) if tool in (None, name) else None
             if listing is None:
                 continue
             for action in listing.actions.values():
-                if may_ever(policy, name, action.declared.name):
-                    offer = action.offers[message.era]
+                if all(may_ever(each, name, action.declared.name) for each in policies):
+                    offers_of = action.open_offers if _changes(policies, name, action) else action.offers
+                    offer = offers_of[message.era]
                     offers.append(offer.qualified if tool is None else offer.plain)
         return answers.listed(message, offers)
+
+
+def _changes(policies: Sequence[EffectivePolicy], tool: str, action: OfferedAction) -> bool:
+    """Whether one of the policies may change results of the action."""
+    return any(changes_results(policy.obligations(tool, action.declared).data) for policy in policies)
 
 
 def _check_accept(request: HttpRequest) -> None:

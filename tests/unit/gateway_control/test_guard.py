@@ -1,0 +1,61 @@
+import pytest
+
+from aos.gateway.control.guard import ToolGuard
+from aos.gateway.mcp.upstream_error import UpstreamError, invalid
+from aos.gateway.refusal import RefusalCode
+from tests.unit.gateway_control.make import caller, effective, tool
+from tests.unit.gateway_mcp.make import SETTINGS
+
+SAID = SETTINGS.model_copy(update={"circuit_failures": 2})
+ONE, OTHER = caller(effective(agent="one")), caller(effective(agent="other"))
+TOOL = tool()
+AWAY = UpstreamError(RefusalCode.UPSTREAM_UNREACHABLE, "no connection", maybe_done=False)
+
+
+def test_a_tool_that_is_not_there_is_left_alone_by_everybody() -> None:
+    guard = ToolGuard(SAID)
+    for _ in range(2):
+        guard.failed(ONE, TOOL, AWAY)
+    refused = guard.barred(OTHER, TOOL)
+    assert refused is not None
+    assert (refused.reason, refused.effect) == (RefusalCode.CIRCUIT_OPEN, "Deny")
+    assert refused.retry_after_seconds == pytest.approx(15, abs=1)
+    assert "Tool crm fails" in refused.note
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamError(RefusalCode.UPSTREAM_TIMEOUT, "slow", maybe_done=True),
+        UpstreamError(RefusalCode.UPSTREAM_UNREACHABLE, "500", maybe_done=True, status=500),
+        invalid("it answered with a JSON-RPC error", maybe_done=False, status=200),
+    ],
+)
+def test_arguments_that_break_a_tool_stop_only_who_sends_them(error: UpstreamError) -> None:
+    guard = ToolGuard(SAID)
+    for _ in range(2):
+        guard.failed(ONE, TOOL, error)
+    refused = guard.barred(ONE, TOOL)
+    assert refused is not None
+    assert "agent one" in refused.message
+    assert guard.barred(OTHER, TOOL) is None
+    assert guard.open == 1
+
+
+def test_errors_that_the_tool_answers_stop_only_who_asks_for_them() -> None:
+    guard = ToolGuard(SAID)
+    for _ in range(2):
+        guard.answered(ONE, TOOL, with_error=True)
+    assert guard.barred(ONE, TOOL) is not None
+    assert guard.barred(OTHER, TOOL) is None
+    guard.answered(OTHER, TOOL, with_error=False)
+
+
+def test_what_is_the_gateways_own_fault_counts_for_nothing() -> None:
+    guard = ToolGuard(SAID)
+    missing = UpstreamError(RefusalCode.CREDENTIALS_MISSING, "no credential", maybe_done=False)
+    for _ in range(9):
+        guard.failed(ONE, TOOL, missing)
+    assert guard.barred(ONE, TOOL) is None
+    guard.sweep()
+    assert guard.open == 0

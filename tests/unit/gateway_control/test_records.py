@@ -1,0 +1,76 @@
+import pytest
+
+from aos.gateway.control.records import (
+    RecordUnknownError,
+    duplicate_check,
+    lease_request,
+    system_of,
+)
+from tests.unit.gateway_control.make import asked, caller, effective, policy, task, tool
+
+TENANT = {"aos.dev/tenant": "acme"}
+
+
+def test_a_write_leases_its_record_for_its_task() -> None:
+    lease = lease_request(asked(caller(effective(labels=TENANT)), "update_contact", {"id": "7"}))
+    assert lease is not None
+    assert lease.record == "acme/crm.sales-tools.svc:8080/mcp/contact/7"
+    assert (lease.task_uid, lease.task, lease.agent, lease.namespace, lease.seconds) == (
+        "uid-t1",
+        "t1",
+        "enricher",
+        "sales",
+        600,
+    )
+
+
+def test_a_read_leases_nothing() -> None:
+    assert lease_request(asked(caller(effective()))) is None
+
+
+def test_arguments_that_name_no_record_are_refused() -> None:
+    with pytest.raises(RecordUnknownError):
+        lease_request(asked(caller(effective()), "update_contact", {"name": "Ana"}))
+
+
+def test_two_tools_that_reach_one_system_share_its_records() -> None:
+    one, other = (
+        lease_request(asked(caller(effective(of=tool(url))), "update_contact"))
+        for url in ("http://CRM.svc/mcp", "http://crm.svc:80/mcp/")
+    )
+    assert one is not None
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("http://crm.svc/mcp", "http://crm.svc:8080/mcp"),
+        ("http://crm.svc/mcp", "https://crm.svc/mcp"),
+        ("http://crm.svc/a", "http://crm.svc/b"),
+        ("http://crm.svc/mcp", "http://crm.other/mcp"),
+    ],
+)
+def test_what_is_reached_otherwise_is_another_system(one: str, other: str) -> None:
+    assert system_of(one) != system_of(other)
+
+
+def test_a_url_that_can_not_be_taken_apart_stands_for_itself() -> None:
+    assert system_of("http://crm:99999/mcp") == "http://crm:99999/mcp"
+
+
+def test_identical_writes_are_looked_for_where_policy_says_how_far_back() -> None:
+    window = policy(conflicts={"duplicateWindowSeconds": 60})
+    by = caller(effective(window))
+    found = duplicate_check(asked(by, "update_contact", {"id": "7", "name": "Ana"}))
+    again = duplicate_check(
+        asked(caller(effective(window), task("t2")), "update_contact", {"name": "Ana", "id": "7"})
+    )
+    other = duplicate_check(asked(by, "update_contact", {"id": "7", "name": "Bob"}))
+    assert found is not None
+    assert again is not None
+    assert other is not None
+    assert (found.key, found.seconds, found.task_uid) == (again.key, 60, "uid-t1")
+    assert found.key != other.key
+    assert duplicate_check(asked(by)) is None
+    assert duplicate_check(asked(caller(effective()), "update_contact")) is None
