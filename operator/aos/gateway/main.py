@@ -9,6 +9,9 @@ from typing import Final
 
 from aos.gateway.admin import AdminApp, HealthApp
 from aos.gateway.app import AgentApp, Endpoints
+from aos.gateway.audit.access import Access
+from aos.gateway.audit.api import AuditApi
+from aos.gateway.audit.heads import HeadReporter
 from aos.gateway.cluster_registry import ClusterRegistry
 from aos.gateway.control.announcing import EventAnnouncer
 from aos.gateway.control.control import CallControl
@@ -64,7 +67,18 @@ class Ports:
 class Gateway:
     """All parts of one gateway. Make it within a running event loop."""
 
-    def __init__(self, client: ApiClient, http: HttpClient, store: Store, settings: GatewaySettings) -> None:
+    def __init__(
+        self, client: ApiClient, http: HttpClient, store: Store, chain: str, settings: GatewaySettings
+    ) -> None:
+        """Wire the parts; nothing runs yet.
+
+        Args:
+            client: the API server.
+            http: for tools and models.
+            store: open, or not reachable yet.
+            chain: the audit chain that the store writes for this process.
+            settings: of the process.
+        """
         self._settings = settings
         self._is_stopping = False
         self._certificate = Certificate()
@@ -78,6 +92,7 @@ class Gateway:
         self._model_status = ModelStatus(self._registry, self._reporter)
         upstream = self._upstream = Upstream(http, settings)
         self._store = store
+        self._heads = HeadReporter(store, chain, self._report)
         self._upkeep = Upkeep(store, self._metrics, settings, self._report.store_is)
         self._recorder = EventRecorder(client, controller=REPORTER, instance=settings.pod_name)
         self._calls = CallControl(store, self._metrics, EventAnnouncer(self._recorder), settings)
@@ -99,7 +114,7 @@ class Gateway:
         identity = Identity(verifier, self._registry, settings)
         self._registry.on_pod_end(identity.forget)
         self._agent_app = AgentApp(identity, endpoints, settings, journal)
-        self._admin_app = AdminApp(verifier, self._report, settings)
+        self._admin_app = AdminApp(verifier, self._report, settings, AuditApi(store, Access(client)))
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
         self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
@@ -163,6 +178,7 @@ class Gateway:
             group.create_task(self._certificates.run(), name="certificates")
             await self._registry.synced()
             group.create_task(self._report.run(), name="report")
+            group.create_task(self._heads.run(), name="audit heads")
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
             await self._report.compiled.wait()
@@ -189,18 +205,19 @@ async def run_gateway(settings: GatewaySettings) -> None:
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with await ApiClient.connect() as client, open_client(settings) as http:
-        store = await _opened(settings)
-        gateway = Gateway(client, http, store, settings)
+        chain = chain_of(settings)
+        store = await _opened(settings, chain)
+        gateway = Gateway(client, http, store, chain, settings)
         await gateway.serve(gateway.bind(), stop)
 
 
-async def _opened(settings: GatewaySettings) -> Store:
+async def _opened(settings: GatewaySettings, chain: str) -> Store:
     """Return the store; one that can't be reached now is opened later, and everything is denied until then.
 
     Raises:
         StoreRefusedError: this program must not use it, now or later.
     """
-    store = open_store(settings.store_url, chain_of(settings))
+    store = open_store(settings.store_url, chain)
     try:
         await store.open()
     except StoreRefusedError:
