@@ -1,6 +1,7 @@
 """Personal data: addresses of mail and network, phone numbers, national ids, dates of birth in context."""
 
 import ipaddress
+import re
 from datetime import date
 from typing import Final
 
@@ -17,6 +18,7 @@ _FILES: Final = frozenset(
     b" woff xml yaml yml".split()
 )
 """Endings of file names that carry an @, as in logo@2x.png: none is a top-level domain."""
+_GLOBAL_UNICAST: Final = re.compile(rb"[23][0-9A-Fa-f]{3}:")
 _NINO_PREFIXES_NEVER_GIVEN: Final = frozenset((b"BG", b"GB", b"KN", b"NK", b"NT", b"TN", b"ZZ"))
 _NINO: Final = r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]"
 _MONTHS: Final = r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[\pL]{0,7}\.?"
@@ -86,7 +88,9 @@ def _has_digits(value: bytes) -> bool:
 
 
 def _is_public_address(value: bytes) -> bool:
-    """Private, loopback and reserved addresses say nothing about a person."""
+    """Private, loopback and reserved addresses say nothing about a person; short ones are rather code: ``a::b``."""
+    if b":" in value and _GLOBAL_UNICAST.match(value) is None:
+        return False
     try:
         return ipaddress.ip_address(value.decode()).is_global
     except ValueError:
@@ -177,7 +181,7 @@ DETECTORS: Final = (
         "IPv6 address",
         PII,
         r"(?:[0-9A-Fa-f]{1,4}:){7}|[0-9A-Fa-f]:(?:[0-9A-Fa-f:]*:)?:",
-        r"\b(?:[0-9A-Fa-f]{1,4}:){1,7}(?::|(?::?[0-9A-Fa-f]{1,4}){1,7})\b",
+        r"\b(?:[0-9A-Fa-f]{1,4}:){1,7}(?:(?::?[0-9A-Fa-f]{1,4}){1,7}\b|:)",
         where(_is_public_address),
     ),
     Detector("date of birth", PII, rf"(?i)(?:{_BORN})", rf"(?i)(?:\b|_)(?:{_BORN}){_LEADS}({_DATE})\b", anything),

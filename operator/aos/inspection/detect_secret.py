@@ -23,7 +23,8 @@ _MAX_VALUE_BYTES: Final = 512
 
 _PLACEHOLDERS: Final = re.compile(
     rb"(?i)(?:null|none|nil|true|false|undefined|required|optional|string|str|text|bytes|unknown|empty|unset|redacted|hidden"
-    rb"|masked|changeme|change_me|example|placeholder|your[-_ ]?\w*|x+|[*.\xe2\x80\xa2_#-]+|<.*>?|\$\{?.*|\{+.*|%\(?.*|\[.*"
+    rb"|masked|changeme|change_me|example|placeholder|your[-_ ]?\w*|x+|(?:[*.#_-]|\xe2\x80\xa2)+|<[^<>]*>|\[[\w:, -]*\]"
+    rb"|\$\{[^{}]*\}?|\$\([^()]*\)?|\$(?-i:[A-Z_]+)|\{\{[^{}]*\}\}|\{\w*\}|%(?-i:[A-Z_]+)%|%\(\w+\)s|%s"
     rb"|type|field|value|input|secret|password|token|key)[.,;:)\]}\"']*"
 )
 _DIGIT: Final = re.compile(rb"[0-9]")

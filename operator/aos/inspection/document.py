@@ -1,55 +1,66 @@
 """A JSON value taken apart into its texts, and put together again with what was found in them taken out."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
 from pydantic import JsonValue
 
 from aos.inspection.finder import Finder
-from aos.inspection.keys import MAX_KEY_LENGTH, RULES, is_generic, rules_of
-from aos.inspection.redaction import cut, marker
+from aos.inspection.keys import NO_RULES, RULES, meaning_of
+from aos.inspection.redaction import cut, marker, without
 from aos.inspection.sizes import MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, DataTooLargeError
 from aos.inspection.spans import Span, merged
 
 MAX_NESTED_JSON: Final = 4
 """How many times JSON may stand in a string of JSON and still be read as JSON."""
 
+_MIN_TEXT: Final = 6
+"""In characters: a@b.co. What is shorter is data only by what its key says."""
 _MIN_NUMBER: Final = 100_000
-"""Smaller numbers are data only by what their key says."""
-_NOTHING: Final[frozenset[int]] = frozenset()
-_SEPARATOR: Final = b"\0"
+_MAX_WORD: Final = 11
+"""In characters: a word of letters alone, up to this length, is data only by what its key says."""
+_SEPARATOR: Final = "\0"
+_NOT_SEPARATOR: Final = "\x01"
 
 
-@dataclass(slots=True)
 class _Text:
     """One text of the value.
 
     Attributes:
-        text: UTF-8.
-        start: where it stands among all texts.
-        meaning: what its key says, as positions in RULES.
-        spans: what was found in it.
+        text: itself; a NUL, which keeps texts apart, is another control character here.
+        rules: what its key says, as positions in RULES.
+        spans: what was found in it, in bytes of UTF-8.
         keyed: the classes that it is all of, by what its key says.
     """
 
-    text: bytes
-    start: int
-    meaning: frozenset[int]
-    spans: list[Span] = field(default_factory=list)
-    keyed: frozenset[str] = frozenset()
+    __slots__ = ("keyed", "rules", "spans", "text")
+
+    def __init__(self, text: str, rules: frozenset[int]) -> None:
+        self.text = text
+        self.rules = rules
+        self.spans: list[Span] = []
+        self.keyed: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class _Object:
-    members: list[tuple[str, _Text, "_Node", JsonValue]]
+    """Members that may hold data, by key; with where its texts stand among all, first and one past the last."""
+
+    members: dict[str, tuple[_Text | None, "_Node"]]
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
 class _List:
-    items: list[tuple["_Node", JsonValue]]
+    """Items that may hold data, by position."""
+
+    items: list[tuple[int, "_Node"]]
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
@@ -76,139 +87,165 @@ class Document:
         """
         self._finder = finder
         self._texts: list[_Text] = []
-        self._length = 0
+        self._dirty: list[int] = []
         self._nodes = 0
+        self._depth = 0
+        self._nested = 0
         self._value = value
-        self._root = self._taken_apart(value, _NOTHING, depth=0, nested=0)
+        self._root = self._taken_apart(value, NO_RULES)
 
     def find(self) -> frozenset[str]:
-        """Look through all texts; return the classes found."""
-        found = self._finder.find(_SEPARATOR.join(text.text for text in self._texts))
-        self._share_out(found)
+        """Look through all texts; return the classes found.
+
+        Raises:
+            DataTooLargeError: there is too much text.
+        """
+        together = _SEPARATOR.join([text.text for text in self._texts])
+        content = _encoded(together)
+        if len(content) > MAX_TEXT_BYTES:
+            raise DataTooLargeError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
+        found = self._finder.find(content)
+        if found:
+            self._share_out(found, ascii_only=len(content) == len(together))
         for text in self._texts:
-            if text.meaning and not self._finder.is_redacted(text.text):
-                rules = (RULES[place] for place in text.meaning)
-                text.keyed = frozenset(rule.data_class for rule in rules if rule.holds(text.text))
-                if text.keyed:
-                    text.spans = merged([*text.spans, Span(0, len(text.text), text.keyed)])
-        return frozenset().union(*(span.classes for text in self._texts for span in text.spans))
+            if text.rules:
+                self._judge_by_key(text)
+        self._dirty = [place for place, text in enumerate(self._texts) if text.spans]
+        return frozenset().union(
+            *(span.classes for place in self._dirty for span in self._texts[place].spans)
+        )
 
     def redacted(self, classes: frozenset[str]) -> JsonValue:
         """Return the value without what was found of ``classes``; the value itself where nothing was."""
         return self._rebuilt(self._root, self._value, classes)
 
-    def _taken_apart(self, value: JsonValue, meaning: frozenset[int], *, depth: int, nested: int) -> _Node:
-        if depth > MAX_DEPTH:
-            raise DataTooLargeError(f"it is nested more than {MAX_DEPTH} deep")
-        self._count()
-        match value:
-            case str():
-                return self._string(value, meaning, depth=depth, nested=nested)
-            case dict():
-                return self._object(value, meaning, depth=depth, nested=nested)
-            case list():
-                return _List(
-                    [
-                        (self._taken_apart(item, meaning, depth=depth + 1, nested=nested), item)
-                        for item in value
-                    ]
-                )
-            case None | bool():
-                return None
-            case int():
-                return self._number(str(value), abs(value) >= _MIN_NUMBER, meaning)
-            case float():
-                digits = str(int(value)) if value.is_integer() else str(value)
-                return self._number(digits, abs(value) >= _MIN_NUMBER, meaning)
+    def _taken_apart(self, value: JsonValue, rules: frozenset[int]) -> _Node:
+        self._nodes += 1
+        if isinstance(value, str):
+            return self._string(value, rules)
+        if isinstance(value, dict | list):
+            self._depth += 1
+            if self._depth > MAX_DEPTH:
+                raise DataTooLargeError(f"it is nested more than {MAX_DEPTH} deep")
+            if self._nodes + len(value) > MAX_NODES:
+                raise DataTooLargeError(f"it holds more than {MAX_NODES} keys and values")
+            node = self._object(value, rules) if isinstance(value, dict) else self._list(value, rules)
+            self._depth -= 1
+            return node
+        if value is None or isinstance(value, bool) or (abs(value) < _MIN_NUMBER and not rules):
+            return None
+        whole = isinstance(value, float) and value.is_integer()
+        return self._text(str(int(value)) if whole else str(value), rules)
 
-    def _object(
-        self, value: dict[str, JsonValue], meaning: frozenset[int], *, depth: int, nested: int
-    ) -> _Object:
-        named = self._named(value)
-        members: list[tuple[str, _Text, _Node, JsonValue]] = []
+    def _object(self, value: dict[str, JsonValue], rules: frozenset[int]) -> _Object:
+        first = len(self._texts)
+        named = self._named(value) | rules
+        members: dict[str, tuple[_Text | None, _Node]] = {}
         for key, item in value.items():
-            self._count()
-            said = self._meaning(key)
-            if is_generic(key):
-                said |= meaning | (named if key == "value" else _NOTHING)
-            text = self._text(key, _NOTHING)
-            node = self._taken_apart(item, said, depth=depth + 1, nested=nested)
-            members.append((key, text, node, item))
-        return _Object(members)
+            meaning = meaning_of(key)
+            said = meaning.rules & self._finder.key_rules
+            if meaning.generic:
+                said |= named if key == "value" else rules
+            text = None if meaning.plain and not self._finder.patterns else self._text(key, NO_RULES)
+            node = self._taken_apart(item, said)
+            if text is not None or node is not None:
+                members[key] = text, node
+        return _Object(members, first, len(self._texts))
+
+    def _list(self, value: list[JsonValue], rules: frozenset[int]) -> _List:
+        first = len(self._texts)
+        items: list[tuple[int, _Node]] = []
+        for place, item in enumerate(value):
+            node = self._taken_apart(item, rules)
+            if node is not None:
+                items.append((place, node))
+        return _List(items, first, len(self._texts))
 
     def _named(self, value: dict[str, JsonValue]) -> frozenset[int]:
         """Return what the name says in an object that spells out a name and a value, as headers and variables do."""
         if "value" not in value:
-            return _NOTHING
+            return NO_RULES
         name = value.get("name", value.get("key"))
-        return self._meaning(name) if isinstance(name, str) else _NOTHING
+        return meaning_of(name).rules & self._finder.key_rules if isinstance(name, str) else NO_RULES
 
-    def _meaning(self, key: str) -> frozenset[int]:
-        if len(key) > MAX_KEY_LENGTH or not self._finder.key_rules:
-            return _NOTHING
-        return rules_of(key) & self._finder.key_rules
-
-    def _string(self, value: str, meaning: frozenset[int], *, depth: int, nested: int) -> _Node:
-        text = self._text(value, meaning)
-        content = _json_in(value) if nested < MAX_NESTED_JSON else None
+    def _string(self, value: str, rules: frozenset[int]) -> _Node:
+        if not rules and not self._finder.patterns and _is_plain(value):
+            return None
+        text = self._text(value, rules)
+        content = _json_in(value) if self._nested < MAX_NESTED_JSON else None
         if content is None:
             return text
-        return _Json(text, self._taken_apart(content, _NOTHING, depth=depth + 1, nested=nested + 1), content)
+        self._nested += 1
+        node = self._taken_apart(content, NO_RULES)
+        self._nested -= 1
+        return _Json(text, node, content)
 
-    def _number(self, digits: str, large: bool, meaning: frozenset[int]) -> _Node:  # noqa: FBT001 - a measure
-        return self._text(digits, meaning) if large or meaning else None
-
-    def _text(self, text: str, meaning: frozenset[int]) -> _Text:
-        # A NUL keeps texts apart; one within a text is another control character.
-        content = text.encode("utf-8", "surrogatepass").replace(_SEPARATOR, b"\x01")
-        node = _Text(content, self._length, meaning)
-        self._length += len(content) + 1
-        if self._length > MAX_TEXT_BYTES:
-            raise DataTooLargeError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
+    def _text(self, text: str, rules: frozenset[int]) -> _Text:
+        node = _Text(text.replace(_SEPARATOR, _NOT_SEPARATOR) if _SEPARATOR in text else text, rules)
         self._texts.append(node)
         return node
 
-    def _count(self) -> None:
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            raise DataTooLargeError(f"it holds more than {MAX_NODES} keys and values")
-
-    def _share_out(self, found: Iterable[Span]) -> None:
-        starts = [text.start for text in self._texts]
+    def _share_out(self, found: Iterable[Span], *, ascii_only: bool) -> None:
+        starts = []
+        position = 0
+        for text in self._texts:
+            starts.append(position)
+            position += (len(text.text) if ascii_only else len(_encoded(text.text))) + 1
+        starts.append(position)
         for span in found:
             place = bisect_right(starts, span.start) - 1
-            while place < len(self._texts) and self._texts[place].start < span.end:
-                text = self._texts[place]
-                start = max(span.start - text.start, 0)
-                end = min(span.end - text.start, len(text.text))
+            while starts[place] < span.end and place < len(self._texts):
+                start = max(span.start, starts[place]) - starts[place]
+                end = min(span.end, starts[place + 1] - 1) - starts[place]
                 if start < end:
-                    text.spans.append(Span(start, end, span.classes))
+                    self._texts[place].spans.append(Span(start, end, span.classes))
                 place += 1
 
-    def _rebuilt(self, node: _Node, value: JsonValue, classes: frozenset[str]) -> JsonValue:
-        match node:
-            case None:
-                return value
-            case _Text():
-                return _cut(node, classes) if _has(node.spans, classes) else value
-            case _Json():
-                return self._rebuilt_json(node, value, classes)
-            case _List():
-                items = [self._rebuilt(item, original, classes) for item, original in node.items]
-                changed = any(new is not old for new, (_, old) in zip(items, node.items, strict=True))
-                return items if changed else value
-            case _Object():
-                return self._rebuilt_object(node, value, classes)
+    def _judge_by_key(self, text: _Text) -> None:
+        content = _encoded(text.text)
+        # What is left once the rest is redacted is judged too, since that is what a second look would see.
+        seen = {self._finder.unmarked(content), self._finder.unmarked(without(content, text.spans))} - {b""}
+        rules = (RULES[place] for place in text.rules)
+        text.keyed = frozenset(rule.data_class for rule in rules if any(rule.holds(each) for each in seen))
+        if text.keyed:
+            text.spans = merged([*text.spans, Span(0, len(content), text.keyed)])
 
-    def _rebuilt_object(self, node: _Object, value: JsonValue, classes: frozenset[str]) -> JsonValue:
+    def _is_clean(self, node: _Object | _List) -> bool:
+        place = bisect_left(self._dirty, node.first)
+        return place == len(self._dirty) or self._dirty[place] >= node.last
+
+    def _rebuilt(self, node: _Node, value: JsonValue, classes: frozenset[str]) -> JsonValue:
+        if isinstance(node, _Text):
+            return _cut(node, classes) if _has(node.spans, classes) else value
+        if isinstance(node, _Json):
+            return self._rebuilt_json(node, value, classes)
+        if node is None or self._is_clean(node):
+            return value
+        if isinstance(node, _Object) and isinstance(value, dict):
+            return self._rebuilt_object(node, value, classes)
+        if isinstance(node, _List) and isinstance(value, list):
+            return self._rebuilt_list(node, value, classes)
+        raise AssertionError("a value changed its kind while it was looked through")
+
+    def _rebuilt_object(
+        self, node: _Object, value: dict[str, JsonValue], classes: frozenset[str]
+    ) -> JsonValue:
         members: dict[str, JsonValue] = {}
         changed = False
-        for key, text, item, original in node.members:
-            new = self._rebuilt(item, original, classes)
-            has = _has(text.spans, classes)
-            changed = changed or has or new is not original
-            members[_unused(_cut(text, classes) if has else key, members)] = new
+        for key, item in value.items():
+            text, below = node.members.get(key, (None, None))
+            new = self._rebuilt(below, item, classes)
+            name = _cut(text, classes) if text is not None and _has(text.spans, classes) else key
+            changed = changed or new is not item or name is not key
+            members[_unused(name, members)] = new
         return members if changed else value
+
+    def _rebuilt_list(self, node: _List, value: list[JsonValue], classes: frozenset[str]) -> JsonValue:
+        items = list(value)
+        for place, below in node.items:
+            items[place] = self._rebuilt(below, items[place], classes)
+        changed = any(new is not old for new, old in zip(items, value, strict=True))
+        return items if changed else value
 
     def _rebuilt_json(self, node: _Json, value: JsonValue, classes: frozenset[str]) -> JsonValue:
         """Write the JSON anew where something in it changed; what only the text as a whole shows takes all of it."""
@@ -216,14 +253,17 @@ class Document:
         if content is node.value or not node.raw.keyed.isdisjoint(classes):
             return _marker(node.raw.spans, classes) if _has(node.raw.spans, classes) else value
         text = orjson.dumps(content)
-        left = self._finder.find(text.replace(_SEPARATOR, b"\x01"))
+        left = self._finder.find(text)
         return _marker(left, classes) if _has(left, classes) else text.decode()
 
 
+def _is_plain(text: str) -> bool:
+    return len(text) < _MIN_TEXT or (len(text) <= _MAX_WORD and text.isalpha() and text.isascii())
+
+
 def _json_in(text: str) -> JsonValue:
-    """Return the object or list that ``text`` holds; None if it holds none."""
-    start = text.lstrip()[:1]
-    if start not in ("{", "[", '"'):
+    """Return the object, list or string that ``text`` holds as JSON; None if it holds none."""
+    if text[:1] not in _JSON_STARTS:
         return None
     try:
         value: JsonValue = orjson.loads(text)
@@ -232,16 +272,23 @@ def _json_in(text: str) -> JsonValue:
     return value
 
 
+_JSON_STARTS: Final = frozenset('{[" \t\r\n')
+
+
 def _has(spans: Sequence[Span], classes: frozenset[str]) -> bool:
-    return any(not span.classes.isdisjoint(classes) for span in spans)
+    return bool(spans) and any(not span.classes.isdisjoint(classes) for span in spans)
 
 
 def _cut(text: _Text, classes: frozenset[str]) -> str:
-    return cut(text.text, text.spans, classes).decode("utf-8", "surrogatepass")
+    return cut(_encoded(text.text), text.spans, classes).decode("utf-8", "surrogatepass")
 
 
 def _marker(spans: Iterable[Span], classes: frozenset[str]) -> str:
     return marker(frozenset().union(*(span.classes for span in spans)) & classes)
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _unused(name: str, taken: dict[str, JsonValue]) -> str:

@@ -81,9 +81,9 @@ class Finder:
             text = folding.plain(text)
         return bool(self._prefilter.hits(text.replace(b"\\", b"")))
 
-    def is_redacted(self, text: bytes) -> bool:
-        """Whether ``text`` is nothing but the marker of an earlier redaction."""
-        return self._marker.fullmatch(text) is not None
+    def unmarked(self, text: bytes) -> bytes:
+        """Return ``text`` without the markers of earlier redactions."""
+        return self._marker.sub(b"", text)
 
     def find(self, text: bytes) -> list[Span]:
         """Return what stands in ``text``, in order, without overlaps. A NUL is never part of what is found.
@@ -98,7 +98,7 @@ class Finder:
             if not new:
                 return merged(found)
             found += new
-            rest = _without(rest, new)
+            rest = _blanked(rest, new)
         return merged([*found, Span(0, len(text), frozenset().union(*(span.classes for span in found)))])
 
     def _search(self, text: bytes, layers: int) -> list[Span]:
@@ -142,7 +142,7 @@ def _blank(match: re.Match[bytes]) -> bytes:
     return _BARRIER * len(match[0])
 
 
-def _without(text: bytes, spans: Iterable[Span]) -> bytes:
+def _blanked(text: bytes, spans: Iterable[Span]) -> bytes:
     rest = bytearray(text)
     for span in spans:
         rest[span.start : span.end] = _BARRIER * (span.end - span.start)

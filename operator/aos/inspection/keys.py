@@ -19,6 +19,8 @@ _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _NOT_WORD: Final = re.compile(r"[^a-z0-9]+")
 _GENERIC: Final = frozenset({"value", "number", "text", "raw", "display", "formatted", "code", "content"})
 _LETTERS: Final = re.compile(rb"[^\W\d_]|[\x80-\xff]")
+_MARKER: Final = re.compile(r"\[redacted:[a-z0-9,-]*\]")
+_PLAIN: Final = re.compile(r"[A-Za-z]{1,11}(?:[_-][A-Za-z]{1,11}){0,3}|.{0,5}", re.DOTALL)
 _MIN_NUMBER_DIGITS: Final = 4
 _MAX_NUMBER_BYTES: Final = 64
 
@@ -147,16 +149,38 @@ RULES: Final = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class KeyMeaning:
+    """What a key says.
+
+    Attributes:
+        rules: of RULES, those that it falls under, by position.
+        generic: whether it says no more than that its value belongs to what stands around it.
+        plain: whether the key itself is a word that can't hold data.
+    """
+
+    rules: frozenset[int]
+    generic: bool
+    plain: bool
+
+
+NO_RULES: Final[frozenset[int]] = frozenset()
+_SILENT: Final = KeyMeaning(NO_RULES, generic=False, plain=False)
+
+
+def meaning_of(key: str) -> KeyMeaning:
+    """Return what ``key`` says; nothing where it is longer than MAX_KEY_LENGTH."""
+    return _meaning_of(key) if len(key) <= MAX_KEY_LENGTH else _SILENT
+
+
 @lru_cache(maxsize=4096)
-def rules_of(key: str) -> frozenset[int]:
-    """Return which of RULES the key falls under, by position."""
-    words = in_words(key)
-    return frozenset(place for place, rule in enumerate(RULES) if rule.keys.fullmatch(words))
-
-
-def is_generic(key: str) -> bool:
-    """Whether the key says no more than that its value belongs to what stands around it."""
-    return key.lower() in _GENERIC
+def _meaning_of(key: str) -> KeyMeaning:
+    words = in_words(_MARKER.sub(" ", key))
+    return KeyMeaning(
+        frozenset(place for place, rule in enumerate(RULES) if rule.keys.fullmatch(words)),
+        generic=key.lower() in _GENERIC,
+        plain=_PLAIN.fullmatch(key) is not None,
+    )
 
 
 def in_words(key: str) -> str:

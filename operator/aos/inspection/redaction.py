@@ -32,3 +32,13 @@ def cut_text(text: str, spans: Iterable[Span], classes: frozenset[str]) -> str:
             parts += [text[position : span.start], marker(chosen)]
             position = span.end
     return "".join((*parts, text[position:]))
+
+
+def without(text: bytes, spans: Iterable[Span]) -> bytes:
+    """Return ``text`` without ``spans``, which are in order and do not overlap."""
+    parts = []
+    position = 0
+    for span in spans:
+        parts.append(text[position : span.start])
+        position = span.end
+    return b"".join((*parts, text[position:]))

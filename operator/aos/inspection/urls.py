@@ -24,7 +24,7 @@ _REFUSED_SCHEMES: Final = frozenset(
     }
 )  # fmt: skip
 """Schemes that read files or run code, or reach servers that were not made to be reached by URL."""
-_MAYBE: Final = re.compile(r"[.:%]|//|\\\\")
+_MAYBE: Final = re.compile(r"[.:%]|//|\\\\|localhost", re.IGNORECASE)
 _UNPLAIN: Final = re.compile(r"[%\\&\x00-\x1f\x7f]")
 _URL: Final = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<slashes>[/\\]{2,})|(?P<special>https?|wss?|ftp):(?P<few>[/\\]?)(?=[^\s/\\])",
