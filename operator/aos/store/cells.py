@@ -1,6 +1,6 @@
 """What a transaction reads and writes, as values: counters, leases, writes and open calls, and their stored form. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -117,6 +117,12 @@ class Cells:
     dirty_writes: set[str] = field(default_factory=set)
     opened: dict[str, OpenCall] = field(default_factory=dict)
     finished: set[str] = field(default_factory=set)
+    tables: Mapping[str, Container[str]] = field(init=False)
+    """Which cells are known, by kind."""
+
+    def __post_init__(self) -> None:
+        """Name the tables by kind."""
+        self.tables = {COUNTER: self.counters, LEASE: self.leases, WRITE: self.writes}
 
     def put(self, key: str, owner: str, value: str, result: bytes | None) -> None:
         """Take in a row that was read.
@@ -190,11 +196,17 @@ class Cells:
             self.calls.clear()
 
     def forget(self) -> None:
-        """Know nothing: another process wrote, or the transaction did not happen."""
+        """Know nothing: another process may have written."""
+        self.calls.clear()
+        self.undo()
+
+    def undo(self) -> None:
+        """Know no more than the open calls of before: the transaction did not happen, or others wrote between."""
         self.counters.clear()
         self.leases.clear()
         self.writes.clear()
-        self.calls.clear()
+        for call in (*self.opened, *self.finished):
+            self.calls.pop(call, None)
         self._clean()
 
     def _clean(self) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aos.audit.event import AuditEvent, AuditRow
 from aos.audit.head import ChainHead
+from aos.audit.marks import Gap
 from aos.audit.query import AuditQuery
 
 
@@ -234,6 +235,9 @@ class Store(Protocol):
 
     async def heads(self) -> Sequence[ChainHead]:
         """Return the newest row of every chain."""
+
+    async def gaps(self) -> Sequence[Gap]:
+        """Return what `purge` deleted, as its marks in the trail say."""
 
     def rows(self, query: AuditQuery) -> AsyncIterator[AuditRow]:
         """Yield rows that match, in order of time; of one chain in order of sequence."""

@@ -22,24 +22,28 @@ from aos.store.interface import (
 _ADMITTED = Admitted()
 
 
-def missing(cells: Cells, job: Admission | Completion) -> list[str]:
-    """Return keys of cells that the job needs and that are not known yet; of a completion, once its call is known."""
+def needs(cells: Cells, job: Admission | Completion) -> list[tuple[str, str]]:
+    """Return kind and key of the cells that the job reads; of a completion, once its call is known."""
     if isinstance(job, Admission):
-        keys = [COUNTER + charge.counter for charge in job.charges if charge.counter not in cells.counters]
-        if job.lease is not None and job.lease.record not in cells.leases:
-            keys.append(LEASE + job.lease.record)
-        if job.duplicate is not None and job.duplicate.key not in cells.writes:
-            keys.append(WRITE + job.duplicate.key)
-        return keys
-    call = cells.calls.get(job.call)
-    if call is None:
-        return []
-    keys = [COUNTER + counter for counter, _, _ in call.charges if counter not in cells.counters]
-    if call.record and call.record not in cells.leases:
-        keys.append(LEASE + call.record)
-    if call.write and call.write not in cells.writes:
-        keys.append(WRITE + call.write)
+        keys = [(COUNTER, charge.counter) for charge in job.charges]
+        record = "" if job.lease is None else job.lease.record
+        write = "" if job.duplicate is None else job.duplicate.key
+    else:
+        call = cells.calls.get(job.call)
+        if call is None:
+            return []
+        keys = [(COUNTER, counter) for counter, _, _ in call.charges if counter in job.settled]
+        record, write = call.record, call.write
+    if record:
+        keys.append((LEASE, record))
+    if write:
+        keys.append((WRITE, write))
     return keys
+
+
+def missing(cells: Cells, job: Admission | Completion) -> list[str]:
+    """Return keys of the cells that the job reads and that are not known yet."""
+    return [kind + name for kind, name in needs(cells, job) if name not in cells.tables[kind]]
 
 
 def admit(cells: Cells, admission: Admission, now_ms: int) -> AdmissionResult:

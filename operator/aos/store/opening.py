@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from aos.store.interface import Store
+from aos.store.postgres import PostgresStore
 from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
 
@@ -26,6 +27,8 @@ def open_store(url: str, chain: str, settings: StoreSettings = _DEFAULTS) -> Sto
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         return SqliteStore(Path(unquote(parts.path)), chain, settings)
+    if parts.scheme in {"postgresql", "postgres"}:
+        return PostgresStore(url, chain, settings)
     # The URL may hold a password: it is not repeated.
     raise ValueError(
         f"a store is sqlite:///PATH or postgresql://..., not a URL with the scheme {parts.scheme!r}"

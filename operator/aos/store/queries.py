@@ -14,6 +14,8 @@ LEASES: Final = (
     "SELECT value FROM cells WHERE key >= 'lease:' AND key < 'lease;' AND expires > $1"
     " AND ($2 = '' OR namespace = $2) ORDER BY key"
 )
+HEADS: Final = "SELECT name, sequence, hash, time FROM chains ORDER BY id"
+"""In PostgreSQL, where `chains` always has the newest row."""
 HOLDS: Final = "SELECT name, namespace, reason, created_by, created_at FROM holds ORDER BY name"
 GAPS: Final = "SELECT event FROM audit WHERE mark <> 0 ORDER BY id"
 DOCUMENT: Final = "SELECT content FROM documents WHERE digest = $1"

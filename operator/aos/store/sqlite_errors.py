@@ -25,7 +25,7 @@ _WAYS_OUT: Final = (
 )
 
 
-def unavailable(path: Path, error: Exception) -> StoreUnavailableError:
+def unavailable(path: Path, error: BaseException) -> StoreUnavailableError:
     """Return the error that callers get."""
     name = getattr(error, "sqlite_errorname", "")
     way_out = next((text for prefix, text in _WAYS_OUT if name.startswith(prefix)), "")

@@ -89,6 +89,7 @@ class Trail:
         """The rows are stored."""
         self.stored = self.place
         self.rows = []
+        self.doubtful = None
 
     def undo(self) -> None:
         """The rows were not stored."""
@@ -97,7 +98,8 @@ class Trail:
 
     def doubt(self) -> None:
         """It is not known whether the rows were stored."""
-        self.doubtful = self.place
+        if self.place != self.stored:
+            self.doubtful = self.place
         self.undo()
 
     def take_up(self, place: Place) -> None:
@@ -110,7 +112,6 @@ class Trail:
             raise chain_taken(self.chain)
         self.stored = self.place = place
         self.rows = []
-        self.doubtful = None
 
 
 def chain_taken(chain: str) -> StoreRefusedError:

@@ -1,0 +1,147 @@
+"""One PostgreSQL server: made, started, stopped, killed and started again, in a folder that goes with it."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from hack.postgres.programs import ensure
+
+USER = "aos"
+_LOOPBACK = "127.0.0.1"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 60.0
+_LOG_LINES = 20
+
+
+class Server:
+    """A server on loopback and on a socket in its folder; its processes belong to a user without rights."""
+
+    def __init__(self, programs: Path, folder: Path, *, durable: bool) -> None:
+        """``durable``: whether it waits for the disk, as a real one does."""
+        self._programs = programs
+        self._folder = folder
+        self._durable = durable
+        self._owner = _owner()
+        self._password = secrets.token_hex(16)
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind((_LOOPBACK, 0))
+            self.port: int = probe.getsockname()[1]
+
+    def make(self) -> None:
+        """Make the server's files."""
+        password = self._folder / "password"
+        password.write_text(self._password)
+        for path in (self._folder, password):
+            if self._owner is not None:
+                os.chown(path, self._owner, self._owner)
+        command = ("initdb", "--username", USER, "--pwfile", str(password), "--auth-host=scram-sha-256")
+        data = str(self._folder / "data")
+        self._run(*command, "--auth-local=trust", "--encoding=UTF8", "--no-locale", "--no-sync", data)
+
+    def start(self) -> None:
+        """Start the server, and wait until it answers."""
+        settings = {
+            "listen_addresses": _LOOPBACK,
+            "port": str(self.port),
+            "unix_socket_directories": str(self._folder),
+            "max_connections": "200",
+            "fsync": "on" if self._durable else "off",
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", self._folder / "data", *options],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                user=self._owner,
+                group=self._owner,
+                extra_groups=self._groups(),
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            ready = self._folder / "data/postmaster.pid"
+            if ready.exists() and "ready" in ready.read_text():
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"PostgreSQL does not start:\n{self._log_end()}")
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop the server; ``at_once``: as if the power had failed, so that it recovers when it starts."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGQUIT if at_once else signal.SIGINT)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the URL of a database, over TCP."""
+        return f"postgresql://{USER}:{self._password}@{_LOOPBACK}:{self.port}/{quote(database)}"
+
+    def socket_url(self, database: str = "postgres") -> str:
+        """Return the URL of a database, over the socket."""
+        return f"postgresql://{USER}@/{quote(database)}?host={quote(str(self._folder), safe='')}&port={self.port}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        finished = subprocess.run(
+            [self._programs / program, *arguments],
+            cwd=self._folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            user=self._owner,
+            group=self._owner,
+            extra_groups=self._groups(),
+        )
+        if finished.returncode != 0:
+            raise RuntimeError(f"{program} failed:\n{finished.stderr}")
+
+    def _groups(self) -> list[int] | None:
+        """Return the further groups of the server's user: none, and of one's own those there are."""
+        return None if self._owner is None else []
+
+    def _log_end(self) -> str:
+        log = self._folder / "log"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
+
+@contextmanager
+def running(*, durable: bool) -> Iterator[Server]:
+    """Run a server of one's own.
+
+    Raises:
+        PrerequisiteError: PostgreSQL is not there, and can't be installed.
+    """
+    programs = ensure()
+    folder = Path(tempfile.mkdtemp(prefix="aos-postgres-"))
+    server = Server(programs, folder, durable=durable)
+    try:
+        server.make()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+def _owner() -> int | None:
+    """Return the user that the server runs as: not root, which PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return None
+    names = {user.pw_name: user.pw_uid for user in pwd.getpwall()}
+    return names.get("postgres", names.get("nobody", 65_534))
