@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from aos.gateway.caller import Caller
-from aos.gateway.handlers import McpHandler, ModelHandler, TaskHandler
+from aos.gateway.handlers import AgentHandler, McpHandler, ModelHandler, TaskHandler
 from aos.gateway.http import (
     ClientDisconnected,
     HttpRequest,
@@ -28,6 +28,7 @@ RESULT_PATH: Final = "/v1/task/result"
 _MCP: Final = "/mcp"
 _MCP_TOOL: Final = "/mcp/"
 _MODEL: Final = "/v1/models/"
+A2A_PREFIX: Final = "/a2a/"
 _CLOSE: Final = ((b"connection", b"close"),)
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Endpoints:
     mcp: McpHandler
     models: ModelHandler
     tasks: TaskHandler
+    agents: AgentHandler
 
 
 class AgentApp:
@@ -117,6 +119,8 @@ class AgentApp:
     def _route_below(self, path: str) -> Handle:
         if path.startswith(_MODEL) and len(path) > len(_MODEL):
             return self._endpoints.models.handle
+        if path.startswith(A2A_PREFIX):
+            return self._endpoints.agents.handle
         tool = path[len(_MCP_TOOL) :]
         if not path.startswith(_MCP_TOOL) or not 0 < len(tool) <= MAX_NAME_LENGTH or "/" in tool:
             raise not_found(path)

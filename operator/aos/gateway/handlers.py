@@ -40,3 +40,15 @@ class TaskHandler(Protocol):
             Refusal: nothing was sent yet, and this is the answer.
             ClientDisconnected: the client went away.
         """
+
+
+class AgentHandler(Protocol):
+    """Answers requests below ``/a2a/``: agent cards, and work that is handed to other agents."""
+
+    async def handle(self, request: HttpRequest, caller: Caller, send: Send) -> None:
+        """Answer one request of any method.
+
+        Raises:
+            Refusal: nothing was sent yet, and this is the answer.
+            ClientDisconnected: the client went away.
+        """

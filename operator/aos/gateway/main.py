@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from aos.gateway.a2a.endpoint import A2aEndpoint
 from aos.gateway.admin import AdminApp, HealthApp
 from aos.gateway.app import AgentApp, Endpoints
 from aos.gateway.audit.access import Access
@@ -110,6 +111,7 @@ class Gateway:
             mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings),
             models=ModelEndpoint(self._registry, http, journal, settings),
             tasks=TaskInbox(self._registry, client, usage, settings),
+            agents=A2aEndpoint(self._registry, client, self._calls, journal, settings),
         )
         identity = Identity(verifier, self._registry, settings)
         self._registry.on_pod_end(identity.forget)

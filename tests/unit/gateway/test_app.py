@@ -59,7 +59,7 @@ async def gateway(
     lines: list[bytes] = []
     journal = Journal(Usage(), GatewayMetrics(), lines.append, trace.NoOpTracer())
     told = Told(handle)
-    app = AgentApp(identity or Everybody(), Endpoints(told, told, told), settings, journal)
+    app = AgentApp(identity or Everybody(), Endpoints(told, told, told, told), settings, journal)
     async with serving(app, settings) as port:
         yield port, lines
 
@@ -79,6 +79,8 @@ def get(path: str, *headers: str, host: str = "127.0.0.1") -> bytes:
         ("/v1/models", "none asked"),
         ("/v1/models/default", "none asked"),
         ("/v1/chat/completions", "none asked"),
+        ("/a2a/sales/writer", "none asked"),
+        ("/a2a/sales/writer/.well-known/agent-card.json", "none asked"),
     ],
 )
 async def test_a_path_leads_to_its_endpoint(path: str, tool: str | None) -> None:
