@@ -170,6 +170,8 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         {
             Reason.ACCEPTED: "The spec is sound.",
             Reason.INVALID: "A field is out of bounds; the message names it.",
+            Reason.INVALID_EXPRESSION: "An action's record does not compile; the message gives the action and the position."
+            " Every call of that action is denied.",
         },
     ),
     ConditionDoc(

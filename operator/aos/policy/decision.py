@@ -9,8 +9,9 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.model.tool import ToolAction
+from aos.policy.cost import Size, size_of, told
 from aos.policy.effective import CompiledRule, EffectivePolicy, RuleReference
-from aos.policy.expression import HOLDS, Activation, Verdict
+from aos.policy.expression import HOLDS, Activation, Expression, Verdict
 from aos.policy.obligations import Obligations
 
 
@@ -204,7 +205,7 @@ def _unavailable(policy: EffectivePolicy, call: Call, action: ToolAction | None)
 def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
     layers = policy.concerning(call.tool, action)
     considered = sum(len(layer) for layer in layers)
-    evaluate = _Evaluator(policy, call)
+    evaluate = _Evaluator(policy, call, action)
     denying = [rule for layer in layers for rule in layer if rule.denies and evaluate.denies(rule)]
     if denying:
         return _denied_by(denying[0], call, considered, evaluate.failures)
@@ -226,50 +227,99 @@ def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
 
 
 class _Evaluator:
-    """Evaluates the conditions of one call; values are bound when the first one is met."""
+    """Evaluates the conditions of one call; values are bound and measured when the first one is met."""
 
-    def __init__(self, policy: EffectivePolicy, call: Call) -> None:
+    def __init__(self, policy: EffectivePolicy, call: Call, action: ToolAction) -> None:
         self._policy = policy
         self._call = call
-        self._activation: Activation | None = None
+        self._action = action
+        self._bound: _Bound | None = None
         self.failures: list[RuleFailure] = []
 
     def allows(self, rule: CompiledRule) -> bool:
         """An Allow whose condition fails does not match."""
-        return self._verdict(rule).holds
+        return self.verdict(rule).holds
 
     def denies(self, rule: CompiledRule) -> bool:
         """A Deny whose condition fails does match."""
-        verdict = self._verdict(rule)
+        verdict = self.verdict(rule)
         return verdict.holds or bool(verdict.failure)
 
-    def _verdict(self, rule: CompiledRule) -> Verdict:
+    def verdict(self, rule: CompiledRule) -> Verdict:
+        """Return what the rule's condition comes to."""
         if rule.condition is None:
             return HOLDS
-        if self._activation is None:
-            self._activation = Activation(_bindings(self._policy, self._call))
-        verdict = rule.condition.evaluate(self._activation)
+        if self._bound is None:
+            self._bound = _bind(self._policy, self._call, self._action)
+        too_large = self._bound.too_large_for(rule.condition)
+        verdict = (
+            Verdict(holds=False, failure=too_large)
+            if too_large
+            else rule.condition.evaluate(self._bound.activation)
+        )
         if verdict.failure:
             self.failures.append(RuleFailure(rule=rule.reference, message=verdict.failure))
         return verdict
 
 
-def _bindings(policy: EffectivePolicy, call: Call) -> dict[str, Mapping[str, JsonValue] | str | datetime]:
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """Values bound for the conditions of one call.
+
+    Attributes:
+        activation: the values.
+        context_problem: why no condition that reads more than names and the clock can be judged; empty if it can.
+        arguments_problem: why none that reads ``args`` can.
+    """
+
+    activation: Activation
+    context_problem: str
+    arguments_problem: str
+
+    def too_large_for(self, condition: Expression) -> str:
+        """Return why ``condition`` can't be judged in time; empty if it can."""
+        if "args" in condition.variables:
+            return self.arguments_problem
+        return self.context_problem if condition.variables & _CONTEXT else ""
+
+
+_CONTEXT: Final = frozenset({"agent", "ns", "task"})
+
+
+def _bind(policy: EffectivePolicy, call: Call, action: ToolAction) -> _Bound:
+    task: dict[str, JsonValue] = {
+        "name": call.task,
+        "requestedBy": call.requested_by,
+        "lineage": list(call.lineage),
+        "depth": len(call.lineage),
+    }
     values: dict[str, Mapping[str, JsonValue] | str | datetime] = {
         "args": call.arguments,
         "agent": policy.agent_binding,
         "tool": call.tool,
         "action": call.action,
         "ns": policy.namespace_binding,
-        "task": {
-            "name": call.task,
-            "requestedBy": call.requested_by,
-            "lineage": list(call.lineage),
-            "depth": len(call.lineage),
-        },
+        "task": task,
         "now": call.now,
     }
-    return {name: values[name] for name in policy.variables}
+    room = policy.room(call.tool, action)
+    context = _sum(policy.context_size, size_of([task]))
+    whole = _sum(context, size_of([dict(call.arguments)])) if "args" in policy.variables else context
+    return _Bound(
+        activation=Activation({name: values[name] for name in policy.variables}),
+        context_problem=_problem("the agent's and its Task's data", context, room),
+        arguments_problem=_problem("the arguments, with the agent's and its Task's data,", whole, room),
+    )
+
+
+def _sum(first: Size | None, second: Size | None) -> Size | None:
+    return first + second if first is not None and second is not None else None
+
+
+def _problem(what: str, size: Size | None, room: Size) -> str:
+    if size is not None and size.fits(room):
+        return ""
+    return f"{what} are too large for conditions: {told(size, room)}"
 
 
 def _denied_by(rule: CompiledRule, call: Call, considered: int, failures: list[RuleFailure]) -> Decision:

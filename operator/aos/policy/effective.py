@@ -16,10 +16,12 @@ from aos.model.policy import Policy
 from aos.model.rule import Rule, RuleEffect
 from aos.model.tool import Tool, ToolAction
 from aos.policy import glob
+from aos.policy.cost import Size, room_for, size_of
 from aos.policy.expression import Expression, ExpressionError, compile_expression
 from aos.policy.matching import concerns
 from aos.policy.merging import AnyPolicy, narrowest, other_obligations, tool_obligations
 from aos.policy.obligations import Obligations
+from aos.policy.patterns import pattern_problem
 from aos.policy.template import compile_template
 
 AnyPolicyT = TypeVar("AnyPolicyT", Policy, ClusterPolicy)
@@ -138,6 +140,7 @@ class EffectivePolicy:
     _requested: dict[tuple[str, str], bool] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+    _rooms: dict[tuple[str, str], Size] = field(default_factory=dict, init=False, compare=False, repr=False)
     _obligations: dict[tuple[str, str], Obligations] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
@@ -172,6 +175,11 @@ class EffectivePolicy:
             "labels": dict(self.agent.metadata.labels),
             "owner": {"team": self.agent.spec.owner.team, "contact": self.agent.spec.owner.contact},
         }
+
+    @cached_property
+    def context_size(self) -> Size | None:
+        """How large the variables ``agent`` and ``ns`` are together."""
+        return size_of([self.agent_binding, self.namespace_binding])
 
     @cached_property
     def variables(self) -> frozenset[str]:
@@ -210,6 +218,16 @@ class EffectivePolicy:
                 tuple(rule for rule in layer.rules if rule.concerns(tool, action)) for layer in self.layers
             )
             self._concerning[key] = found
+        return found
+
+    def room(self, tool: str, action: ToolAction) -> Size:
+        """Return how large what the conditions about ``action`` read may be, so that all of them are judged in time."""
+        key = (tool, action.name)
+        found = self._rooms.get(key)
+        if found is None:
+            rules = (rule for layer in self.concerning(tool, action) for rule in layer)
+            found = room_for([rule.condition.works for rule in rules if rule.condition is not None])
+            self._rooms[key] = found
         return found
 
     def obligations(self, tool: str, action: ToolAction) -> Obligations:
@@ -322,6 +340,10 @@ def compile_rules(policy: AnyPolicy) -> tuple[tuple[CompiledRule, ...], tuple[Pr
         else:
             reference = RuleReference(kind=kind, name=name, rule=rule.name)
             rules.append(CompiledRule(reference=reference, rule=rule, condition=condition))
+    for pattern in policy.spec.data.patterns if policy.spec.data is not None else ():
+        problem = pattern_problem(pattern.regex)
+        if problem:
+            problems.append(Problem(kind, name, f"spec.data.patterns[{pattern.name}].regex: {problem}"))
     return tuple(rules), tuple(problems)
 
 

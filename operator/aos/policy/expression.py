@@ -11,6 +11,10 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
 from pydantic import JsonValue
 
+from aos.model.rule import MAX_EXPRESSION_LENGTH
+from aos.policy.cost import CostError, works_of
+from aos.policy.syntax import SyntaxTooLargeError, names_in, syntax_of
+
 Binding = Mapping[str, JsonValue] | str | datetime
 Bindings = Mapping[str, Binding]
 """Values of the variables that a condition may name; see VARIABLES."""
@@ -45,7 +49,6 @@ _ENVIRONMENT: Final = cel.NewEnv(
 _NAMING: Final = (cel.Type.STRING, cel.Type.INT, cel.Type.BOOL)
 """Types of values that may stand in a record's name; a double can't, being written in many ways."""
 _NAMED_BY: Final = "a record is named by a string, an int or a bool"
-_NAME: Final = re.compile(r"\w+")
 _POSITION: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MAX_MESSAGE: Final = 300
 
@@ -76,9 +79,15 @@ class Activation:
 
 
 class _Compiled:
-    """A compiled expression."""
+    """A compiled expression.
 
-    __slots__ = ("_compiled", "source", "variables")
+    Attributes:
+        source: as it was written.
+        variables: those of `VARIABLES` that it reads.
+        works: the nanoseconds that it takes at most, for each of `aos.policy.cost.SIZES` that it may read.
+    """
+
+    __slots__ = ("_compiled", "source", "variables", "works")
 
     def __init__(self, source: str, types: tuple[cel.Type, ...], must: str) -> None:
         """Compile ``source``, which must give one of ``types``; ``must`` says so in words.
@@ -87,8 +96,10 @@ class _Compiled:
             ExpressionError: it does not compile, or gives another type.
         """
         self.source = source
-        # A name in a text or a comment counts too: one too many does no harm.
-        self.variables = frozenset(_NAME.findall(source)) & VARIABLES.keys()
+        if len(source) > MAX_EXPRESSION_LENGTH:
+            raise ExpressionError(
+                f"{len(source)} characters, and an expression has at most {MAX_EXPRESSION_LENGTH}"
+            )
         try:
             self._compiled = _ENVIRONMENT.compile(source)
         except RuntimeError as error:
@@ -96,6 +107,12 @@ class _Compiled:
         given = self._compiled.return_type()
         if given not in (*types, cel.Type.DYN):
             raise ExpressionError(f"the expression gives {given.name()}, and {must}")
+        try:
+            tree = syntax_of(self._compiled.serialize())
+            self.works = works_of(tree)
+        except (SyntaxTooLargeError, CostError) as error:
+            raise ExpressionError(str(error)) from None
+        self.variables = names_in(tree) & VARIABLES.keys()
 
     def _value(self, activation: Activation) -> cel.Value:
         """Return the value.

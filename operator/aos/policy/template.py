@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
+from aos.policy.cost import Size, room_for, size_of, told
 from aos.policy.expression import Activation, ExpressionError, RecordExpression
 
 MAX_RENDERED_LENGTH: Final = 256
@@ -35,6 +36,7 @@ class Template:
 
     source: str
     _parts: tuple[str | RecordExpression, ...] = field(compare=False, repr=False)
+    _room: Size = field(compare=False, repr=False)
 
     @classmethod
     def compile(cls, source: str) -> Self:
@@ -50,7 +52,8 @@ class Template:
                 raise ExpressionError(f"{part!r}: outside of ${{...}} there may only be printable ASCII")
         if any(isinstance(part, str) and "/" not in part for part in parts[1:-1]):
             raise ExpressionError("put a / between two ${...}: else different values could name one record")
-        return cls(source, parts)
+        room = room_for([part.works for part in parts if isinstance(part, RecordExpression)])
+        return cls(source, parts, room)
 
     def render(self, arguments: Mapping[str, JsonValue]) -> str:
         """Return the text for ``arguments``, at most `MAX_RENDERED_LENGTH` characters of printable ASCII.
@@ -59,9 +62,14 @@ class Template:
         into another part of the text. Texts that Unicode takes for the same are the same.
 
         Raises:
-            ExpressionError: an expression fails or gives something else than a non-empty string, an int or a bool, or
-                the text is too long.
+            ExpressionError: an expression fails or gives something else than a non-empty string, an int or a bool, the
+                text is too long, or the arguments are.
         """
+        size = size_of([dict(arguments)])
+        if size is None or not size.fits(self._room):
+            raise ExpressionError(
+                f"the arguments are too large to name a record by {self.source}: {told(size, self._room)}"
+            )
         activation = Activation({"args": arguments})
         rendered = "".join(
             part if isinstance(part, str) else _value(part, activation) for part in self._parts

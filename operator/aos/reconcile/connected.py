@@ -20,7 +20,10 @@ from aos.reconcile.transitions import ACCEPTING, transitions
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A Tool or Model, as far as they are alike."""
+    """A Tool or Model, as far as they are alike.
+
+    ``rejected`` says why what is its own is not accepted, which leaves its credential alone; None where it is.
+    """
 
     kind: str
     metadata: ObjectMeta
@@ -29,14 +32,16 @@ class Connected:
     conditions: Sequence[Condition]
     children: Mapping[ChildKey, ObservedChild]
     refused: str
+    rejected: Verdict | None = None
 
 
 def reconcile_connected(observed: Connected, settings: OperatorSettings, now: datetime) -> Plan:
     """Return what it needs."""
     if observed.metadata.deletion_timestamp is not None:
         return Plan()
-    accepted = _accepted(observed, settings)
-    desired = _children(observed, settings) if accepted.holds else {}
+    barred = _barred(observed, settings)
+    accepted = barred or observed.rejected or yes(Reason.ACCEPTED)
+    desired = _children(observed, settings) if barred is None else {}
     missing = {
         key: child
         for key, child in desired.items()
@@ -59,14 +64,15 @@ def reconcile_connected(observed: Connected, settings: OperatorSettings, now: da
     )
 
 
-def _accepted(observed: Connected, settings: OperatorSettings) -> Verdict:
+def _barred(observed: Connected, settings: OperatorSettings) -> Verdict | None:
+    """Return why its Secret is not lent out; None if it may be."""
     if observed.auth is not None and observed.metadata.namespace == settings.namespace:
         return no(
             Reason.INVALID,
             f"spec.auth: Secrets of the operator's own namespace are never lent out; put this {observed.kind} and its"
             " Secret into another namespace",
         )
-    return yes(Reason.ACCEPTED)
+    return None
 
 
 def _children(observed: Connected, settings: OperatorSettings) -> dict[ChildKey, JsonObject]:

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType, Reason
-from aos.model.policy import Policy
 from aos.policy.effective import compile_rules
+from aos.policy.merging import AnyPolicy
 from aos.reconcile.conditions import Verdict, as_json, conditions, no, unchanged, yes
 from aos.reconcile.plan import Plan
 from aos.reconcile.transitions import ACCEPTING, transitions
@@ -17,7 +16,7 @@ from aos.reconcile.transitions import ACCEPTING, transitions
 class ObservedPolicy:
     """A policy, and the labels of each agent of the namespaces that it reaches."""
 
-    policy: Policy | ClusterPolicy
+    policy: AnyPolicy
     agent_labels: Iterable[Mapping[str, str]] = ()
 
 
@@ -49,7 +48,7 @@ def reconcile_policy(observed: ObservedPolicy, now: datetime) -> Plan:
     )
 
 
-def _accepted(policy: Policy | ClusterPolicy) -> Verdict:
+def _accepted(policy: AnyPolicy) -> Verdict:
     _, problems = compile_rules(policy)
     if not problems:
         return yes(Reason.ACCEPTED)

@@ -1,10 +1,13 @@
-"""Tool: the gateway's access to its one credential, and conditions."""
+"""Tool: whether its records can be named, the gateway's access to its one credential, and conditions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from aos.model.conditions import Reason
 from aos.model.tool import Tool
+from aos.policy.effective import tool_problems
+from aos.reconcile.conditions import Verdict, no
 from aos.reconcile.connected import Connected, reconcile_connected
 from aos.reconcile.plan import ChildKey, ObservedChild, Plan
 from aos.reconcile.settings import OperatorSettings
@@ -37,7 +40,16 @@ def reconcile_tool(observed: ObservedTool, settings: OperatorSettings, now: date
             conditions=tool.status.conditions,
             children=observed.children,
             refused=observed.refused,
+            rejected=_rejected(tool),
         ),
         settings,
         now,
     )
+
+
+def _rejected(tool: Tool) -> Verdict | None:
+    problems = tool_problems(tool).values()
+    if not problems:
+        return None
+    told = "; ".join(problem.message for problem in problems)
+    return no(Reason.INVALID_EXPRESSION, f"every call of these actions is denied: {told}")

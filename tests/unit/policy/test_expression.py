@@ -44,11 +44,6 @@ def test_equal_sources_are_compiled_once() -> None:
 
 
 def test_a_condition_tells_the_variables_that_it_names() -> None:
-    assert Expression("args.now == agent.name && tool != 'ns'").variables == {
-        "args",
-        "now",
-        "agent",
-        "tool",
-        "ns",
-    }
+    assert Expression("args.now == agent.name && tool != 'ns'").variables == {"args", "agent", "tool"}
+    assert Expression("task.lineage.exists(a, a == ns.name) && now > now").variables == {"task", "ns", "now"}
     assert Expression("true").variables == frozenset()

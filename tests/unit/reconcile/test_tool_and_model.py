@@ -65,6 +65,18 @@ def test_a_tool_with_a_credential_gets_access_to_that_one_secret() -> None:
     assert [event.reason for event in plan.events] == ["CredentialGranted"]
 
 
+def test_a_record_that_does_not_compile_is_told_and_leaves_the_credential() -> None:
+    crm = tool("crm-credentials")
+    write = crm.spec.actions[1].model_copy(update={"record": "contact/${args.}"})
+    broken = crm.model_copy(
+        update={"spec": crm.spec.model_copy(update={"actions": (crm.spec.actions[0], write)})}
+    )
+    plan = reconcile_tool(ObservedTool(broken), SETTINGS, NOW)
+    assert conditions_of(plan)["Accepted"] == ("False", "InvalidExpression")
+    assert "spec.actions[update_contact].record: in ${...} at character 9" in message_of(plan, "Accepted")
+    assert [ChildKey.of(child) for child in plan.apply] == [ROLE, BINDING]
+
+
 def test_access_ends_with_the_reference_to_the_secret() -> None:
     children = {ROLE: ObservedChild("role-uid", "x"), BINDING: ObservedChild("binding-uid", "x")}
     plan = reconcile_tool(ObservedTool(tool(), children), SETTINGS, NOW)
