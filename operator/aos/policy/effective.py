@@ -368,6 +368,7 @@ def _content(policy: EffectivePolicy) -> dict[str, JsonValue]:
         "suspend": spec.suspend,
         "model": spec.model.model_dump(mode="json") if spec.model else None,
         "requests": [request.model_dump(mode="json") for request in spec.tools],
+        "delegates": list(spec.delegates),
         "tools": {name: tool.spec.model_dump(mode="json") for name, tool in policy.tools.items()},
         "layers": [
             {

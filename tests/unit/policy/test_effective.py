@@ -85,6 +85,7 @@ def test_what_bears_on_calls_is_in_the_digest() -> None:
         merged(base, of=agent(labels={"role": "other"})),
         merged(base, of=agent(suspend=True)),
         merged(base, of=agent(model={"name": "default"})),
+        merged(base, of=agent(delegates=["writer"])),
         merged(base, tools=[]),
         merged(base, unreadable=["broken"]),
         merged(),
