@@ -34,7 +34,7 @@ from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.model_status import ModelStatus
 from aos.gateway.models.endpoint import ModelEndpoint
-from aos.gateway.reporter import StatusReporter
+from aos.gateway.reporter import STATUS_LEASE, StatusReporter
 from aos.gateway.server import Port
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.tls import Certificate, CertificateWatch
@@ -43,6 +43,7 @@ from aos.gateway.tracing import tracing_of
 from aos.gateway.usage import Usage
 from aos.kube.client import ApiClient
 from aos.kube.events import EventRecorder
+from aos.kube.lease import LeaderElector
 from aos.store.interface import Store, StoreRefusedError, StoreUnavailableError
 from aos.store.opening import open_store
 
@@ -89,7 +90,8 @@ class Gateway:
         self._registry = ClusterRegistry(client, settings)
         self._certificates = CertificateWatch(client, settings.namespace, self._certificate)
         self._report = EnforcementReport(self._registry, settings.report_heartbeat_seconds)
-        self._reporter = StatusReporter(client, self._registry)
+        elector = LeaderElector(client, namespace=settings.namespace, name=STATUS_LEASE)
+        self._reporter = StatusReporter(client, self._registry, elector=elector)
         self._model_status = ModelStatus(self._registry, self._reporter)
         upstream = self._upstream = Upstream(http, settings)
         self._store = store

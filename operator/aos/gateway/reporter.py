@@ -1,5 +1,6 @@
 """Statuses of Tools and Models as far as they are the gateway's: whether they are available, and their actions."""
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -10,6 +11,7 @@ from aos.gateway.registry import Registry
 from aos.kube.client import ApiClient
 from aos.kube.difference import keep_transition_times
 from aos.kube.errors import NotFound
+from aos.kube.lease import LeaderElector, LeaseLostError
 from aos.kube.queue import WorkQueue
 from aos.kube.resources import MODELS, TOOLS, Resource
 from aos.model.base import JsonObject
@@ -19,10 +21,14 @@ from aos.model.model import Model
 from aos.model.names import FIELD_MANAGER_GATEWAY
 from aos.model.tool import ObservedAction, Tool
 
+STATUS_LEASE: Final = "aos-gateway-status"
+"""The Lease of the replica that speaks for all."""
 _WORKERS: Final = 4
 _MAX_MESSAGE_LENGTH: Final = 1024
 RECHECK_SECONDS: Final = 1.0
 """After a write: what came up meanwhile was compared with what the cache still showed from before it."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +66,49 @@ _Subject = tuple[Resource, ObjectKey]
 
 
 class StatusReporter:
-    """Writes statuses by server-side apply. Several gateways say the same, so whoever comes second writes nothing."""
+    """Writes statuses by server-side apply. Of several gateways one speaks: two that disagree would go on correcting each other."""
 
     def __init__(
-        self, client: ApiClient, registry: Registry, recheck_seconds: float = RECHECK_SECONDS
+        self,
+        client: ApiClient,
+        registry: Registry,
+        recheck_seconds: float = RECHECK_SECONDS,
+        elector: LeaderElector | None = None,
     ) -> None:
+        """Make a reporter.
+
+        Args:
+            client: where to.
+            registry: what statuses are there already.
+            recheck_seconds: see `RECHECK_SECONDS`.
+            elector: decides which replica speaks; None for a gateway that is alone.
+        """
         self._client = client
+        self._elector = elector
         self._recheck_seconds = recheck_seconds
         self._registry = registry
         self._statements: dict[_Subject, _Statement] = {}
-        self._queue: WorkQueue[_Subject] = WorkQueue(self._write, workers=_WORKERS)
+        self._queue: WorkQueue[_Subject] | None = None
 
     async def run(self) -> None:
-        """Write until cancelled."""
-        await self._queue.run()
+        """Write whenever it is this replica's turn, until cancelled."""
+        if self._elector is None:
+            await self._speak()
+            return
+        while True:
+            try:
+                await self._elector.run(self._speak)
+            except LeaseLostError as error:
+                _log.warning("another replica writes statuses of Tools and Models now: %s", error)
+
+    async def _speak(self) -> None:
+        self._queue = queue = WorkQueue(self._write, workers=_WORKERS)
+        for subject in self._statements:
+            queue.add(subject)
+        try:
+            await queue.run()
+        finally:
+            self._queue = None
 
     def report_tool(
         self, key: ObjectKey, availability: Availability, actions: tuple[ObservedAction, ...]
@@ -87,7 +122,8 @@ class StatusReporter:
 
     def _say(self, subject: _Subject, statement: _Statement) -> None:
         self._statements[subject] = statement
-        self._queue.add(subject)
+        if self._queue is not None:
+            self._queue.add(subject)
 
     async def _write(self, subject: _Subject) -> None:
         statement = self._statements.get(subject)
@@ -106,7 +142,8 @@ class StatusReporter:
         except NotFound:
             self._statements.pop(subject, None)
         else:
-            self._queue.add_after(subject, self._recheck_seconds)
+            if self._queue is not None:
+                self._queue.add_after(subject, self._recheck_seconds)
 
     def _find(self, resource: Resource, key: ObjectKey) -> Tool | Model | None:
         if resource is TOOLS:

@@ -11,6 +11,7 @@ from aos.gateway.registry import Listener
 from aos.gateway.reporter import Availability, StatusReporter, status_manifest
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Conflict, Target
+from aos.kube.lease import LeaderElector
 from aos.kube.resources import MODELS, TOOLS, Resource
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
@@ -18,6 +19,8 @@ from aos.model.meta import KeyReference, ObjectKey
 from aos.model.model import Model
 from aos.model.tool import ActionState, ObservedAction, Tool
 from tests.unit.gateway.make import raw, raw_tool
+from tests.unit.kube.fakes import FakeClock
+from tests.unit.kube.test_lease import Connection, Server
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 AVAILABLE = Availability(Reason.AVAILABLE, "the tool was listed")
@@ -224,3 +227,47 @@ async def test_a_model_is_reported_by_its_credential() -> None:
     reasons = [item["reason"] for item in said if isinstance(item, dict)]
     assert reasons == ["CredentialsMissing", "Available"]
     assert "s3cret" not in str(client.applied)
+
+
+async def test_of_two_gateways_that_disagree_one_speaks_until_it_ends_and_then_the_other() -> None:
+    key, clock, server = ObjectKey(namespace="sales", name="crm"), FakeClock(), Server()
+    clients, reporters = (KeptStatuses(), KeptStatuses()), []
+    for number, client in enumerate(clients):
+        elector = LeaderElector(
+            Connection(server), namespace="aos-system", name="l", identity=str(number), clock=clock
+        )
+        reporter = StatusReporter(client, OneToolAndModel(), elector=elector)  # type: ignore[arg-type] # as above
+        reporter.report_tool(key, Availability(Reason.UNREACHABLE, f"so says {number}"), ACTIONS)
+        reporters.append(asyncio.create_task(reporter.run()))
+        await clock.advance(0)
+    async with asyncio.timeout(20):
+        await clients[0].written.wait()
+    await clock.advance(30)
+    assert clients[1].applied == []
+    reporters[0].cancel()
+    await asyncio.wait((reporters[0],))
+    await clock.advance(5)
+    async with asyncio.timeout(20):
+        await clients[1].written.wait()
+    reporters[1].cancel()
+    await asyncio.wait((reporters[1],))
+
+
+async def test_a_gateway_that_lost_its_turn_writes_nothing_and_takes_part_again() -> None:
+    key, clock, server = ObjectKey(namespace="sales", name="crm"), FakeClock(), Server()
+    client = KeptStatuses()
+    elector = LeaderElector(Connection(server), namespace="aos-system", name="l", identity="0", clock=clock)
+    reporter = StatusReporter(client, OneToolAndModel(), elector=elector)  # type: ignore[arg-type] # as above
+    running = asyncio.create_task(reporter.run())
+    await clock.advance(0)
+    usurper: JsonObject = {"holderIdentity": "1", "leaseDurationSeconds": 15, "renewTime": "t"}
+    server.store({**(server.lease or {}), "spec": usurper})
+    await clock.advance(3)
+    reporter.report_tool(key, AVAILABLE, ACTIONS)
+    await clock.advance(5)
+    assert client.applied == []
+    await clock.advance(20)
+    async with asyncio.timeout(20):
+        await client.written.wait()
+    running.cancel()
+    await asyncio.wait((running,))
