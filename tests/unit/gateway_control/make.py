@@ -1,7 +1,6 @@
 """Short ways to write calls, and the obligations that they are held to."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -100,14 +99,12 @@ def caller(of: EffectivePolicy, work: Task | None = None) -> Caller:
     )
 
 
-def asked(
-    by: Caller, action: str = "get_contact", arguments: JsonObject | None = None, **more: int
-) -> AskedCall:
+def asked(by: Caller, action: str = "get_contact", arguments: JsonObject | None = None) -> AskedCall:
     """Return a tool call as the gateway asks for it."""
     said: JsonObject = {"id": "7"} if arguments is None else arguments
     declared = by.policy.action("crm", action)
     assert declared is not None
-    made = AskedCall(
+    return AskedCall(
         caller=by,
         subject=Subject.TOOL,
         name="crm",
@@ -119,7 +116,6 @@ def asked(
         declared=declared,
         system=by.policy.tools["crm"].spec.url,
     )
-    return replace(made, **more)
 
 
 def asked_of_model(by: Caller, tokens: int, cost_micro_usd: int) -> AskedCall:
