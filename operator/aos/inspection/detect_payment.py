@@ -41,9 +41,11 @@ def is_card(digits: bytes) -> bool:
 
 def _cards(text: bytes, start: int, end: int) -> Sequence[Piece]:
     """Give the card numbers in a run of digits and separators: whole groups of digits, separated in one way."""
-    if text[start - 1 : start] == b"." and text[start - 2 : start - 1].isdigit():
-        return ()  # the digits after the point of a number
     groups = [match.span() for match in _GROUP.finditer(text, start, end)]
+    if text[start - 1 : start] == b"." and text[start - 2 : start - 1].isdigit():
+        del groups[0]  # the digits after the point of a number
+    if not groups:
+        return ()
     if all(after - before == 1 for before, after in groups):
         digits = bytes(text[before] for before, _ in groups)
         return ((groups[0][0], groups[-1][1]),) if is_card(digits) else ()

@@ -204,11 +204,16 @@ class Document:
     def _judge_by_key(self, text: _Text) -> None:
         content = _encoded(text.text)
         # What is left once the rest is redacted is judged too, since that is what a second look would see.
-        seen = {self._finder.unmarked(content), self._finder.unmarked(without(content, text.spans))} - {b""}
-        rules = (RULES[place] for place in text.rules)
-        text.keyed = frozenset(rule.data_class for rule in rules if any(rule.holds(each) for each in seen))
+        text.keyed = self._by_key(text, content) | self._by_key(text, without(content, text.spans))
         if text.keyed:
             text.spans = merged([*text.spans, Span(0, len(content), text.keyed)])
+
+    def _by_key(self, text: _Text, content: bytes) -> frozenset[str]:
+        unmarked = self._finder.unmarked(content)
+        if not unmarked:
+            return frozenset()
+        rules = (RULES[place] for place in text.rules)
+        return frozenset(rule.data_class for rule in rules if rule.holds(unmarked))
 
     def _is_clean(self, node: _Object | _List) -> bool:
         place = bisect_left(self._dirty, node.first)
@@ -253,8 +258,10 @@ class Document:
         if content is node.value or not node.raw.keyed.isdisjoint(classes):
             return _marker(node.raw.spans, classes) if _has(node.raw.spans, classes) else value
         text = orjson.dumps(content)
-        left = self._finder.find(text)
-        return _marker(left, classes) if _has(left, classes) else text.decode()
+        left = (
+            self._by_key(node.raw, text).union(*(span.classes for span in self._finder.find(text))) & classes
+        )
+        return marker(left) if left else text.decode()
 
 
 def _is_plain(text: str) -> bool:

@@ -175,7 +175,9 @@ def meaning_of(key: str) -> KeyMeaning:
 
 @lru_cache(maxsize=4096)
 def _meaning_of(key: str) -> KeyMeaning:
-    words = in_words(_MARKER.sub(" ", key))
+    if _MARKER.search(key) is not None:
+        return _SILENT  # its value was judged when the key still was what it was
+    words = in_words(key)
     return KeyMeaning(
         frozenset(place for place, rule in enumerate(RULES) if rule.keys.fullmatch(words)),
         generic=key.lower() in _GENERIC,

@@ -13,6 +13,7 @@ FOUND = {
     "between letters": (f"card{VISA}end", VISA),
     "of eighteen digits": (UNIONPAY, UNIONPAY),
     "after another number": (f"1234 {grouped(VISA)}", grouped(VISA)),
+    "after a number with a point": (f"1.41 {VISA}", VISA),
     "before a full stop": (f"It is {VISA}.", VISA),
     "an account number": (f"to {IBAN}, thanks", IBAN),
     "an account number in groups": (f"to {grouped(IBAN)} today", grouped(IBAN)),

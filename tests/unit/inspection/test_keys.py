@@ -58,6 +58,7 @@ SAYS_NOTHING = [
     ("cvv", "12345"),
     ("firstName", "42"),
     ("description", "hunter2"),
+    ("[redacted:pii] password", "hunter2"),
     ("k" * (MAX_KEY_LENGTH + 1), "hunter2"),
 ]
 
