@@ -3,8 +3,8 @@
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -18,16 +18,17 @@ from aos.cli.output import Table, as_data, one_line, short_digest, wrapped
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import ApiError, NotFound
 from aos.kube.objects import child, key_of
-from aos.kube.resources import AGENTS, NAMESPACES, POLICIES, TASKS, TOOLS, Resource
+from aos.kube.resources import AGENTS, CLUSTER_POLICIES, NAMESPACES, POLICIES, TASKS, TOOLS, Resource
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
 from aos.model.meta import Condition, ConditionStatus
 from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import ActionState, Tool
-from aos.policy.decision import Call
-from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+from aos.policy.decision import Call, decide_along
+from aos.policy.effective import EffectivePolicy, PolicyInputs, RuleReference, effective_policy
 from aos.policy.explanation import ConsideredRule, Explanation, RuleVerdict, explain
 
 T = TypeVar("T")
@@ -106,16 +107,22 @@ async def why(connection: Connection, request: WhyRequest) -> ExitCode:
     namespace = connection.resolved_namespace()
     async with connection.client() as client:
         inputs = await _gather(client, namespace, request.agent)
-        task, requested_by = await _asker(client, namespace, request)
+        asker = await _asker(client, namespace, request)
+        ancestors = [
+            _parsed(await _get(client, AGENTS, namespace, name), Agent.parse)
+            for name in dict.fromkeys(asker.lineage)
+            if name != request.agent
+        ]
     call = Call(
         tool=tool,
         action=action,
         arguments=arguments,
-        task=task,
-        requested_by=requested_by,
+        task=asker.task,
+        requested_by=asker.requested_by,
         now=datetime.now(UTC),
+        lineage=asker.lineage,
     )
-    answer = answered(inputs, call)
+    answer = answered(inputs, call, ancestors)
     if request.style is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print("\n".join(report(answer, width)))
@@ -132,11 +139,18 @@ def _split(call: str) -> tuple[str, str]:
 
 
 async def _gather(client: ApiClient, namespace: str, name: str) -> PolicyInputs:
-    raw_agent, raw_namespace, (tools, _), (policies, unreadable) = await asyncio.gather(
+    (
+        raw_agent,
+        raw_namespace,
+        (tools, _),
+        (policies, unreadable),
+        (upper, unreadable_upper),
+    ) = await asyncio.gather(
         _get(client, AGENTS, namespace, name),
         _get(client, NAMESPACES, "", namespace),
         _collection(client, TOOLS, namespace, Tool.parse),
         _collection(client, POLICIES, namespace, Policy.parse),
+        _collection(client, CLUSTER_POLICIES, "", ClusterPolicy.parse),
     )
     labels = child(child(raw_namespace, "metadata"), "labels")
     return PolicyInputs(
@@ -145,6 +159,8 @@ async def _gather(client: ApiClient, namespace: str, name: str) -> PolicyInputs:
         tools={tool.metadata.name: tool for tool in tools},
         policies=policies,
         unreadable=unreadable,
+        cluster_policies=upper,
+        unreadable_cluster=unreadable_upper,
     )
 
 
@@ -186,30 +202,46 @@ def _parsed(raw: JsonObject, parse: Callable[[JsonObject], T]) -> T:
         ) from error
 
 
-async def _asker(client: ApiClient, namespace: str, request: WhyRequest) -> tuple[str, str]:
-    """Return the Task's name and who asked for it; without a Task, the person at the keyboard."""
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """For which Task the call is made, who asked for it, and which agents led to it."""
+
+    task: str = ""
+    requested_by: str = ""
+    lineage: tuple[str, ...] = ()
+
+
+async def _asker(client: ApiClient, namespace: str, request: WhyRequest) -> _Asker:
+    """Return who the call is made for; without a Task, the person at the keyboard."""
     if request.task:
         task = _parsed(await _get(client, TASKS, namespace, request.task), Task.parse)
         if task.spec.agent_ref.name != request.agent:
             raise usage_error(
                 f"Task {request.task} is for agent {task.spec.agent_ref.name}, not {request.agent}"
             )
-        return request.task, task.spec.requested_by
+        lineage = tuple(ancestor.agent for ancestor in task.spec.lineage)
+        return _Asker(request.task, task.spec.requested_by, lineage)
     try:
-        return "", (await client.self_subject_review()).username
+        return _Asker(requested_by=(await client.self_subject_review()).username)
     except ApiError:
-        return "", ""
+        return _Asker()
 
 
-def answered(inputs: PolicyInputs, call: Call) -> Answer:
-    """Judge the call."""
+def answered(inputs: PolicyInputs, call: Call, ancestors: Sequence[Agent] = ()) -> Answer:
+    """Judge the call; ``ancestors`` are the agents that led to its Task, which must be allowed it as well."""
     policy = effective_policy(inputs)
+    others = [effective_policy(replace(inputs, agent=ancestor)) for ancestor in ancestors]
+    explanation = explain(policy, call)
+    barred = ""
+    if explanation.decision.allowed:
+        along = decide_along([policy, *others], call)
+        barred = "" if along.allowed else along.message
     return Answer(
         agent=inputs.agent,
         call=call,
         policy=policy,
-        explanation=explain(policy, call),
-        obstacle=_obstacle(policy, call),
+        explanation=explanation,
+        obstacle=barred or _obstacle(policy, call),
     )
 
 
@@ -239,6 +271,10 @@ def report(answer: Answer, width: int | None) -> list[str]:
     for failure in decision.failures:
         if failure.message not in decision.message:
             lines += wrapped(f"{failure.rule} failed: {failure.message}", width, "  ")
+    if answer.explanation.bounds:
+        lines += ["", f"Bounds on {call.tool}.{call.action}"]
+        for bound in answer.explanation.bounds:
+            lines += wrapped(f"{bound.name}: {bound.says}", width, "  ")
     sources = ", ".join(
         f"{source.kind} {source.name} (generation {source.generation})" for source in answer.policy.sources
     )
@@ -252,7 +288,7 @@ def report(answer: Answer, width: int | None) -> list[str]:
 def _rules(answer: Answer, width: int | None) -> list[str]:
     rows = tuple(
         (
-            f"{rule.reference.name}/{rule.reference.rule}",
+            _named(rule.reference),
             rule.effect.value,
             VERDICTS[rule.verdict] + (", decides" if rule.decides else ""),
             one_line(rule.condition),
@@ -261,6 +297,11 @@ def _rules(answer: Answer, width: int | None) -> list[str]:
     )
     lines = Table(headings=("RULE", "EFFECT", "VERDICT", "WHEN"), rows=rows).render(width and width - 2)
     return [f"  {line}" for line in lines]
+
+
+def _named(rule: RuleReference) -> str:
+    kind = "" if rule.kind == "Policy" else f"{rule.kind} "
+    return f"{kind}{rule.name}/{rule.rule}"
 
 
 def enforcement(answer: Answer) -> str:
@@ -302,6 +343,7 @@ def data(answer: Answer) -> JsonObject:
         "message": decision.message,
         "obstacle": answer.obstacle,
         "considered": [_rule_data(rule) for rule in answer.explanation.considered],
+        "bounds": [{"name": bound.name, "says": bound.says} for bound in answer.explanation.bounds],
         "policy": {"digest": answer.policy.digest, "sources": sources},
         "enforced": enforced,
     }

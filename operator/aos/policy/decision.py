@@ -205,7 +205,7 @@ def _unavailable(policy: EffectivePolicy, call: Call, action: ToolAction | None)
 def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
     layers = policy.concerning(call.tool, action)
     considered = sum(len(layer) for layer in layers)
-    evaluate = _Evaluator(policy, call, action)
+    evaluate = Evaluator(policy, call, action)
     denying = [rule for layer in layers for rule in layer if rule.denies and evaluate.denies(rule)]
     if denying:
         return _denied_by(denying[0], call, considered, evaluate.failures)
@@ -226,7 +226,7 @@ def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
     )
 
 
-class _Evaluator:
+class Evaluator:
     """Evaluates the conditions of one call; values are bound and measured when the first one is met."""
 
     def __init__(self, policy: EffectivePolicy, call: Call, action: ToolAction) -> None:

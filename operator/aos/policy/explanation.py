@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from aos.model.rule import RuleEffect
-from aos.policy.decision import Call, Decision, DecisionReason, decide
-from aos.policy.effective import CompiledRule, EffectivePolicy, Layer, RuleReference
+from aos.policy.bounds_told import ToldBound, told_bounds
+from aos.policy.decision import Call, Decision, Evaluator, decide
+from aos.policy.effective import CompiledRule, EffectivePolicy, RuleReference
+from aos.policy.expression import Verdict
 
 
 class RuleVerdict(StrEnum):
@@ -40,61 +42,56 @@ class ConsideredRule:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision and every rule that was about the action.
+    """A decision, every rule that was about the action, and what bounds a call of it.
 
     Attributes:
         decision: what `decide` says; never anything else.
         considered: empty where the call was decided before any rule was asked.
+        bounds: what an allowed call is held to; empty where the action does not exist.
     """
 
     decision: Decision
     considered: tuple[ConsideredRule, ...]
+    bounds: tuple[ToldBound, ...] = ()
 
 
 def explain(policy: EffectivePolicy, call: Call) -> Explanation:
-    """Judge ``call``, and have each rule about its action judge it on its own."""
+    """Judge ``call``, have each rule about its action judge it on its own, and tell the bounds of such calls."""
     decision = decide(policy, call)
     action = policy.action(call.tool, call.action)
-    if action is None or not decision.considered:
+    if action is None:
         return Explanation(decision=decision, considered=())
+    bounds = (
+        told_bounds(policy.obligations(call.tool, action), action, call.arguments)
+        if (call.tool, call.action) not in policy.broken_actions
+        else ()
+    )
+    if not decision.considered:
+        return Explanation(decision=decision, considered=(), bounds=bounds)
+    evaluator = Evaluator(policy, call, action)
     return Explanation(
         decision=decision,
         considered=tuple(
-            _considered(policy, call, rule, decides=rule.reference in decision.determined_by)
+            _considered(rule, evaluator.verdict(rule), decides=rule.reference in decision.determined_by)
             for layer in policy.concerning(call.tool, action)
             for rule in layer
         ),
+        bounds=bounds,
     )
 
 
-def _considered(policy: EffectivePolicy, call: Call, rule: CompiledRule, *, decides: bool) -> ConsideredRule:
-    # A policy of this rule alone is judged by the same code as every call, so that the two can't disagree.
-    alone = decide(_only(policy, rule), call)
-    failure = alone.failures[0].message if alone.failures else ""
-    matches = alone.reason in {DecisionReason.ALLOWED, DecisionReason.DENIED_BY_RULE}
+def _considered(rule: CompiledRule, verdict: Verdict, *, decides: bool) -> ConsideredRule:
     return ConsideredRule(
         reference=rule.reference,
         effect=rule.rule.effect,
         condition=rule.rule.when,
-        verdict=_verdict(matches=matches, failed=bool(failure)),
-        failure=failure,
+        verdict=_told(verdict),
+        failure=verdict.failure,
         decides=decides,
     )
 
 
-def _verdict(*, matches: bool, failed: bool) -> RuleVerdict:
-    if failed:
+def _told(verdict: Verdict) -> RuleVerdict:
+    if verdict.failure:
         return RuleVerdict.FAILED
-    return RuleVerdict.MATCHES if matches else RuleVerdict.DOES_NOT_MATCH
-
-
-def _only(policy: EffectivePolicy, rule: CompiledRule) -> EffectivePolicy:
-    return EffectivePolicy(
-        agent=policy.agent,
-        namespace_labels=policy.namespace_labels,
-        tools=policy.tools,
-        policies=(),
-        layers=(Layer(kind=rule.reference.kind, rules=(rule,)),),
-        problems=(),
-        sources=(),
-    )
+    return RuleVerdict.MATCHES if verdict.holds else RuleVerdict.DOES_NOT_MATCH

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import JsonValue
 
@@ -7,7 +8,7 @@ from aos.model.agent import Agent
 from aos.model.tool import Tool
 from aos.policy.effective import PolicyInputs, effective_policy
 from tests.unit.cli.make import Object, condition
-from tests.unit.policy.make import agent, call, policy, rule, tool
+from tests.unit.policy.make import agent, call, cluster_policy, policy, rule, tool
 
 OTHER = "sha256:" + "0" * 64
 RULES = (rule("read", access=["Read"]), rule("no-export", "Deny", "*", actions=["export_*"], when="args.all"))
@@ -142,3 +143,35 @@ def test_programs_get_the_same() -> None:
     enforced = said["enforced"]
     assert isinstance(enforced, dict)
     assert (enforced["status"], enforced["sameDigest"]) == ("Unknown", False)
+
+
+def test_rules_of_a_cluster_policy_and_all_bounds_are_shown() -> None:
+    floor = cluster_policy(
+        rule("all", "Allow", "*"),
+        limits=[{"name": "calls", "calls": 60, "per": "1m"}],
+        data={"redact": ["pii"], "maxResponseBytes": 1024},
+    )
+    with_floor = replace(inputs(), cluster_policies=[floor])
+    answer = answered(with_floor, call())
+    lines = report(answer, None)
+    assert "  ClusterPolicy floor/all  Allow   matches, decides" in lines
+    assert "Bounds on crm.get_contact" in lines
+    assert "  ClusterPolicy floor, limit calls: 60 calls per 1m, counted by Agent" in lines
+    assert "  data: pii: redacted in the request" in lines
+    assert "ClusterPolicy floor (generation 5), Policy baseline" in lines[-2]
+    told = data(answer)["bounds"]
+    assert isinstance(told, list)
+    assert {"name": "data", "says": "the answer has at most 1024 bytes"} in told
+
+
+def test_a_call_for_an_agent_that_may_not_make_it_is_refused() -> None:
+    planner = Agent.parse(
+        {
+            "metadata": {"name": "planner", "namespace": "sales"},
+            "spec": {"owner": {"team": "t"}, "instructions": "x"},
+        }
+    )
+    assert answered(inputs(), call()).allowed
+    answer = answered(inputs(), call(), [planner])
+    assert not answer.allowed
+    assert "but the call is made for agent planner, which may not make it" in "\n".join(report(answer, None))

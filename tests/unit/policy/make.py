@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from aos.model.agent import Agent
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy.decision import Call
@@ -36,7 +37,8 @@ def agent(
     )
 
 
-def tool(name: str = "crm") -> Tool:
+def tool(name: str = "crm", **update: JsonValue) -> Tool:
+    """Return a Tool whose update_contact is declared with ``update`` besides."""
     return Tool.parse(
         {
             "metadata": {"name": name, "namespace": "sales"},
@@ -46,8 +48,8 @@ def tool(name: str = "crm") -> Tool:
                 "actions": [
                     {"name": "get_contact", "access": "Read", "risk": "Low"},
                     {"name": "search_contacts", "access": "Read", "risk": "Low"},
-                    {"name": "update_contact", "access": "Write", "risk": "Medium"},
-                    {"name": "export_contacts", "access": "Read", "risk": "High"},
+                    {"name": "update_contact", "access": "Write", "risk": "Medium", **update},
+                    {"name": "export_contacts", "access": "Read", "risk": "High", "dataClasses": ["pii"]},
                 ],
             },
         }
@@ -61,32 +63,57 @@ def rule(
     actions: Sequence[str] = (),
     access: Sequence[str] = (),
     when: str = "",
+    **match: JsonValue,
 ) -> dict[str, JsonValue]:
     return {
         "name": name,
         "effect": effect,
-        "tools": [{"name": tool_name, "actions": list(actions), "access": list(access)}],
+        "tools": [{"name": tool_name, "actions": list(actions), "access": list(access), **match}],
         "when": when,
     }
 
 
-def policy(*rules: Raw, name: str = "baseline", match_labels: Mapping[str, str] | None = None) -> Policy:
+def policy(
+    *rules: Raw, name: str = "baseline", match_labels: Mapping[str, str] | None = None, **bounds: JsonValue
+) -> Policy:
     return Policy.parse(
         {
             "metadata": {"name": name, "namespace": "sales", "generation": 3},
             "spec": {
                 "agents": {"matchLabels": dict(match_labels or {})},
                 "rules": [dict(item) for item in rules],
+                **bounds,
+            },
+        }
+    )
+
+
+def cluster_policy(
+    *rules: Raw,
+    name: str = "floor",
+    namespaces: Mapping[str, str] | None = None,
+    match_labels: Mapping[str, str] | None = None,
+    **bounds: JsonValue,
+) -> ClusterPolicy:
+    return ClusterPolicy.parse(
+        {
+            "metadata": {"name": name, "generation": 5},
+            "spec": {
+                "namespaces": {"matchLabels": dict(namespaces or {})},
+                "agents": {"matchLabels": dict(match_labels or {})},
+                "rules": [dict(item) for item in rules],
+                **bounds,
             },
         }
     )
 
 
 def merged(
-    *policies: Policy,
+    *policies: Policy | ClusterPolicy,
     of: Agent | None = None,
     tools: Sequence[Tool] | None = None,
     unreadable: Sequence[str] = (),
+    unreadable_cluster: Sequence[str] = (),
 ) -> EffectivePolicy:
     known = [tool()] if tools is None else tools
     return effective_policy(
@@ -94,14 +121,19 @@ def merged(
             agent=of or agent(),
             namespace_labels={"aos.dev/environment": "dev"},
             tools={item.metadata.name: item for item in known},
-            policies=policies,
+            policies=[item for item in policies if isinstance(item, Policy)],
             unreadable=unreadable,
+            cluster_policies=[item for item in policies if isinstance(item, ClusterPolicy)],
+            unreadable_cluster=unreadable_cluster,
         )
     )
 
 
 def call(
-    action: str = "get_contact", arguments: Mapping[str, JsonValue] | None = None, tool_name: str = "crm"
+    action: str = "get_contact",
+    arguments: Mapping[str, JsonValue] | None = None,
+    tool_name: str = "crm",
+    lineage: tuple[str, ...] = (),
 ) -> Call:
     return Call(
         tool=tool_name,
@@ -110,4 +142,5 @@ def call(
         task="t1",
         requested_by="ana@example.com",
         now=NOW,
+        lineage=lineage,
     )
