@@ -238,9 +238,11 @@ class PostgresWriter:
     async def _configure(self, connection: Connection) -> None:
         wait_ms = int(self._settings.lock_wait_seconds * 1000)
         answer_ms = int(self._settings.answer_seconds * 1000)
-        # A replica that hangs in a transaction must not keep the others from what it locked.
+        # A replica that hangs in a transaction must not keep the others from what it locked. And here everything is found
+        # by its key: a plan that was made while a table was small must not be kept when it is large.
         await connection.execute(
-            f"SET synchronous_commit = on; SET lock_timeout = {wait_ms}; SET statement_timeout = {answer_ms};"
+            "SET synchronous_commit = on; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+            f" SET lock_timeout = {wait_ms}; SET statement_timeout = {answer_ms};"
             f" SET idle_in_transaction_session_timeout = {wait_ms}"
         )
 

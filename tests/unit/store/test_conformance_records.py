@@ -1,0 +1,126 @@
+"""Leases and identical writes: what both backends do when two Tasks write one record."""
+
+import asyncio
+from dataclasses import replace
+
+from aos.store.interface import Admitted, Completion, Duplicate, RecordBusy, Store
+from aos.store.settings import StoreSettings
+from tests.unit.store.conftest import Backend
+from tests.unit.store.make import admission, charge, check, completion, lease
+
+
+async def test_the_first_writer_holds_the_record_and_the_other_is_told_by_whom(store: Store) -> None:
+    assert await store.admit(admission(lease=lease(task="a"))) == Admitted()
+    busy = await store.admit(admission(charge(), lease=lease(task="b")))
+    assert isinstance(busy, RecordBusy)
+    assert (busy.lease.task, busy.lease.agent, busy.lease.task_uid) == ("a", "agent-a", "a-uid")
+    assert await store.used([("budget", 60)]) == {"budget": 0}
+
+
+async def test_the_holder_may_write_again_and_another_record_is_free(store: Store) -> None:
+    await store.admit(admission(lease=lease(task="a")))
+    assert await store.admit(admission(lease=lease(task="a"))) == Admitted()
+    assert await store.admit(admission(lease=lease("contact/2", task="b"))) == Admitted()
+
+
+async def test_a_lease_ends_by_itself(store: Store) -> None:
+    call = admission(lease=lease(task="a", seconds=1))
+    await store.admit(call)
+    await store.finish(completion(call.call))
+    busy = await store.admit(admission(lease=lease(task="b")))
+    assert isinstance(busy, RecordBusy)
+    await asyncio.sleep(1.1)
+    assert await store.leases("") == []
+    assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
+
+
+async def test_a_lease_lasts_while_its_call_may_be_under_way(store: Store) -> None:
+    await store.admit(admission(lease=lease(task="a", seconds=0), expires_seconds=600))
+    assert isinstance(await store.admit(admission(lease=lease(task="b"))), RecordBusy)
+
+
+async def test_the_end_of_a_task_frees_its_records(store: Store) -> None:
+    await store.admit(admission(lease=lease(task="a")))
+    await store.end_task("a-uid")
+    assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
+
+
+async def test_leases_are_listed_by_namespace_and_freed_by_hand(store: Store) -> None:
+    await store.admit(admission(lease=lease()))
+    await store.admit(admission(lease=replace(lease("contact/2"), namespace="support")))
+    assert [found.record for found in await store.leases("sales")] == ["contact/1"]
+    assert len(await store.leases("")) == 2
+    assert await store.free_lease("contact/1", "support") is None
+    freed = await store.free_lease("contact/1", "sales")
+    assert freed is not None
+    assert freed.task == "a"
+    assert await store.free_lease("contact/1", "sales") is None
+    assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
+
+
+async def test_finishing_does_not_take_back_a_record_that_was_freed(store: Store) -> None:
+    first = admission(lease=lease(task="a"))
+    await store.admit(first)
+    await store.free_lease("contact/1", "sales")
+    await store.admit(admission(lease=lease(task="b")))
+    await store.finish(completion(first.call))
+    assert [found.task for found in await store.leases("")] == ["b"]
+
+
+async def test_an_identical_write_under_way_is_not_made_twice(store: Store) -> None:
+    await store.admit(admission(duplicate=check(task="a"), call="first", task="a"))
+    duplicate = await store.admit(admission(charge(), lease=lease(task="b"), duplicate=check(task="b")))
+    assert duplicate == Duplicate(None, "first", "a", "agent-a", under_way=True)
+    assert await store.used([("budget", 60)]) == {"budget": 0}
+    assert await store.leases("") == []
+
+
+async def test_an_identical_write_gets_the_first_ones_answer(backend: Backend) -> None:
+    first, second = await backend.open(), await backend.open()
+    await first.admit(admission(duplicate=check(task="a"), call="first", task="a"))
+    await first.finish(completion("first", b"answer"))
+    duplicate = await second.admit(admission(duplicate=check(task="b")))
+    assert duplicate == Duplicate(b"answer", "first", "a", "agent-a", under_way=False)
+
+
+async def test_a_tasks_own_write_is_no_duplicate_and_keeps_the_first_ones_answer(store: Store) -> None:
+    await store.admit(admission(duplicate=check(task="a"), call="first", task="a"))
+    await store.finish(completion("first", b"answer"))
+    assert await store.admit(admission(duplicate=check(task="a"), call="again", task="a")) == Admitted()
+    await store.finish(Completion("again", forget_duplicate=True))
+    duplicate = await store.admit(admission(duplicate=check(task="b")))
+    assert isinstance(duplicate, Duplicate)
+    assert duplicate.result == b"answer"
+
+
+async def test_a_write_that_certainly_did_not_happen_is_forgotten(store: Store) -> None:
+    await store.admit(admission(duplicate=check(task="a"), call="first"))
+    await store.finish(Completion("first", forget_duplicate=True))
+    assert await store.admit(admission(duplicate=check(task="b"))) == Admitted()
+
+
+async def test_a_write_counts_for_its_window(store: Store) -> None:
+    await store.admit(admission(duplicate=check(task="a", seconds=1), call="first"))
+    await store.finish(completion("first", b"answer"))
+    await asyncio.sleep(1.1)
+    assert await store.admit(admission(duplicate=check(task="b", seconds=1))) == Admitted()
+
+
+async def test_a_write_whose_holder_died_is_known_without_an_answer(backend: Backend) -> None:
+    dying = await backend.open()
+    await dying.admit(admission(duplicate=check(task="a"), call="first", expires_seconds=0))
+    await dying.close()
+    other = await backend.open()
+    await other.sweep()
+    duplicate = await other.admit(admission(duplicate=check(task="b")))
+    assert isinstance(duplicate, Duplicate)
+    assert (duplicate.result, duplicate.under_way) == (None, False)
+
+
+async def test_an_answer_that_is_too_long_is_not_kept(backend: Backend) -> None:
+    store = await backend.open(settings=StoreSettings(max_result_bytes=3))
+    await store.admit(admission(duplicate=check(task="a"), call="first"))
+    await store.finish(completion("first", b"long"))
+    duplicate = await store.admit(admission(duplicate=check(task="b")))
+    assert isinstance(duplicate, Duplicate)
+    assert duplicate.result is None
