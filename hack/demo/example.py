@@ -7,6 +7,8 @@ from typing import Final
 import yaml
 from pydantic import JsonValue
 
+from aos.model.model import ModelSpec
+from aos.policy.prices import prices_of
 from hack.demo.settings import RealModel, Settings
 from hack.image.cli import DEFAULT_TAG
 
@@ -18,7 +20,7 @@ LEAD: Final = '{"company": "Halden Robotics", "territory": "emea"}'
 CREDENTIALS: Final = ("crm-credentials", "model-credentials")
 MODEL_CREDENTIALS: Final = "model-credentials"
 NAMESPACES: Final = "namespace.yaml"
-REST: Final = ("systems.yaml", "tools.yaml", "model.yaml", "policy.yaml", "agent.yaml")
+REST: Final = ("systems.yaml", "tools.yaml", "model.yaml", "cluster-policy.yaml", "policy.yaml", "agent.yaml")
 """Everything but the Task: ``aos run`` makes one."""
 
 Manifest = dict[str, JsonValue]
@@ -40,4 +42,8 @@ def _adapted(manifest: Manifest, model: RealModel | None) -> Manifest:
     kept: Manifest = dict(spec) if isinstance(spec, dict) else {}
     if not model.key:
         kept.pop("auth", None)
-    return {**manifest, "spec": {**kept, "url": model.url, "model": model.name}}
+    own: Manifest = {"url": model.url, "model": model.name}
+    # Without any price the example's budget could not be kept, and its agent would not run.
+    if prices_of(ModelSpec.model_validate(own)) is not None:
+        kept.pop("prices", None)
+    return {**manifest, "spec": {**kept, **own}}

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.meta import ApiObject
 from aos.model.model import Model
 from aos.model.policy import Policy
@@ -23,6 +24,7 @@ Kind = TypeVar("Kind", bound=ApiObject)
 FOLDER = Path(__file__).parents[3] / "examples" / "sales"
 KINDS: dict[str, type[ApiObject]] = {
     "Agent": Agent,
+    "ClusterPolicy": ClusterPolicy,
     "Model": Model,
     "Policy": Policy,
     "Task": Task,
@@ -44,7 +46,11 @@ def parsed(kind: type[Kind]) -> Kind:
 def effective_fixture() -> EffectivePolicy:
     return effective_policy(
         PolicyInputs(
-            agent=parsed(Agent), namespace_labels={}, tools={"crm": parsed(Tool)}, policies=[parsed(Policy)]
+            agent=parsed(Agent),
+            namespace_labels={"aos.dev/environment": "demo", "aos.dev/tenant": "sales"},
+            tools={"crm": parsed(Tool)},
+            policies=[parsed(Policy)],
+            cluster_policies=[parsed(ClusterPolicy)],
         )
     )
 
@@ -78,7 +84,25 @@ def test_every_object_of_aos_parses_and_stands_in_the_namespace_of_the_team() ->
         if str(raw["apiVersion"]).startswith("aos.dev/")
     ]
     assert sorted(type(item).__name__ for item in objects) == sorted(KINDS)
-    assert {item.metadata.namespace for item in objects} == {"sales"}
+    assert {item.metadata.namespace for item in objects if not isinstance(item, ClusterPolicy)} == {"sales"}
+
+
+def test_the_ceiling_and_the_teams_policy_both_hold_the_agent(effective: EffectivePolicy) -> None:
+    assert [layer.kind for layer in effective.layers] == ["ClusterPolicy", "Policy"]
+    assert effective.problems == ()
+    bounds = effective.model_obligations()
+    assert [str(bound.reference) for bound in bounds.budgets] == [
+        "ClusterPolicy demo-ceiling, budget tenant",
+        "Policy sales-baseline, budget daily",
+    ]
+    action = effective.action("crm", "update_contact")
+    assert action is not None
+    held = effective.obligations("crm", action)
+    assert held.record is not None
+    assert held.record.render({"id": "emea-0001"}) == "contact/emea-0001"
+    assert (held.cost_micro_usd, held.conflicts.lease_seconds) == (200, 300)
+    assert held.data.redact_response == {"pii"}
+    assert held.data.block_request == {"payment", "secret"}
 
 
 def test_the_tasks_input_fits_the_agents_schema() -> None:
