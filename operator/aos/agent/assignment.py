@@ -17,6 +17,7 @@ class Assignment(BaseModel):
         instructions: What the agent's owner wants it to do; blank for an agent that has none.
         input: The Task's input; it already fits the agent's input schema.
         output_schema: JSON Schema of the output, if the agent has one.
+        delegates: Names of the agents that it may hand work to.
         model: Name under which the gateway offers the agent's model; blank for an agent without one.
         deadline: When the operator ends the task.
     """
@@ -30,6 +31,7 @@ class Assignment(BaseModel):
     instructions: str = ""
     input: JsonObject = {}
     output_schema: JsonObject | None = None
+    delegates: tuple[str, ...] = ()
     model: str = ""
     deadline: AwareDatetime | None = None
 

@@ -41,6 +41,10 @@ class Bounds:
     """How often a model that is busy or unreachable is asked again, with growing pauses."""
     tool_timeout_seconds: float = 60.0
     """Longest wait for one tool call."""
+    handoff_wait_seconds: float = 60.0
+    """Longest wait for one answer to a handoff; the gateway answers earlier, and is asked again while the work goes on."""
+    handoff_timeout_seconds: float = 3600.0
+    """Longest wait for what comes of a handoff; the deadline of the task mostly comes first."""
     connect_timeout_seconds: float = 5.0
     """Longest wait for one connection to the gateway."""
     connect_retries: int = 6

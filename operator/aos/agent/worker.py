@@ -1,6 +1,7 @@
 """Carries out the conversation's commands: the only place where the pure core and the edges meet."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Final
@@ -20,16 +21,29 @@ from aos.agent.conversation import (
     advance,
     begin,
 )
+from aos.agent.delegates import DelegateClient
 from aos.agent.failure import CannotReportError, Failure, FailureReason, TaskFailedError
 from aos.agent.inbox import Inbox, OutputRefusedError
 from aos.agent.journal import Journal, Level
 from aos.agent.model import ModelClient
 from aos.agent.settings import AgentSettings
-from aos.agent.tools import ToolClient, open_tools
+from aos.agent.tools import ToolClient, ToolReply, open_tools
 from aos.model.base import JsonObject
 
 _MARGIN_SHARE: Final = 0.2
 """Most of a short deadline that is kept for reporting."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hands:
+    """All that the model can call."""
+
+    tools: ToolClient
+    delegates: DelegateClient
+
+    async def call(self, command: CallTool) -> ToolReply:
+        hand = self.delegates if self.delegates.has(command.name) else self.tools
+        return await hand.call(command)
 
 
 class Worker:
@@ -77,26 +91,27 @@ class Worker:
 
     async def _converse(self) -> Failure | None:
         async with open_tools(self._http, self._settings) as tools:
-            offers = await tools.offers()
+            delegates = DelegateClient(self._http, self._settings, self._assignment)
+            offers = (*await tools.offers(), *await delegates.offers())
             self._journal.write("tools listed", count=len(offers))
             model = ModelClient(self._http, self._settings, self._assignment, offers)
             conversation, command = begin(self._assignment, offers, self._settings.bounds)
             while not isinstance(command, SubmitFailure):
-                event = await self._perform(command, model, tools)
+                event = await self._perform(command, model, _Hands(tools, delegates))
                 if event is None:
                     return None
                 conversation, command = advance(conversation, event)
             return command.failure
 
     async def _perform(
-        self, command: AskModel | CallTool | SubmitOutput, model: ModelClient, tools: ToolClient
+        self, command: AskModel | CallTool | SubmitOutput, model: ModelClient, hands: _Hands
     ) -> Event | None:
         """Carry out ``command``; None means that the output is posted and nothing is left to do."""
         match command:
             case AskModel():
                 return await self._ask(model, command)
             case CallTool():
-                return await self._call(tools, command)
+                return await self._call(hands, command)
             case SubmitOutput(output=output):
                 return await self._submit(output)
 
@@ -112,9 +127,9 @@ class Worker:
         )
         return reply.answer
 
-    async def _call(self, tools: ToolClient, command: CallTool) -> ToolReturned:
+    async def _call(self, hands: _Hands, command: CallTool) -> ToolReturned:
         start = monotonic()
-        reply = await tools.call(command)
+        reply = await hands.call(command)
         self._journal.write(
             "tool denied" if reply.denied else "tool failed" if reply.failed else "tool called",
             Level.WARNING if reply.failed else Level.INFO,

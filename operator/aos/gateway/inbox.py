@@ -229,6 +229,7 @@ def assignment_of(caller: Caller, revision: Revision) -> JsonObject:
         "input": task.spec.input,
         "outputSchema": spec.output.schema_ if spec.output else None,
         "model": spec.model.name if spec.model else "",
+        "delegates": list(spec.delegates),
         "deadline": deadline.isoformat().replace("+00:00", "Z"),
     }
 

@@ -30,6 +30,7 @@ async def test_a_pod_gets_its_task_with_the_instructions_of_the_revision_that_it
         "input": {"lead": "ada"},
         "outputSchema": OUTPUT_SCHEMA,
         "model": "",
+        "delegates": [],
         "deadline": "",
     }
 

@@ -57,6 +57,7 @@ class FakeGateway:
     calls: list[str] = field(default_factory=list)
     chats: list[JsonObject] = field(default_factory=list)
     results: list[JsonObject] = field(default_factory=list)
+    handoffs: list[JsonObject] = field(default_factory=list)
 
     def app(self) -> ASGIApp:
         """Return the application."""
@@ -66,6 +67,8 @@ class FakeGateway:
                 Route("/v1/task", self._task),
                 Route("/v1/task/result", self._result, methods=["POST"]),
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/a2a/sales/{agent}/.well-known/agent-card.json", self._card),
+                Route("/a2a/sales/{agent}", self._handoff, methods=["POST"]),
             )
         )
         return _TokenCheck(mcp, self)
@@ -94,6 +97,17 @@ class FakeGateway:
             )
         self.results.append(result)
         return Response(status_code=204)
+
+    async def _card(self, request: Request) -> Response:
+        return JSONResponse({"name": request.path_params["agent"], "description": "Writes."})
+
+    async def _handoff(self, request: Request) -> Response:
+        asked = await request.json()
+        self.handoffs.append(asked["params"]["message"])
+        status: JsonObject = {"state": "TASK_STATE_COMPLETED"}
+        parts: list[JsonValue] = [{"data": {"draft": "Dear Halden"}}]
+        made: JsonObject = {"id": "t2", "status": status, "artifacts": [{"parts": parts}]}
+        return JSONResponse({"jsonrpc": "2.0", "id": asked["id"], "result": {"task": made}})
 
     def _problems(self, output: JsonValue) -> list[JsonValue]:
         schema = self.task.get("outputSchema")

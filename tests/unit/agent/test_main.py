@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from aos.agent.main import ExitCode, main, run_agent
 from aos.agent.settings import AgentSettings
+from aos.kube.objects import child, children, text
 from aos.model.base import JsonObject
 from examples.sales.crm import fingerprint
 from tests.unit.agent.conftest import World, task
@@ -65,6 +66,21 @@ async def test_a_task_runs_from_its_assignment_to_its_posted_output(world: World
     }
     assert world.database.contact("emea-0001").stage == "qualified"
     assert not world.settings.termination_log.exists()
+
+
+async def test_a_delegate_is_a_function_whose_answer_the_model_goes_on_with(world: World) -> None:
+    world.gateway.task = scripted(
+        calling("delegate_to_writer", facts="robots"), {"output": GOOD}, delegates=["writer"]
+    )
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    (message,) = world.gateway.handoffs
+    assert message["parts"] == [{"data": {"facts": "robots"}}]
+    first, second = world.gateway.chats
+    assert "delegate_to_writer" in [
+        text(child(tool, "function"), "name") for tool in children(first, "tools")
+    ]
+    assert text(children(second, "messages")[-1], "content") == '{"draft":"Dear Halden"}'
+    assert world.gateway.results == [{"output": GOOD}]
 
 
 async def test_the_crm_sees_its_own_credential_and_never_the_agents(world: World) -> None:

@@ -128,6 +128,7 @@ async def test_a_task_is_handed_out_as_its_revision_says(inbox: TaskInbox) -> No
         "input": {"lead": "ada"},
         "outputSchema": SCHEMA,
         "model": "",
+        "delegates": [],
         "deadline": "2026-01-02T03:05:35Z",
     }
 
