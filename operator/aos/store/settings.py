@@ -19,6 +19,7 @@ class StoreSettings:
         max_cached_cells: counters, leases and writes that are remembered between transactions.
         max_result_bytes: a longer answer is not kept for identical writes; they are told that it was made, no more.
         max_document_bytes: longer documents are refused.
+        min_free_bytes: with less space left on the volume of a SQLite file, `ping` fails; calls do once none is left.
         outcome_sync_seconds: how soon settlements and outcomes are on disk at the latest, where they have no intent to
             go with (SQLite; in PostgreSQL they are when `finish` returns).
         page_rows: rows that a query reads at once.
@@ -37,6 +38,7 @@ class StoreSettings:
     max_cached_cells: int = 20_000
     max_result_bytes: int = 1_048_576
     max_document_bytes: int = 4_194_304
+    min_free_bytes: int = 16_777_216
     outcome_sync_seconds: float = 0.2
     page_rows: int = 500
     purge_rows: int = 2_000

@@ -5,6 +5,7 @@ the disk; what is asked for meanwhile is the next batch. See docs/decisions/0005
 """
 
 import asyncio
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -73,7 +74,13 @@ class SqliteStore(QueuedStore[operations.Operation]):
         self._writer.close()
 
     async def ping(self) -> None:
-        """Write, and read what was written."""
+        """Write, and read what was written; fails while there is room yet, so that somebody may make some in time."""
+        free = await self._in_thread(lambda: shutil.disk_usage(self._path.parent).free)
+        if free < self._settings.min_free_bytes:
+            raise StoreUnavailableError(
+                f"the store {self._path} has {free} bytes left on its volume, and needs"
+                f" {self._settings.min_free_bytes}: free space or enlarge the volume"
+            )
         await self._submit(operations.ping)
 
     async def used(self, counters: Sequence[tuple[str, int]]) -> Mapping[str, int]:
@@ -110,7 +117,7 @@ class SqliteStore(QueuedStore[operations.Operation]):
     async def heads(self) -> Sequence[ChainHead]:
         """Return the newest row of every chain; what they say is on disk."""
         if not self._writer.synchronised:
-            await self.ping()
+            await self._submit(operations.ping)
         return await self._in_thread(self._reader.heads)
 
     async def put_document(self, digest: str, content: bytes) -> None:
@@ -153,7 +160,7 @@ class SqliteStore(QueuedStore[operations.Operation]):
             raise StoreUnavailableError(
                 f"the store {self._path} gave no answer within {self._settings.answer_seconds:g} s"
             ) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._unavailable(error) from error
 
     def _unavailable(self, error: BaseException) -> StoreUnavailableError:
