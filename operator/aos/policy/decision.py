@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from aos.model.tool import ToolAction
 from aos.policy.cost import Size, size_of, told
-from aos.policy.effective import CompiledRule, EffectivePolicy, RuleReference
+from aos.policy.effective import LOWER_LAYER, CompiledRule, EffectivePolicy, RuleReference
 from aos.policy.expression import HOLDS, Activation, Expression, Verdict
 from aos.policy.obligations import Obligations
 
@@ -183,7 +183,7 @@ def _standing(policy: EffectivePolicy) -> Decision | None:
             DecisionReason.POLICY_NOT_ACCEPTED,
             f"nothing is allowed until this is mended: {policy.problems[0]}",
         )
-    if not policy.layers:
+    if not any(layer.kind == LOWER_LAYER for layer in policy.layers):
         return _deny(DecisionReason.NO_POLICY, f"no Policy selects agent {agent}, so nothing is allowed")
     return None
 

@@ -24,6 +24,9 @@ from aos.policy.obligations import Obligations
 from aos.policy.patterns import pattern_problem
 from aos.policy.template import compile_template
 
+UPPER_LAYER: Final = "ClusterPolicy"
+LOWER_LAYER: Final = "Policy"
+"""The layer that must be there: a ceiling alone allows nothing."""
 AnyPolicyT = TypeVar("AnyPolicyT", Policy, ClusterPolicy)
 
 MAX_NARROWED: Final = 1024
@@ -272,11 +275,11 @@ def effective_policy(inputs: PolicyInputs) -> EffectivePolicy:
     """Merge everything that bears on the agent's calls."""
     upper, lower = _selected(inputs)
     problems = [
-        *_unreadable("ClusterPolicy", inputs.unreadable_cluster),
-        *_unreadable("Policy", inputs.unreadable),
+        *_unreadable(UPPER_LAYER, inputs.unreadable_cluster),
+        *_unreadable(LOWER_LAYER, inputs.unreadable),
     ]
     layers: list[Layer] = []
-    for kind, policies in (("ClusterPolicy", upper), ("Policy", lower)):
+    for kind, policies in ((UPPER_LAYER, upper), (LOWER_LAYER, lower)):
         rules: list[CompiledRule] = []
         for policy in policies:
             compiled, found = compile_rules(policy)

@@ -3,12 +3,16 @@ from dataclasses import dataclass, field
 import pytest
 from pydantic import JsonValue
 
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
-from aos.policy.decision import REASON_DOCS, DecisionReason, Effect, decide, may_ever
-from tests.unit.policy.make import agent, call, merged, policy, rule
+from aos.policy.decision import REASON_DOCS, DecisionReason, Effect, decide, decide_along, may_ever
+from aos.policy.effective import MAX_NARROWED
+from aos.policy.obligations import Obligations
+from tests.unit.policy.make import agent, call, cluster_policy, merged, policy, rule, tool
 
 ALLOW = rule("allow")
 DENY = rule("deny", "Deny")
+DENY_EXPORT = rule("no-export", "Deny", actions=["export_*"])
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Row:
     """One row of the truth table."""
 
     says: str
-    policies: tuple[Policy, ...]
+    policies: tuple[Policy | ClusterPolicy, ...]
     reason: DecisionReason
     action: str = "get_contact"
     arguments: dict[str, JsonValue] = field(default_factory=dict)
@@ -56,6 +60,31 @@ TABLE = (
     Row("optional access works", (policy(rule("a", when="args.?t.orValue('emea') == 'emea'")),), R.ALLOWED),
     Row("string functions work", (policy(rule("a", when="action.split('_')[0] == 'get'")),), R.ALLOWED),
     Row("huge numbers fail the condition", (policy(rule("a", when="args.x > 1")),), R.NOT_ALLOWED, arguments={"x": 2**70}),
+    Row("task lineage and depth are there", (policy(rule("a", when="task.depth == 0 && task.lineage == []")),), R.ALLOWED),
+    Row("a ClusterPolicy alone allows nothing", (cluster_policy(ALLOW),), R.NO_POLICY),
+    Row("a call needs an Allow in each layer", (policy(ALLOW), cluster_policy(rule("w", actions=["update_*"]))), R.NOT_ALLOWED),
+    Row("a ceiling that allows leaves it to the Policy", (policy(rule("w", actions=["update_*"])), cluster_policy(ALLOW)), R.NOT_ALLOWED),
+    Row("both layers allow", (policy(ALLOW), cluster_policy(ALLOW)), R.ALLOWED),
+    Row("allows of two ClusterPolicies add up", (policy(ALLOW), cluster_policy(rule("w", actions=["update_*"])), cluster_policy(ALLOW, name="b")), R.ALLOWED),
+    Row("a Deny above ends it", (policy(ALLOW), cluster_policy(ALLOW, DENY)), R.DENIED_BY_RULE),
+    Row("a Deny below ends it", (policy(ALLOW, DENY), cluster_policy(ALLOW)), R.DENIED_BY_RULE),
+    Row("a ClusterPolicy of Denies alone allows nothing", (policy(ALLOW), cluster_policy(rule("x", "Deny", actions=["export_*"]))), R.NOT_ALLOWED),
+    Row("a ClusterPolicy for other namespaces is none", (policy(ALLOW), cluster_policy(DENY, namespaces={"aos.dev/environment": "prod"})), R.ALLOWED),
+    Row("a ClusterPolicy for this namespace counts", (policy(ALLOW), cluster_policy(DENY, namespaces={"aos.dev/environment": "dev"})), R.DENIED_BY_RULE),
+    Row("a ClusterPolicy for other agents is none", (policy(ALLOW), cluster_policy(DENY, match_labels={"role": "sales"})), R.ALLOWED),
+    Row("a ClusterPolicy that does not compile denies all", (policy(ALLOW), cluster_policy(ALLOW, rule("b", when="1 +"))), R.POLICY_NOT_ACCEPTED),
+    Row("a broken ClusterPolicy for other agents does no harm", (policy(ALLOW), cluster_policy(rule("b", when="1 +"), match_labels={"role": "sales"})), R.ALLOWED),
+    Row("a pattern that is no expression denies all", (policy(ALLOW, data={"block": ["id"], "patterns": [{"name": "id", "regex": "("}]}),), R.POLICY_NOT_ACCEPTED),
+    Row("an allow by risk counts", (policy(rule("a", risk=["Low"])),), R.ALLOWED),
+    Row("an allow for another risk does not count", (policy(rule("a", risk=["High"])),), R.NOT_ALLOWED),
+    Row("a deny by data class matches what declares it", (policy(ALLOW, rule("d", "Deny", dataClasses=["pii"])),), R.DENIED_BY_RULE, action="export_contacts"),
+    Row("a deny by data class leaves the rest", (policy(ALLOW, rule("d", "Deny", dataClasses=["pii"])),), R.ALLOWED),
+    Row("numbers of both kinds compare", (policy(rule("a", when="args.x == 1")),), R.ALLOWED, arguments={"x": 1.0}),
+    Row("a text is no number", (policy(rule("a", when="args.x == 1")),), R.NOT_ALLOWED, arguments={"x": "1"}),
+    Row("a condition on arguments that are too large: an allow does not match", (policy(rule("a", when="args.x != ''")),), R.NOT_ALLOWED, arguments={"x": "a" * 70_000}),
+    Row("a condition on arguments that are too large: a deny does", (policy(ALLOW, rule("d", "Deny", when="args.x == ''")),), R.DENIED_BY_RULE, arguments={"x": "a" * 70_000}),
+    Row("large arguments do not touch other conditions", (policy(rule("a", when="agent.labels.role == 'research'"), rule("b", when="args.x == 1")),), R.ALLOWED, arguments={"x": "a" * 70_000}),
+    Row("arguments that JSON can't carry fail conditions on them", (policy(ALLOW, rule("d", "Deny", when="args.y == 1")),), R.DENIED_BY_RULE, arguments={"x": 2**70, "y": 2}),
     Row("endless work fails the condition", (policy(rule("a", when="args.l.all(x, args.l.all(y, y == x || true))")),), R.NOT_ALLOWED, arguments={"l": list(range(500))}),
 )  # fmt: skip
 
@@ -159,3 +188,77 @@ def test_of_what_the_agent_asks_for_only_declared_actions_are_remembered() -> No
 def test_the_variables_of_a_policy_are_those_of_all_its_conditions() -> None:
     rules = policy(rule("a", when="args.x == 1"), rule("b", "Deny", when="task.name == 't'"), ALLOW)
     assert merged(rules).variables == {"args", "task"}
+
+
+def test_an_unreadable_cluster_policy_denies_every_call() -> None:
+    decision = decide(merged(policy(ALLOW), unreadable_cluster=["floor"]), call())
+    assert decision.reason is DecisionReason.POLICY_NOT_ACCEPTED
+    assert "ClusterPolicy floor: could not be read" in decision.message
+
+
+def test_an_action_whose_record_does_not_compile_is_denied_and_not_listed_and_others_are_not() -> None:
+    effective = merged(policy(ALLOW), tools=[tool(record="contact/${args.}")])
+    decision = decide(effective, call("update_contact"))
+    assert decision.reason is DecisionReason.TOOL_NOT_ACCEPTED
+    assert "Tool crm: spec.actions[update_contact].record" in decision.message
+    assert not may_ever(effective, "crm", "update_contact")
+    assert decide(effective, call()).allowed
+
+
+def test_an_allowed_call_has_obligations_and_a_denied_one_none() -> None:
+    effective = merged(policy(ALLOW, DENY_EXPORT, loops={"maxDepth": 2}))
+    held = decide(effective, call()).obligations
+    assert held is not None
+    assert held.loops.max_depth == 2
+    assert decide(effective, call("export_contacts")).obligations is None
+
+
+def test_what_is_too_large_is_told_with_its_bound() -> None:
+    effective = merged(policy(rule("a", when="args.x != ''")))
+    decision = decide(effective, call(arguments={"x": "a" * 70_000}))
+    assert "too large for conditions: 70" in decision.message
+    assert "65536 bytes and 1024 values can be judged in time" in decision.message
+
+
+def test_an_agent_whose_labels_are_too_large_fails_conditions_on_them() -> None:
+    labels = {f"label-{number}": "x" * 60 for number in range(1500)}
+    effective = merged(
+        policy(rule("a", when="ns.name == 'sales'"), rule("b", "Deny", when="tool == 'erp'")),
+        of=agent(labels),
+    )
+    decision = decide(effective, call())
+    assert decision.reason is DecisionReason.NOT_ALLOWED
+    assert "the agent's and its Task's data are too large" in decision.message
+
+
+def test_a_call_along_a_lineage_needs_every_agent_to_be_allowed() -> None:
+    own = merged(policy(ALLOW, limits=[{"name": "own", "calls": 1, "per": "1m"}]))
+    planner = merged(policy(ALLOW, name="other", data={"redact": ["pii"]}, loops={"maxDepth": 1}))
+    barred = merged(policy(rule("w", actions=["update_*"])))
+    assert decide_along([own], call()) == decide(own, call())
+    both = decide_along([own, planner], call())
+    assert both.allowed
+    assert [str(rule) for rule in both.determined_by] == [
+        "Policy baseline, rule allow",
+        "Policy other, rule allow",
+    ]
+    assert both.obligations is not None
+    assert [str(limit.reference) for limit in both.obligations.limits] == ["Policy baseline, limit own"]
+    assert both.obligations.data.redact_request == {"pii"}
+    assert both.obligations.loops.max_depth == 1
+    denied = decide_along([own, barred], call())
+    assert not denied.allowed
+    assert denied.message.startswith(
+        "the call is made for agent enricher, which may not make it: no Policy rule"
+    )
+    assert decide_along([barred, own], call()).message.startswith("no Policy rule")
+    assert decide_along([], call()).reason is DecisionReason.NO_POLICY
+
+
+def test_the_same_lineage_has_the_same_obligations_object_without_end() -> None:
+    own, other = merged(policy(ALLOW)), merged(policy(ALLOW, name="other"))
+    first = decide_along([own, other], call()).obligations
+    assert first is decide_along([own, other], call()).obligations
+    for _ in range(MAX_NARROWED):
+        own.narrowed((Obligations(), Obligations()))
+    assert len(own._narrowed) <= MAX_NARROWED
