@@ -1,6 +1,7 @@
 """A real API server for the tests of this folder: a control plane of their own, ended with the session."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,18 @@ from hack.cluster.control_plane import ControlPlane
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
 from hack.cluster.session import prepare
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell xdist (`--dist loadgroup`) what stays with one worker: a file; of tests/cluster/operator all, for its control plane."""
+    for item in items:
+        folder = item.path.parent
+        if HERE not in item.path.parents:
+            continue
+        group = folder if folder.name == "operator" else item.path
+        item.add_marker(pytest.mark.xdist_group(str(group)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

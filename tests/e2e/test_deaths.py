@@ -101,7 +101,7 @@ def test_all_tasks_end_and_none_runs_twice_when_the_operator_is_killed(aos: Inst
     aos.kubectl("wait", "agent/echo", "-n", SALES, "--for=condition=Ready", "--timeout=60s")
     with pods_by_task(aos) as pods:
         aos.apply(*[task(number) for number in range(TASKS)])
-        wait_for(lambda: ended(aos) >= TASKS // 10 or None, "the first tasks to end", 180)
+        wait_for(lambda: ended(aos) >= TASKS // 10 or None, "the first tasks to end", 180, pause=0.5)
         assert ended(aos) < TASKS, "the operator must be killed while there is work left"
         kill(aos, "operator")
         wait_for(lambda: ended(aos) == TASKS or None, "every task to end", 400, pause=1)

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.installation import SYSTEM, TOOLS, Installation, at
+from tests.e2e.installation import SYSTEM, TOOLS, Installation, JsonObject, at
+
+FIRST_USER_OF_PODS = 65536
+"""Below it are the node's own users: the kubelet gives pods none of them."""
 
 TRY = """
 import json, socket, sys
-results = {}
-for name, protocol, host, port in json.loads(sys.argv[1]):
+from concurrent.futures import ThreadPoolExecutor
+def reach(name, protocol, host, port):
     try:
         if protocol == "tcp":
             socket.create_connection((host, int(port)), timeout=2).close()
@@ -19,10 +22,12 @@ for name, protocol, host, port in json.loads(sys.argv[1]):
             s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
             s.sendto(bytes.fromhex("abcd01000001000000000000") + b"\\x0akubernetes\\x07default\\x03svc\\x07cluster\\x05local\\x00\\x00\\x01\\x00\\x01", (host, int(port)))
             s.recvfrom(512)
-        results[name] = "reached"
+        return name, "reached"
     except OSError as error:
-        results[name] = "not reached"
-print(json.dumps(results))
+        return name, "not reached"
+wanted = json.loads(sys.argv[1])
+with ThreadPoolExecutor(len(wanted)) as pool:  # each waits for its time limit, so all at once
+    print(json.dumps(dict(pool.map(lambda one: reach(*one), wanted))))
 """
 
 USE_TOKEN = """
@@ -99,6 +104,33 @@ def tried(
     ran = aos.run(pod, "python3", "-c", TRY, arguments, namespace=namespace)
     found: dict[str, str] = json.loads(ran.output.splitlines()[-1])
     return found
+
+
+def test_an_agents_pod_has_users_of_its_own_exactly_where_the_nodes_say_that_they_can(
+    aos: Installation, pod: str
+) -> None:
+    able = [node_gives_users(node) for node in aos.items("nodes", namespace="") if takes_agents(node)]
+    # The map of user_namespaces(7): number inside, number outside, how many. The node's own is 0 0 4294967295.
+    inside, outside, _ = (
+        int(number) for number in aos.run(pod, "cat", "/proc/self/uid_map").output.split()[:3]
+    )
+    assert inside == 0
+    assert (outside >= FIRST_USER_OF_PODS) is (bool(able) and all(able))
+    assert at(aos.get("pod", pod), "spec.hostUsers") is (False if outside else None)
+
+
+def takes_agents(node: JsonObject) -> bool:
+    taints = at(node, "spec.taints") or []
+    assert isinstance(taints, list)
+    return at(node, "spec.unschedulable") is not True and not any(
+        at(taint, "effect") in {"NoSchedule", "NoExecute"} for taint in taints
+    )
+
+
+def node_gives_users(node: JsonObject) -> bool:
+    handlers = at(node, "status.runtimeHandlers") or []
+    assert isinstance(handlers, list)
+    return any(at(one, "name") == "" and at(one, "features.userNamespaces") is True for one in handlers)
 
 
 def test_attack_15_nothing_but_the_gateway_can_be_reached(

@@ -23,7 +23,7 @@ metadata: {name: client, labels: {app: client}}
 spec:
   automountServiceAccountToken: false
   terminationGracePeriodSeconds: 0
-  containers: [{name: probe, image: "aos.local/probe:1", args: [sleep]}]
+  containers: [{name: probe, image: "aos.local/probe:1", args: [sleep], env: [{name: PROBE_TIMEOUT, value: 1s}]}]
 ---
 apiVersion: v1
 kind: Pod
@@ -32,7 +32,7 @@ spec:
   hostUsers: false
   automountServiceAccountToken: false
   terminationGracePeriodSeconds: 0
-  containers: [{name: probe, image: "aos.local/probe:1", args: [sleep]}]
+  containers: [{name: probe, image: "aos.local/probe:1", args: [sleep], env: [{name: PROBE_TIMEOUT, value: 1s}]}]
 ---
 apiVersion: v1
 kind: Service
