@@ -60,6 +60,14 @@ RULES: list[JsonValue] = [
     },
     {"name": "no-export", "effect": "Deny", "tools": [{"name": "*", "actions": ["export_*"]}]},
 ]
+MOST = 1_000_000_000
+"""No bound is ever met: what is measured is what it costs to count."""
+BOUNDS: JsonObject = {
+    "limits": [{"name": "calls", "calls": MOST, "per": "1m"}],
+    "budgets": [{"name": "daily", "calls": MOST, "tokens": MOST, "per": "24h", "scope": "Namespace"}],
+    "loops": {"maxIdenticalCalls": MOST, "maxCallsPerTask": MOST},
+    "data": {"redact": ["pii"], "block": ["secret"], "maxResponseBytes": 262_144},
+}
 
 
 @dataclass(frozen=True)
@@ -164,7 +172,9 @@ async def _systems(client: ApiClient, url: str) -> None:
             },
         ),
     )
-    await client.create(POLICIES, manifest(POLICIES, "baseline", TEAM, spec={"agents": {}, "rules": RULES}))
+    await client.create(
+        POLICIES, manifest(POLICIES, "baseline", TEAM, spec={"agents": {}, "rules": RULES, **BOUNDS})
+    )
 
 
 async def _agent(client: ApiClient) -> None:

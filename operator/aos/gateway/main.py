@@ -46,6 +46,7 @@ from aos.kube.events import EventRecorder
 from aos.kube.lease import LeaderElector
 from aos.store.interface import Store, StoreRefusedError, StoreUnavailableError
 from aos.store.opening import open_store
+from aos.store.settings import StoreSettings
 
 CLOSE_SECONDS: Final = 5.0
 """Time in which the last rows and settlements are written."""
@@ -221,7 +222,8 @@ async def _opened(settings: GatewaySettings, chain: str) -> Store:
     Raises:
         StoreRefusedError: this program must not use it, now or later.
     """
-    store = open_store(settings.store_url, chain)
+    bounds = StoreSettings(answer_seconds=settings.store_timeout_seconds)
+    store = open_store(settings.store_url, chain, bounds)
     try:
         await store.open()
     except StoreRefusedError:

@@ -13,6 +13,7 @@ from aos.gateway.control.charges import Charges
 from aos.gateway.journal import CallOutcome
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.policy.decision import DecisionReason, Effect
+from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
 from tests.unit.gateway_control.make import (
     FAST,
@@ -28,6 +29,7 @@ from tests.unit.gateway_control.world import Held, controlled, opened
 
 TWO: JsonValue = {"name": "calls", "calls": 2, "per": "1h"}
 BUDGET: JsonValue = {"name": "daily", "tokens": 100, "microUSD": 1000, "per": "24h"}
+HASTY = StoreSettings(answer_seconds=0.1)
 DONE = Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0.25)
 
 
@@ -263,11 +265,10 @@ async def test_attack_23_who_goes_away_while_the_store_grants_leaves_nothing_beh
 
 async def test_attack_26_a_store_that_does_not_answer_denies_and_recovers_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    store = SqliteStore(path, "gateway-0-1")
+    store = SqliteStore(path, "gateway-0-1", HASTY)
     await store.open()
-    hasty = FAST.model_copy(update={"store_timeout_seconds": 0.1})
     by = caller(effective())
-    async with controlled(store, hasty) as held:
+    async with controlled(store, FAST) as held:
         with sqlite3.connect(path, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             refused = await held.calls.admit_tool(asked(by))
@@ -281,8 +282,9 @@ async def test_attack_26_a_store_that_does_not_answer_denies_and_recovers_by_its
 
 
 async def test_attack_26_a_store_that_is_not_there_denies_every_call_and_is_found_again(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("aos.gateway.control.control.GIVE_BACK_SECONDS", 0)
     folder = tmp_path / "volume"
     store = SqliteStore(folder / "store.db", "gateway-0-1")
     by = caller(effective())
@@ -313,10 +315,9 @@ async def test_nothing_is_let_through_while_too_much_waits(
 
 async def test_a_settlement_is_tried_until_it_is_done(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
-    store = SqliteStore(path, "gateway-0-1")
+    store = SqliteStore(path, "gateway-0-1", HASTY)
     await store.open()
-    hasty = FAST.model_copy(update={"store_timeout_seconds": 0.1})
-    async with controlled(store, hasty) as held:
+    async with controlled(store, FAST) as held:
         given = await held.calls.admit_tool(asked(caller(effective())))
         assert isinstance(given, Ticket)
         with sqlite3.connect(path, isolation_level=None) as other:

@@ -1,7 +1,7 @@
 """What a call takes from which counters: limits, budgets and the bounds on loops, as charges. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aos.gateway.control.asked import AskedCall, Finished
@@ -20,6 +20,8 @@ LOOP_RESOURCES: Final = frozenset({IDENTICAL_CALLS, CALLS_PER_TASK})
 """What is counted even of calls that came to nothing: a loop of failures is a loop."""
 
 MAX_PLANS: Final = 4096
+MAX_TASKS: Final = 256
+"""Plans that are remembered, and Tasks in each; of others it is made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class _PerTask:
 
     charge: Charge
 
-    def of(self, task_uid: str) -> Charge:
+    def of(self, task_uid: str, rest: str = "") -> Charge:
         charge = self.charge
         return Charge(
-            counter=charge.counter + task_uid,
+            counter=charge.counter + task_uid + rest,
             amount=charge.amount,
             limit=charge.limit,
             window_seconds=charge.window_seconds,
@@ -43,15 +45,23 @@ class _PerTask:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The charges of every call of one agent that has the same obligations; amounts of tokens and money are still 1."""
+    """The charges of every call of one agent that has the same obligations; amounts of tokens and money are still 1.
+
+    Attributes:
+        counted: one of each call.
+        counted_per_task: the same, on counters of the Task's own.
+        measured: by what the call may use.
+        identical_calls: one of each call that is like this one.
+        of_tasks: all that is counted, by uid of the Task.
+    """
 
     policy: EffectivePolicy
     obligations: Obligations
     counted: tuple[Charge, ...]
     counted_per_task: tuple[_PerTask, ...]
     measured: tuple[Charge | _PerTask, ...]
-    calls_per_task: _PerTask
     identical_calls: _PerTask
+    of_tasks: dict[str, tuple[Charge, ...]] = field(default_factory=dict)
 
 
 class Charges:
@@ -64,15 +74,20 @@ class Charges:
         """Return what ``asked`` takes, all of which must be there at once."""
         plan = self._plan(asked)
         uid = asked.caller.task.metadata.uid
-        charges = [*plan.counted, plan.calls_per_task.of(uid)]
-        charges.extend(item.of(uid) for item in plan.counted_per_task)
+        counted = plan.of_tasks.get(uid)
+        if counted is None:
+            if len(plan.of_tasks) >= MAX_TASKS:
+                plan.of_tasks.clear()
+            counted = plan.of_tasks[uid] = (
+                *plan.counted,
+                *(item.of(uid) for item in plan.counted_per_task),
+            )
         if asked.likeness:
-            identical = plan.identical_calls.of(uid)
-            key = f"{identical.counter}/{asked.subject.value}/{asked.name}/{asked.action}/{asked.likeness}"
-            charges.append(replace(identical, counter=key))
+            key = f"/{asked.subject.value}/{asked.name}/{asked.action}/{asked.likeness}"
+            counted = (*counted, plan.identical_calls.of(uid, key))
         if plan.measured:
-            charges.extend(_measured(plan.measured, asked, uid))
-        return tuple(charges)
+            return (*counted, *_measured(plan.measured, asked, uid))
+        return counted
 
     def _plan(self, asked: AskedCall) -> _Plan:
         # By identity: comparing all bounds on every call would cost more than all the rest. A plan keeps both objects,
@@ -126,9 +141,11 @@ def _plan(policy: EffectivePolicy, obligations: Obligations) -> _Plan:
         policy=policy,
         obligations=obligations,
         counted=tuple(part for part in counted if isinstance(part, Charge)),
-        counted_per_task=tuple(part for part in counted if isinstance(part, _PerTask)),
+        counted_per_task=(
+            *(part for part in counted if isinstance(part, _PerTask)),
+            _loop_charge(CALLS_PER_TASK, loops.max_calls_per_task),
+        ),
         measured=tuple(measured),
-        calls_per_task=_loop_charge(CALLS_PER_TASK, loops.max_calls_per_task),
         identical_calls=_loop_charge(IDENTICAL_CALLS, loops.max_identical_calls),
     )
 

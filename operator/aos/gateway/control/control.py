@@ -6,7 +6,6 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol
 
 from aos.audit.event import AuditEvent
@@ -39,6 +38,9 @@ from aos.store.interface import (
 
 MAX_PENDING: Final = 10_000
 """Rows and settlements that may wait for the store; beyond it nothing is let through and no refusal recorded."""
+MAX_GIVING_BACK: Final = 1_000
+GIVE_BACK_SECONDS: Final = 10.0
+"""How many, and how long, calls are tried to be released of which nobody knows whether they were granted."""
 MAX_KEPT: Final = 10_000
 """Policies that are remembered to be kept; of older ones the store is told again."""
 
@@ -71,7 +73,6 @@ class CallControl:
         self._metrics = metrics
         self._announcer = announcer
         self._reservation_seconds = settings.reservation_seconds
-        self._timeout_seconds = settings.store_timeout_seconds
         self._clock = clock
         self._charges = Charges()
         self._background = Background()
@@ -111,15 +112,7 @@ class CallControl:
 
     def finish(self, ticket: Ticket, finished: Finished) -> None:
         """Settle a call and write its outcome. Returns at once; it is done whatever becomes of the caller."""
-        asked = ticket.asked
-        completion = Completion(
-            call=ticket.call,
-            settled=settled(asked, ticket.charges, finished),
-            result=finished.result,
-            forget_duplicate=finished.released,
-            outcome=events.outcome(ticket.call, asked, ticket.record, finished),
-        )
-        self._background.start(self._complete(completion))
+        self._background.start(self._settle(_completion(ticket, finished)))
 
     def refuse(self, asked: AskedCall, refused: Refused) -> None:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
@@ -157,29 +150,23 @@ class CallControl:
         )
 
     async def _take(self, admission: Admission, ticket: Ticket) -> AdmissionResult | None:
-        """Ask the store; None if it can't be sure. What it grants to nobody any more is given back."""
+        """Ask the store; None if it can't be sure. What it may have granted to nobody is given back."""
         if len(self._background) >= MAX_PENDING:
             return None
         self._keep(ticket.asked.caller.policy)
         asked_at = self._clock()
-        work = self._background.start(self._store.admit(admission))
         try:
-            done, _ = await asyncio.wait((work,), timeout=self._timeout_seconds)
+            result = await self._store.admit(admission)
         except asyncio.CancelledError:
-            work.add_done_callback(partial(self._give_back, ticket))
+            self._give_back(ticket)
             raise
-        self._metrics.store("admit", self._clock() - asked_at)
-        if not done:
-            work.add_done_callback(partial(self._give_back, ticket))
-            self._metrics.store_failure("admit")
-            _log.warning("the store did not answer within %g s", self._timeout_seconds)
-            return None
-        try:
-            return work.result()
         except StoreUnavailableError as error:
             self._metrics.store_failure("admit")
             _log.warning("a call is denied: %s", error)
+            self._give_back(ticket)
             return None
+        self._metrics.store("admit", self._clock() - asked_at)
+        return result
 
     def _keep(self, policy: EffectivePolicy) -> None:
         """Keep what a policy's digest stands for, once, so that rows which name it can be read in years."""
@@ -198,11 +185,14 @@ class CallControl:
             self._metrics.store_failure("put_document")
             _log.warning("the policy %s is not kept yet: %s", policy.digest, error)
 
-    def _give_back(self, ticket: Ticket, work: asyncio.Task[AdmissionResult]) -> None:
-        """Release what was granted after everybody had gone: nothing was sent."""
-        if work.cancelled() or work.exception() is not None or not isinstance(work.result(), Admitted):
-            return
-        self.finish(ticket, Finished(CallOutcome.ABORTED, DecisionReason.ALLOWED, 0, released=True))
+    def _give_back(self, ticket: Ticket) -> None:
+        """Release what may have been granted though nobody heard of it: nothing was sent.
+
+        Of what was not granted the store says nothing. What can't be released soon stays charged.
+        """
+        if len(self._background) < MAX_GIVING_BACK:
+            aborted = Finished(CallOutcome.ABORTED, DecisionReason.ALLOWED, 0, released=True)
+            self._background.start(self._complete(_completion(ticket, aborted), GIVE_BACK_SECONDS))
 
     def _turned_away(self, ticket: Ticket, result: AdmissionResult | None) -> Refused:
         refused = _verdict(ticket, result)
@@ -228,26 +218,38 @@ class CallControl:
             self._metrics.store_failure("append")
             self._metrics.audit_loss()
 
-    async def _complete(self, completion: Completion) -> None:
-        """Settle, again and again until the store itself would close the reservation."""
+    async def _settle(self, completion: Completion) -> None:
+        if not await self._complete(completion, self._reservation_seconds):
+            self._metrics.audit_loss()
+            _log.error("call %s was not settled in time and stays charged", completion.call)
+
+    async def _complete(self, completion: Completion, patience_seconds: float) -> bool:
+        """Settle, again and again for so long; the store itself closes what was not settled in time."""
         began_at = self._clock()
         failures = 0
         while True:
             asked_at = self._clock()
             try:
-                async with asyncio.timeout(self._timeout_seconds):
-                    await self._store.finish(completion)
-            except (StoreUnavailableError, TimeoutError) as error:
+                await self._store.finish(completion)
+            except StoreUnavailableError:
                 failures += 1
                 self._metrics.store_failure("finish")
-                if self._clock() - began_at > self._reservation_seconds:
-                    self._metrics.audit_loss()
-                    _log.error("call %s was not settled and stays charged: %s", completion.call, error)
-                    return
+                if self._clock() - began_at >= patience_seconds:
+                    return False
             else:
                 self._metrics.store("finish", self._clock() - asked_at)
-                return
+                return True
             await asyncio.sleep(_BACKOFF.delay_seconds(failures))
+
+
+def _completion(ticket: Ticket, finished: Finished) -> Completion:
+    return Completion(
+        call=ticket.call,
+        settled=settled(ticket.asked, ticket.charges, finished),
+        result=finished.result,
+        forget_duplicate=finished.released,
+        outcome=events.outcome(ticket.call, ticket.asked, ticket.record, finished),
+    )
 
 
 def _verdict(ticket: Ticket, result: AdmissionResult | None) -> Refused:

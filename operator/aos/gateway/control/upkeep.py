@@ -75,10 +75,7 @@ class Upkeep:
         """Find out whether the store can be written."""
         problem = ""
         try:
-            async with asyncio.timeout(self._settings.store_timeout_seconds):
-                await self._store.ping()
-        except TimeoutError:
-            problem = f"the store did not answer within {self._settings.store_timeout_seconds:g} s"
+            await self._store.ping()
         except StoreUnavailableError as error:
             problem = f"the store can't be used: {error}"
         if problem:

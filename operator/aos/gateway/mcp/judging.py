@@ -75,7 +75,8 @@ def judge(call: ToolCall, catalogue: Catalogue) -> Cleared | Refused:
 
 def _barred(call: ToolCall) -> Refused | None:
     """Return the denial of an action that can't be allowed: of such a one nothing else is said to the agent."""
-    if may_ever(call.caller.policy, call.tool, call.action):
+    policies = (call.caller.policy, *call.caller.ancestors)
+    if all(may_ever(policy, call.tool, call.action) for policy in policies):
         return None
     decision = _decide(call)
     return None if decision.allowed else _denied(decision)
