@@ -112,7 +112,7 @@ class Gateway:
         self._catalogue = Catalogue(self._registry, upstream, self._reporter, settings)
         endpoints = Endpoints(
             mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings),
-            models=ModelEndpoint(self._registry, http, journal, settings),
+            models=ModelEndpoint(self._registry, http, self._calls, journal, settings),
             tasks=TaskInbox(self._registry, client, usage, settings),
             agents=A2aEndpoint(self._registry, client, self._calls, journal, settings),
         )

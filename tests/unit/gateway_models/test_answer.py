@@ -4,17 +4,17 @@ from pydantic import JsonValue
 
 from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.answer import (
-    NOTHING_USED,
     TokenUsage,
     error_event,
     failure_from,
     failure_of,
-    read_answer,
-    read_event,
+    read_value,
     usage_of,
+    written,
 )
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.refusal import RefusalCode
+from aos.model.base import JsonObject
 
 CREDENTIAL = b"credential-1"
 
@@ -23,28 +23,27 @@ def gives_away(content: bytes) -> bool:
     return CREDENTIAL in content
 
 
-def test_a_whole_answer_is_given_on_and_counted() -> None:
-    answer = {
-        "choices": [{"message": {"content": "é"}}],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 4},
-    }
-    content, usage = read_answer(orjson.dumps(answer), gives_away)
-    assert orjson.loads(content) == answer
-    assert usage == TokenUsage(3, 4)
-
-
-def test_an_answer_that_counts_nothing_counts_as_nothing() -> None:
-    assert read_answer(b'{"choices":[]}', gives_away)[1] == NOTHING_USED
+def test_a_whole_answer_is_read_with_its_choices_and_written_anew() -> None:
+    answer: JsonObject = {"choices": [{"message": {"content": "\u00e9"}}], "id": "c1"}
+    value, choices = read_value(orjson.dumps(answer))
+    assert value == answer
+    assert choices is value["choices"]
+    assert orjson.loads(written(value, gives_away)) == answer
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"<html>", b"[]", b"{}", b'{"choices":{}}', b'{"choices":[{"text":"\\u0063redential-1"}]}'],
+    "content", [b"", b"<html>", b"[]", b"{}", b'{"choices":{}}', b'{"error":{"message":"db-7"}}']
 )
-def test_an_answer_that_can_not_be_given_on_is_refused(content: bytes) -> None:
+def test_what_is_no_completion_is_refused(content: bytes) -> None:
     with pytest.raises(UpstreamError) as raised:
-        read_answer(content, gives_away)
+        read_value(content)
     assert raised.value.code is RefusalCode.UPSTREAM_INVALID
+
+
+def test_an_answer_with_the_credential_is_withheld() -> None:
+    value, _ = read_value(b'{"choices":[{"text":"\\u0063redential-1"}]}')
+    with pytest.raises(UpstreamError, match="withheld"):
+        written(value, gives_away)
 
 
 @pytest.mark.parametrize(
@@ -52,49 +51,21 @@ def test_an_answer_that_can_not_be_given_on_is_refused(content: bytes) -> None:
     [
         (None, None),
         ("many", None),
-        ({}, TokenUsage(0, 0)),
-        ({"prompt_tokens": -5, "completion_tokens": True}, TokenUsage(0, 0)),
-        ({"prompt_tokens": "7", "completion_tokens": 2**70}, TokenUsage(0, 2**53 - 1)),
-        ({"prompt_tokens": 1.5, "completion_tokens": 7}, TokenUsage(0, 7)),
+        ({}, None),
+        ({"prompt_tokens": 3}, None),
+        ({"completion_tokens": 3}, None),
+        ({"prompt_tokens": -5, "completion_tokens": 7}, None),
+        ({"prompt_tokens": 5, "completion_tokens": True}, None),
+        ({"prompt_tokens": "7", "completion_tokens": 2}, None),
+        ({"prompt_tokens": 1.5, "completion_tokens": 7}, None),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, TokenUsage(0, 0)),
+        ({"prompt_tokens": 7, "completion_tokens": 2**70}, TokenUsage(7, 2**53 - 1)),
+        ({"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 30}, TokenUsage(7, 23)),
+        ({"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 8}, TokenUsage(7, 2)),
     ],
 )
 def test_only_counts_count(usage: JsonValue, counted: TokenUsage | None) -> None:
     assert usage_of({"usage": usage}) == counted
-
-
-def test_a_chunk_is_given_on_as_an_event() -> None:
-    chunk = read_event(b'{"choices": [{"delta": {"content": "a"}}]}', gives_away, shows_usage=False)
-    assert chunk.content == b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
-    assert not chunk.ends
-
-
-@pytest.mark.parametrize("shows_usage", [False, True])
-def test_the_chunk_that_only_counts_goes_to_those_who_asked(*, shows_usage: bool) -> None:
-    data = b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}'
-    chunk = read_event(data, gives_away, shows_usage=shows_usage)
-    assert chunk.usage == TokenUsage(3, 4)
-    assert bool(chunk.content) is shows_usage
-
-
-def test_the_end_of_a_stream_is_seen() -> None:
-    chunk = read_event(b"[DONE]", gives_away, shows_usage=False)
-    assert chunk.ends
-    assert chunk.content == b"data: [DONE]\n\n"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"{",
-        b"[]",
-        b"{}",
-        b'{"error":{"message":"db-7"}}',
-        b'{"choices":[{"delta":{"content":"credential-1"}}]}',
-    ],
-)
-def test_an_event_that_can_not_be_given_on_is_refused(data: bytes) -> None:
-    with pytest.raises(UpstreamError):
-        read_event(data, gives_away, shows_usage=False)
 
 
 def test_a_stream_that_fails_ends_with_an_error() -> None:

@@ -1,4 +1,3 @@
-import orjson
 import pytest
 from pydantic import JsonValue
 
@@ -17,13 +16,18 @@ def said(kind: str, content: JsonValue) -> JsonValue:
     return {"role": "user", "content": [{"type": kind, kind: content}]}
 
 
+def options_of(completion: Completion) -> JsonObject:
+    options = completion.body["stream_options"]
+    assert isinstance(options, dict)
+    return options
+
+
 def prepared(fields: JsonObject | None = None, bounds: AgentModel = FREE) -> Completion:
     return prepare({**ASK, **(fields or {})}, model("http://llm.invalid/v1"), bounds)
 
 
 def sent(fields: JsonObject | None = None, bounds: AgentModel = FREE) -> JsonObject:
-    body: JsonObject = orjson.loads(prepared(fields, bounds).body)
-    return body
+    return prepared(fields, bounds).body
 
 
 @pytest.mark.parametrize("name", ["default", "scripted-1"])
@@ -63,6 +67,26 @@ def test_output_is_limited_to_what_the_agent_may_have(asked: JsonObject, limits:
 
 def test_without_a_limit_nothing_is_added() -> None:
     assert "max_completion_tokens" not in sent()
+    assert prepared().max_output_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "bound", "limit"),
+    [
+        ({}, None, 4096),
+        ({"max_tokens": 9000}, None, 9000),
+        ({}, 100, 100),
+        ({"max_tokens": 50}, 100, 50),
+        ({"max_completion_tokens": 500, "max_tokens": 50}, 100, 100),
+    ],
+)
+def test_where_tokens_are_counted_every_output_has_a_bound(
+    fields: JsonObject, bound: int | None, limit: int
+) -> None:
+    bounds = AgentModel(name="default", max_output_tokens=bound)
+    completion = prepare({**ASK, **fields}, model("http://llm.invalid/v1"), bounds, 4096)
+    assert completion.max_output_tokens == limit
+    assert limit in (completion.body.get("max_completion_tokens"), completion.body.get("max_tokens"))
 
 
 def test_streams_always_count_their_tokens_and_show_it_only_if_asked() -> None:
@@ -73,9 +97,9 @@ def test_streams_always_count_their_tokens_and_show_it_only_if_asked() -> None:
     refusing = prepared({"stream": True, "stream_options": {"include_usage": False}})
     for completion in (silent, asking, refusing):
         assert completion.streams
-        assert orjson.loads(completion.body)["stream_options"]["include_usage"] is True
+        assert options_of(completion)["include_usage"] is True
     assert (silent.shows_usage, asking.shows_usage, refusing.shows_usage) == (False, True, False)
-    assert orjson.loads(asking.body)["stream_options"]["include_obfuscation"] is False
+    assert options_of(asking)["include_obfuscation"] is False
 
 
 def test_what_is_no_stream_has_no_options_of_one() -> None:

@@ -22,6 +22,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.model.base import JsonObject
 from aos.policy.decision import DecisionReason, Effect
 from tests.unit.agent.serving import serve
+from tests.unit.gateway_control.world import Held, controlled, opened
 from tests.unit.gateway_mcp.make import KeptJournal, StubRegistry, agent, caller, merged
 from tests.unit.gateway_models.make import CREDENTIAL, model
 
@@ -108,6 +109,7 @@ class Front:
     endpoint: ModelEndpoint
     registry: StubRegistry
     journal: KeptJournal
+    held: Held
     model: ScriptedModel
     caller: Caller
     url: str = ""
@@ -152,12 +154,17 @@ def calling(bounds: JsonObject | None, *, suspend: bool = False) -> Caller:
 @asynccontextmanager
 async def front() -> AsyncGenerator[Front]:
     scripted = ScriptedModel()
-    async with serve(scripted) as url, open_client(SETTINGS) as http:
+    async with (
+        serve(scripted) as url,
+        open_client(SETTINGS) as http,
+        opened() as store,
+        controlled(store, SETTINGS) as held,
+    ):
         registry = StubRegistry(credentials={"model-credentials": CREDENTIAL})
         registry.model_objects["default"] = model(f"{url}/v1")
         journal = KeptJournal()
-        endpoint = ModelEndpoint(registry, http, journal, SETTINGS)
-        made = Front(endpoint, registry, journal, scripted, calling({"name": "default"}))
+        endpoint = ModelEndpoint(registry, http, held.calls, journal, SETTINGS)
+        made = Front(endpoint, registry, journal, held, scripted, calling({"name": "default"}))
         async with serve(made) as address:
             made.url = address
             yield made

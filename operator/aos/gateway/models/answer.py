@@ -12,6 +12,7 @@ from aos.gateway.mcp.outbound import decoded, encoded
 from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.refusal import RefusalCode
+from aos.model.base import JsonObject
 
 DONE: Final = b"[DONE]"
 
@@ -39,68 +40,52 @@ class TokenUsage:
 NOTHING_USED: Final = TokenUsage()
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """One event of a stream.
-
-    Attributes:
-        content: to give on; empty where it is kept back.
-        usage: if the event counts tokens.
-        ends: whether it is the last one.
-    """
-
-    content: bytes
-    usage: TokenUsage | None = None
-    ends: bool = False
-
-
-def read_answer(content: bytes, gives_away: Callable[[bytes], bool]) -> tuple[bytes, TokenUsage]:
-    """Return a whole answer, written anew, and what it counts.
+def read_value(content: bytes) -> tuple[JsonObject, list[JsonValue]]:
+    """Return a whole answer, or one chunk of a stream, and its choices.
 
     Raises:
-        UpstreamError: it can't be given on.
+        UpstreamError: it is something else.
     """
     value = decoded(content)
-    if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
+    choices = value.get("choices") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or not isinstance(choices, list):
         raise _unsound("its answer is no chat completion")
-    return _given_on(value, gives_away), usage_of(value) or NOTHING_USED
+    return value, choices
 
 
-def read_event(data: bytes, gives_away: Callable[[bytes], bool], *, shows_usage: bool) -> Chunk:
-    """Return one event of a stream, written anew.
-
-    Args:
-        data: of the event.
-        gives_away: whether JSON holds the credential.
-        shows_usage: whether the agent asked for the chunk that only counts tokens.
+def written(value: JsonObject, gives_away: Callable[[bytes], bool]) -> bytes:
+    """Return ``value`` as it is given on.
 
     Raises:
-        UpstreamError: it can't be given on.
+        UpstreamError: it holds the credential, or can't be written.
     """
-    if data == DONE:
-        return Chunk(_event(DONE), ends=True)
-    value = decoded(data)
-    if not isinstance(value, dict) or not isinstance(value.get("choices"), list):
-        raise _unsound("its stream holds something other than chunks of a chat completion")
-    usage = usage_of(value)
-    # Clients that did not ask for it take a chunk without choices for a fault.
-    kept = usage is not None and not value["choices"] and not shows_usage
-    return Chunk(b"" if kept else _event(_given_on(value, gives_away)), usage)
+    content = encoded(value)
+    if gives_away(content):
+        raise _unsound("its answer holds the gateway's credential and was withheld")
+    return content
+
+
+def event_of(data: bytes) -> bytes:
+    """Return ``data`` as an event of a stream."""
+    return b"data: " + data + b"\n\n"
 
 
 def error_event(failure: ModelFailure) -> bytes:
     """Return the event that ends a stream that failed after it began."""
-    return _event(failure.body())
+    return event_of(failure.body())
 
 
-def usage_of(value: dict[str, JsonValue]) -> TokenUsage | None:
-    """Return what an answer or a chunk counts; None if it counts nothing."""
+def usage_of(value: JsonObject) -> TokenUsage | None:
+    """Return what an answer or a chunk counts; None if it counts nothing, or not all: that is no count."""
     usage = value.get("usage")
     if not isinstance(usage, dict):
         return None
-    return TokenUsage(
-        prompt=_count(usage.get("prompt_tokens")), completion=_count(usage.get("completion_tokens"))
-    )
+    prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if prompt is None or completion is None:
+        return None
+    # Some providers count what the model thought in the total alone.
+    total = _count(usage.get("total_tokens")) or 0
+    return TokenUsage(prompt=prompt, completion=max(completion, total - prompt))
 
 
 def failure_of(
@@ -151,20 +136,9 @@ def failure_from(error: UpstreamError) -> ModelFailure:
     return ModelFailure(status, error.code, f"the model gave no answer: {error.message}")
 
 
-def _event(data: bytes) -> bytes:
-    return b"data: " + data + b"\n\n"
-
-
-def _given_on(value: JsonValue, gives_away: Callable[[bytes], bool]) -> bytes:
-    content = encoded(value)
-    if gives_away(content):
-        raise _unsound("its answer holds the gateway's credential and was withheld")
-    return content
-
-
-def _count(value: JsonValue) -> int:
-    counts = isinstance(value, int) and not isinstance(value, bool)
-    return min(max(value, 0), _MAX_TOKENS) if counts and isinstance(value, int) else 0
+def _count(value: JsonValue) -> int | None:
+    counts = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return min(value, _MAX_TOKENS) if counts and isinstance(value, int) else None
 
 
 def _said(content: bytes) -> tuple[str, str]:

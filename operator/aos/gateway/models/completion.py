@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from pydantic import JsonValue
 
 from aos.gateway.models.failure import ModelFailure
@@ -50,23 +49,28 @@ class Completion:
     """A request as it is sent on.
 
     Attributes:
-        body: JSON.
+        body: its fields.
+        max_output_tokens: the bound on the answer; None where nobody put one.
         streams: whether the answer is to be a stream.
         shows_usage: whether the agent asked for the stream's last chunk, which counts tokens.
     """
 
-    body: bytes
+    body: JsonObject
+    max_output_tokens: int | None
     streams: bool
     shows_usage: bool
 
 
-def prepare(body: JsonValue, model: Model, bounds: AgentModel) -> Completion:
+def prepare(
+    body: JsonValue, model: Model, bounds: AgentModel, default_max_output_tokens: int | None = None
+) -> Completion:
     """Return the request to send to ``model``.
 
     Args:
         body: strict JSON of the agent.
         model: the one that the agent may use.
         bounds: what the agent's spec says of its requests.
+        default_max_output_tokens: put on a request whose output neither of them bounds; None for no bound.
 
     Raises:
         ModelFailure: a field is unknown, out of bounds, or asks for another model.
@@ -88,15 +92,16 @@ def prepare(body: JsonValue, model: Model, bounds: AgentModel) -> Completion:
             )
     if "messages" not in body:
         raise _invalid("messages must be a list of at least one message")
-    return _rewritten(body, model, bounds)
+    return _rewritten(body, model, bounds, default_max_output_tokens)
 
 
-def _rewritten(body: JsonObject, model: Model, bounds: AgentModel) -> Completion:
+def _rewritten(
+    body: JsonObject, model: Model, bounds: AgentModel, default_max_output_tokens: int | None
+) -> Completion:
     sent: JsonObject = {**body, "model": model.spec.model}
     if bounds.temperature is not None:
         sent["temperature"] = bounds.temperature
-    if bounds.max_output_tokens is not None:
-        _limit_tokens(sent, bounds.max_output_tokens)
+    max_output_tokens = _limit_tokens(sent, bounds.max_output_tokens, default_max_output_tokens)
     streams = body.get("stream") is True
     options = body.get("stream_options")
     asked = isinstance(options, dict) and options.get("include_usage") is True
@@ -104,16 +109,23 @@ def _rewritten(body: JsonObject, model: Model, bounds: AgentModel) -> Completion
         sent["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     elif options is not None:
         raise _invalid("stream_options needs stream to be true")
-    return Completion(body=orjson.dumps(sent), streams=streams, shows_usage=asked)
+    return Completion(body=sent, max_output_tokens=max_output_tokens, streams=streams, shows_usage=asked)
 
 
-def _limit_tokens(sent: JsonObject, most: int) -> None:
-    given = [name for name in _TOKEN_LIMITS if sent.get(name) is not None]
-    for name in given:
-        asked = sent[name]
-        sent[name] = min(asked, most) if isinstance(asked, int) else most
-    if not given:
-        sent[_TOKEN_LIMITS[0]] = most
+def _limit_tokens(sent: JsonObject, most: int | None, default: int | None) -> int | None:
+    """Bound the answer in ``sent``; return the bound."""
+    bounds = []
+    for name in _TOKEN_LIMITS:
+        asked = sent.get(name)
+        if isinstance(asked, int):
+            sent[name] = bound = asked if most is None else min(asked, most)
+            bounds.append(bound)
+    if bounds:
+        return max(bounds)
+    bound_by_us = default if most is None else most
+    if bound_by_us is not None:
+        sent[_TOKEN_LIMITS[0]] = bound_by_us
+    return bound_by_us
 
 
 def _check_model(asked: JsonValue, model: Model) -> None:

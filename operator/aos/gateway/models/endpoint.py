@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
+import orjson
 from pydantic import JsonValue
 
 from aos.gateway.caller import Caller
+from aos.gateway.control.asked import AskedCall, Finished, Ticket
+from aos.gateway.control.control import CallControl
+from aos.gateway.control.likeness import likeness
 from aos.gateway.http import ClientDisconnected, HttpRequest, Send, send_bytes, send_json, send_stream
-from aos.gateway.journal import CallOutcome, Entry, Journal, Subject
+from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
 from aos.gateway.mcp import outbound
 from aos.gateway.mcp.http_client import HttpClient, Response, Waits
 from aos.gateway.mcp.outbound import Target
@@ -20,13 +24,26 @@ from aos.gateway.mcp.upstream_error import UpstreamError, too_large
 from aos.gateway.models import answer
 from aos.gateway.models.answer import NOTHING_USED, TokenUsage
 from aos.gateway.models.completion import Completion, prepare
+from aos.gateway.models.estimate import most_prompt_tokens
 from aos.gateway.models.failure import ModelFailure
-from aos.gateway.refusal import Refusal, RefusalCode
+from aos.gateway.models.inspecting import checked_choices, checked_request
+from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream
+from aos.gateway.models.spending import (
+    DEFAULT_MAX_OUTPUT_TOKENS,
+    Reservation,
+    counts_tokens,
+    obligations_of,
+    reserve,
+    tokens_of,
+)
+from aos.gateway.refusal import Refusal, RefusalCode, Refused, refusal_of
 from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
+from aos.inspection.inspector import Inspected, Inspector, inspector_for
 from aos.model.agent import AgentModel
 from aos.model.model import Model
 from aos.policy.decision import DecisionReason, Effect
+from aos.policy.obligations import Obligations
 
 COMPLETIONS_PATH: Final = "/v1/chat/completions"
 MODELS_PATH: Final = "/v1/models"
@@ -42,11 +59,45 @@ class _Record:
 
     started_at: float
     model: str = ""
+    digest: str = ""
     effect: Effect = Effect.DENY
     reason: DecisionReason | RefusalCode = RefusalCode.BAD_REQUEST
     outcome: CallOutcome = CallOutcome.REFUSED
     sent_at: float | None = None
-    usage: TokenUsage = NOTHING_USED
+    released: bool = False
+    usage: TokenUsage | None = None
+    found: frozenset[str] = frozenset()
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Cleared:
+    """A request that may be sent.
+
+    Attributes:
+        model: where to.
+        completion: as the agent's and the model's specs have it.
+        content: its JSON, without what policy redacts.
+        obligations: what it is held to.
+        inspector: of its data rules.
+        reservation: the most that it may take.
+    """
+
+    model: Model
+    completion: Completion
+    content: bytes
+    obligations: Obligations
+    inspector: Inspector
+    reservation: Reservation
+
+    @property
+    def bounds(self) -> OutputBounds:
+        """What its output is held to."""
+        counts = counts_tokens(self.obligations)
+        return OutputBounds(
+            tokens=self.reservation.output_tokens if counts else None,
+            text_bytes=self.obligations.data.max_response_bytes,
+        )
 
 
 class ModelEndpoint:
@@ -56,12 +107,14 @@ class ModelEndpoint:
         self,
         registry: Registry,
         http: HttpClient,
+        control: CallControl,
         journal: Journal,
         settings: GatewaySettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._http = http
+        self._control = control
         self._journal = journal
         self._clock = clock
         self._max_json_depth = settings.max_json_depth
@@ -126,6 +179,15 @@ class ModelEndpoint:
                 DecisionReason.AGENT_SUSPENDED,
                 f"agent {caller.agent} is suspended (spec.suspend)",
             )
+        problem = next(
+            (each for policy in (caller.policy, *caller.ancestors) for each in policy.problems), ""
+        )
+        if problem:
+            raise ModelFailure(
+                HTTPStatus.FORBIDDEN,
+                DecisionReason.POLICY_NOT_ACCEPTED,
+                f"nothing is allowed while a policy can't be used: {problem}",
+            )
         if spec.model is None:
             raise ModelFailure(
                 HTTPStatus.FORBIDDEN,
@@ -144,101 +206,203 @@ class ModelEndpoint:
 
     async def _complete(self, request: HttpRequest, caller: Caller, send: Send) -> None:
         record = _Record(started_at=self._clock())
+        ticket: Ticket | None = None
+        cleared: _Cleared | None = None
         try:
-            model, bounds = self._model(caller)
-            record.model = model.metadata.name
-            completion = prepare(await request.json(self._max_json_depth), model, bounds)
+            cleared, asked = await self._clear(request, caller, record)
+            admitted = await self._control.admit(asked)
+            if isinstance(admitted, Refused):
+                record.refused = True
+                raise _failure(admitted)
+            ticket = admitted
             record.effect, record.reason = Effect.ALLOW, DecisionReason.ALLOWED
             record.outcome = CallOutcome.ABORTED
-            await _while_connected(request, self._ask(model, completion, send, record))
+            await _while_connected(request, self._ask(caller, cleared, send, record))
         except (ModelFailure, Refusal) as refused:
             record.reason = refused.reason if isinstance(refused, ModelFailure) else refused.code
             record.outcome = CallOutcome.REFUSED if record.effect is Effect.DENY else CallOutcome.FAILED
+            if ticket is None and not record.refused:
+                self._control.refuse(
+                    _asked_in_vain(caller, record), Refused(Effect.DENY, record.reason, refused.message)
+                )
             raise
         finally:
+            if ticket is not None and cleared is not None:
+                self._finish(ticket, cleared.reservation, record)
             self._write(caller, record)
 
-    async def _ask(self, model: Model, completion: Completion, send: Send, record: _Record) -> None:
+    async def _clear(
+        self, request: HttpRequest, caller: Caller, record: _Record
+    ) -> tuple[_Cleared, AskedCall]:
+        """Return the request as it may be sent, and what it asks of the store.
+
+        Raises:
+            ModelFailure: it may not be sent.
+            Refusal: it can't be read.
+        """
+        model, bounds = self._model(caller)
+        record.model = model.metadata.name
+        obligations = obligations_of(caller)
+        body = await request.json(self._max_json_depth)
+        default = DEFAULT_MAX_OUTPUT_TOKENS if counts_tokens(obligations) else None
+        completion = prepare(body, model, bounds, default)
+        said = body if isinstance(body, dict) else {}
+        record.digest = arguments_digest(said)
+        inspector = inspector_for(obligations.data)
+        sendable = checked_request(obligations.data, inspector, completion.body)
+        prompt_tokens = most_prompt_tokens(completion.body)
+        reservation = reserve(model, obligations, prompt_tokens, completion.max_output_tokens)
+        asked = AskedCall(
+            caller=caller,
+            subject=Subject.MODEL,
+            name=record.model,
+            action=ACTION,
+            obligations=obligations,
+            arguments_digest=record.digest,
+            likeness=likeness(said.get("messages")),
+            tokens=reservation.tokens if isinstance(reservation, Reservation) else 0,
+            cost_micro_usd=reservation.cost_micro_usd if isinstance(reservation, Reservation) else 0,
+            data_classes=sendable.found if isinstance(sendable, Inspected) else frozenset(),
+        )
+        if isinstance(sendable, Refused):
+            raise self._refuse(asked, sendable, record)
+        if isinstance(reservation, Refused):
+            raise self._refuse(asked, reservation, record)
+        content = orjson.dumps(sendable.value)
+        return _Cleared(model, completion, content, obligations, inspector, reservation), asked
+
+    def _refuse(self, asked: AskedCall, refused: Refused, record: _Record) -> ModelFailure:
+        self._control.refuse(asked, refused)
+        record.refused = True
+        return _failure(refused)
+
+    async def _ask(self, caller: Caller, cleared: _Cleared, send: Send, record: _Record) -> None:
         """Send the request on and the answer back.
 
         Raises:
             ModelFailure: there is no answer, and nothing was sent yet.
         """
+        streams = cleared.completion.streams
         try:
-            target = outbound.target_of(self._registry, model)
+            target = outbound.target_of(self._registry, cleared.model)
             record.sent_at = self._clock()
             response = await self._http.request(
                 "POST",
                 target.url.rstrip("/") + "/chat/completions",
                 {
                     "Content-Type": "application/json",
-                    "Accept": "text/event-stream" if completion.streams else "application/json",
+                    "Accept": "text/event-stream" if streams else "application/json",
                     **target.authorization(),
                 },
-                completion.body,
+                cleared.content,
                 self._waits,
             )
             try:
-                await self._answer(response, target, completion, send, record)
+                await self._answer(response, target, caller, cleared, send, record)
             finally:
                 response.release()
         except UpstreamError as error:
+            record.released = not error.maybe_done
             raise answer.failure_from(error) from None
 
     async def _answer(
         self,
         response: Response,
         target: Target,
-        completion: Completion,
+        caller: Caller,
+        cleared: _Cleared,
         send: Send,
         record: _Record,
     ) -> None:
         outbound.check_encoding(response)
         if response.status != HTTPStatus.OK:
             content = await outbound.read_all(response, _MAX_ERROR_BYTES)
+            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                record.usage = NOTHING_USED  # the model did not take the request
             retry_after = response.headers.get("retry-after", "")
             raise answer.failure_of(response.status, content, retry_after, target.gives_away)
-        expected = "text/event-stream" if completion.streams else "application/json"
+        streams = cleared.completion.streams
+        expected = "text/event-stream" if streams else "application/json"
         if outbound.media_type(response) != expected:
             raise UpstreamError(
                 RefusalCode.UPSTREAM_INVALID, f"its answer is not {expected}", maybe_done=True
             )
-        if completion.streams:
-            await send_stream(send, self._events(response, target, completion, record), headers=(_EVENTS,))
+        if streams:
+            events = self._events(response, target, caller, cleared, record)
+            await send_stream(send, events, headers=(_EVENTS,))
             return
-        content = await outbound.read_all(response, self._max_response_bytes)
-        body, record.usage = answer.read_answer(content, target.gives_away)
-        await send_json(send, body)
+        value, choices = answer.read_value(await outbound.read_all(response, self._max_response_bytes))
+        record.usage = answer.usage_of(value)
+        checked = checked_choices(cleared.inspector, choices)
+        if isinstance(checked, Refused):
+            self._control.announce(caller, checked)
+            raise _failure(checked)
+        record.found = checked.found
+        value["choices"] = checked.value
+        await send_json(send, answer.written(value, target.gives_away))
         record.outcome = CallOutcome.ANSWERED
 
     async def _events(
-        self, response: Response, target: Target, completion: Completion, record: _Record
+        self, response: Response, target: Target, caller: Caller, cleared: _Cleared, record: _Record
     ) -> AsyncIterator[bytes]:
         """Yield the stream's events; a failure, since the answer has begun, is its last event."""
         parser = EventParser(self._max_response_bytes)
+        output = OutputStream(
+            cleared.inspector,
+            cleared.bounds,
+            target.gives_away,
+            shows_usage=cleared.completion.shows_usage,
+        )
         try:
             async for received in outbound.chunks(response, self._max_response_bytes):
                 given_on = b""
                 for data in parser.feed(received):
-                    chunk = answer.read_event(data, target.gives_away, shows_usage=completion.shows_usage)
-                    record.usage = chunk.usage or record.usage
-                    given_on += chunk.content
-                    if chunk.ends:
+                    content, ends = output.event(data)
+                    record.usage, record.found = output.usage, output.found
+                    given_on += content
+                    if ends:
                         record.outcome = CallOutcome.ANSWERED
                         yield given_on
                         return
                 yield given_on
-        except (UpstreamError, EventTooLargeError) as error:
-            failure = answer.failure_from(
-                error if isinstance(error, UpstreamError) else too_large(self._max_response_bytes)
-            )
+            yield output.end()
+        except (UpstreamError, EventTooLargeError, OutputCutError) as error:
+            failure = self._cut(error, caller)
+            record.found = output.found
             record.reason, record.outcome = failure.reason, CallOutcome.FAILED
             yield answer.error_event(failure)
             return
         record.outcome = CallOutcome.ANSWERED
 
+    def _cut(
+        self, error: UpstreamError | EventTooLargeError | OutputCutError, caller: Caller
+    ) -> ModelFailure:
+        if isinstance(error, OutputCutError):
+            self._control.announce(caller, error.refused)
+            return _failure(error.refused)
+        return answer.failure_from(
+            error if isinstance(error, UpstreamError) else too_large(self._max_response_bytes)
+        )
+
+    def _finish(self, ticket: Ticket, reservation: Reservation, record: _Record) -> None:
+        # What the model did not count stays charged as it was reserved: an agent that leaves early saves nothing.
+        usage = record.usage
+        self._control.finish(
+            ticket,
+            Finished(
+                record.outcome,
+                record.reason,
+                self._clock() - record.started_at,
+                released=record.released or record.sent_at is None,
+                tokens=tokens_of(usage),
+                cost_micro_usd=None if usage is None else reservation.cost_of(usage),
+                data_classes=record.found,
+            ),
+        )
+
     def _write(self, caller: Caller, record: _Record) -> None:
         now = self._clock()
+        usage = record.usage or NOTHING_USED
         self._journal.record(
             Entry(
                 caller=caller,
@@ -249,11 +413,27 @@ class ModelEndpoint:
                 reason=record.reason,
                 outcome=record.outcome,
                 duration_seconds=now - record.started_at,
+                arguments_digest=record.digest,
                 upstream_seconds=0 if record.sent_at is None else now - record.sent_at,
-                prompt_tokens=record.usage.prompt,
-                completion_tokens=record.usage.completion,
+                prompt_tokens=usage.prompt,
+                completion_tokens=usage.completion,
             )
         )
+
+
+def _asked_in_vain(caller: Caller, record: _Record) -> AskedCall:
+    """Return the record of a request that can't be sent at all."""
+    return AskedCall(
+        caller=caller,
+        subject=Subject.MODEL,
+        name=record.model,
+        action=ACTION,
+        arguments_digest=record.digest,
+    )
+
+
+def _failure(refused: Refused) -> ModelFailure:
+    return ModelFailure.of(refusal_of(refused))
 
 
 async def _while_connected(request: HttpRequest, work: Coroutine[None, None, None]) -> None:

@@ -1,0 +1,258 @@
+"""A streamed output: measured, looked through as it comes, and given on piece by piece. No I/O."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import JsonValue
+
+from aos.gateway.models.answer import DONE, TokenUsage, event_of, read_value, usage_of, written
+from aos.gateway.models.estimate import fewest_output_tokens
+from aos.gateway.models.inspecting import blocked
+from aos.gateway.refusal import RefusalCode, Refused
+from aos.inspection.inspector import Inspector
+from aos.inspection.sizes import DataTooLargeError
+from aos.inspection.stream import StreamInspector
+from aos.model.base import JsonObject
+from aos.policy.decision import Effect
+
+_WHAT: Final = "the model's output"
+
+
+class OutputCutError(Exception):
+    """The output must not go on; its refusal says why."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.reason.value)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class OutputBounds:
+    """How much an output may say.
+
+    Attributes:
+        tokens: that were reserved; None where no budget counts them.
+        text_bytes: that policy allows; None where it does not say.
+    """
+
+    tokens: int | None = None
+    text_bytes: int | None = None
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of a function, as far as it was told."""
+
+    head: JsonObject = field(default_factory=dict)
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass(slots=True)
+class _Choice:
+    """What of one choice is held back."""
+
+    texts: dict[str, StreamInspector] = field(default_factory=dict)
+    calls: dict[int, _Call] = field(default_factory=dict)
+    function: _Call | None = None
+
+
+class OutputStream:
+    """One streamed output.
+
+    Attributes:
+        usage: what the model counted; None while it has not.
+        found: data classes seen so far.
+    """
+
+    def __init__(
+        self,
+        inspector: Inspector,
+        bounds: OutputBounds,
+        gives_away: Callable[[bytes], bool],
+        *,
+        shows_usage: bool,
+    ) -> None:
+        """Start before the first event.
+
+        Args:
+            inspector: of the data rules.
+            bounds: on the output.
+            gives_away: whether JSON holds the credential.
+            shows_usage: whether the agent asked for the chunk that only counts tokens.
+        """
+        self._inspector = inspector
+        self._bounds = bounds
+        self._gives_away = gives_away
+        self._shows_usage = shows_usage
+        self._text_bytes = 0
+        self._envelope: JsonObject = {}
+        self._choices: dict[int, _Choice] = {}
+        self.usage: TokenUsage | None = None
+        self.found: frozenset[str] = frozenset()
+
+    def event(self, data: bytes) -> tuple[bytes, bool]:
+        """Take one event; return what may go out now, and whether it was the last one.
+
+        Raises:
+            UpstreamError: it can't be given on.
+            OutputCutError: a bound is reached, or policy blocks what it holds.
+        """
+        if data == DONE:
+            return self.end() + event_of(DONE), True
+        value, choices = read_value(data)
+        usage = usage_of(value)
+        self.usage = usage or self.usage
+        self._measure(choices)
+        # Clients that did not ask for it take a chunk without choices for a fault.
+        if usage is not None and not choices and not self._shows_usage:
+            return b"", False
+        if self._inspector.looks_into_responses and choices:
+            self._envelope = {name: item for name, item in value.items() if name not in ("choices", "usage")}
+            kept: list[JsonValue] = [each for each in map(self._looked_through, choices) if each is not None]
+            if not kept and usage is None:
+                return b"", False
+            value["choices"] = kept
+        return event_of(written(value, self._gives_away)), False
+
+    def end(self) -> bytes:
+        """Return what was held back of choices that nobody finished.
+
+        Raises:
+            UpstreamError: it can't be given on.
+            OutputCutError: policy blocks what it holds.
+        """
+        rest: list[JsonValue] = []
+        for index in sorted(self._choices):
+            delta = self._flushed(index, {})
+            if delta:
+                rest.append({"index": index, "delta": delta, "finish_reason": None})
+        if not rest:
+            return b""
+        return event_of(written({**self._envelope, "choices": rest}, self._gives_away))
+
+    def _measure(self, choices: list[JsonValue]) -> None:
+        self._text_bytes += sum(len(text.encode("utf-8", "surrogatepass")) for text in _said(choices))
+        most = self._bounds.text_bytes
+        if most is not None and self._text_bytes > most:
+            message = f"{_WHAT} is too large: it has more than {most} bytes, which policy allows"
+            raise OutputCutError(Refused(Effect.DENY, RefusalCode.DATA_TOO_LARGE, message, note=message))
+        counted = self.usage.completion if self.usage is not None else 0
+        if self._bounds.tokens is not None and (
+            max(counted, fewest_output_tokens(self._text_bytes)) > self._bounds.tokens
+        ):
+            raise OutputCutError(
+                Refused(
+                    Effect.DENY,
+                    RefusalCode.BUDGET_EXCEEDED,
+                    f"{_WHAT} is longer than the {self._bounds.tokens} tokens that were reserved of its budget, and was cut",
+                    note="a model's output was cut: it was longer than what was reserved of the budget",
+                )
+            )
+
+    def _looked_through(self, choice: JsonValue) -> JsonObject | None:
+        """Return what of a choice may go out; None if nothing may yet."""
+        if not isinstance(choice, dict):
+            return None
+        index = _index(choice, 0)
+        held = self._choices.setdefault(index, _Choice())
+        given = choice.get("delta")
+        delta = self._taken(held, given) if isinstance(given, dict) else {}
+        ends = choice.get("finish_reason") is not None
+        if ends:
+            delta = self._flushed(index, delta)
+        if not ends and not any(delta.values()):
+            return None
+        # Log probabilities spell the text out token by token.
+        return {"index": index, "delta": delta, "finish_reason": choice.get("finish_reason")}
+
+    def _taken(self, held: _Choice, given: JsonObject) -> JsonObject:
+        """Return what of a delta may go out. What is neither text nor a call is not looked through, and dropped."""
+        delta: JsonObject = {}
+        for name, item in given.items():
+            if name == "role":
+                delta[name] = item
+            elif name == "tool_calls" and isinstance(item, list):
+                _hold_calls(held, item)
+            elif name == "function_call" and isinstance(item, dict):
+                held.function = held.function or _Call()
+                _hold(held.function, item)
+            elif isinstance(item, str):
+                stream = held.texts.setdefault(name, self._inspector.stream())
+                delta[name] = self._passed(stream, stream.feed(item))
+        return delta
+
+    def _flushed(self, index: int, delta: JsonObject) -> JsonObject:
+        """Return ``delta`` with all that was held back of a choice."""
+        held = self._choices.pop(index)
+        for name, stream in held.texts.items():
+            rest = self._passed(stream, stream.close())
+            if rest:
+                delta[name] = f"{delta.get(name) or ''}{rest}"
+        if held.calls:
+            delta["tool_calls"] = [
+                {**call.head, "index": place, "function": self._looked_through_call(call)}
+                for place, call in sorted(held.calls.items())
+            ]
+        if held.function is not None:
+            delta["function_call"] = self._looked_through_call(held.function)
+        return delta
+
+    def _looked_through_call(self, call: _Call) -> JsonValue:
+        try:
+            inspected = self._inspector.response({"name": call.name, "arguments": call.arguments})
+        except DataTooLargeError as error:
+            message = f"{_WHAT} is too large: {error}"
+            raise OutputCutError(
+                Refused(Effect.DENY, RefusalCode.DATA_TOO_LARGE, message, note=message)
+            ) from None
+        self.found |= inspected.found
+        if inspected.blocked:
+            raise OutputCutError(blocked(_WHAT, inspected.blocked))
+        return inspected.value
+
+    def _passed(self, stream: StreamInspector, text: str) -> str:
+        self.found |= stream.found
+        if stream.blocked:
+            raise OutputCutError(blocked(_WHAT, stream.blocked))
+        return text
+
+
+def _hold_calls(held: _Choice, given: list[JsonValue]) -> None:
+    for place, item in enumerate(given):
+        if not isinstance(item, dict):
+            continue
+        call = held.calls.setdefault(_index(item, place), _Call())
+        for name in ("id", "type"):
+            if item.get(name):
+                call.head[name] = item[name]
+        function = item.get("function")
+        if isinstance(function, dict):
+            _hold(call, function)
+
+
+def _hold(call: _Call, function: JsonObject) -> None:
+    name, arguments = function.get("name"), function.get("arguments")
+    call.name += name if isinstance(name, str) else ""
+    call.arguments += arguments if isinstance(arguments, str) else ""
+
+
+def _index(item: JsonObject, otherwise: int) -> int:
+    index = item.get("index")
+    return index if isinstance(index, int) else otherwise
+
+
+def _said(choices: list[JsonValue]) -> Iterator[str]:
+    """Yield what the model says in a chunk: texts, names and arguments of calls."""
+    for choice in choices:
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        waiting: list[JsonValue] = [delta]
+        while waiting:
+            node = waiting.pop()
+            if isinstance(node, dict):
+                waiting += [item for name, item in node.items() if name not in ("role", "id", "type")]
+            elif isinstance(node, list):
+                waiting += node
+            elif isinstance(node, str):
+                yield node

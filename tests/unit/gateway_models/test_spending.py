@@ -1,0 +1,77 @@
+from dataclasses import replace
+
+from pydantic import JsonValue
+
+from aos.gateway.control.asked import Tokens
+from aos.gateway.models.answer import TokenUsage
+from aos.gateway.models.spending import Reservation, counts_tokens, obligations_of, reserve, tokens_of
+from aos.gateway.refusal import RefusalCode, Refused
+from aos.model.model import Model
+from aos.policy.obligations import Obligations
+from tests.unit.gateway_control.make import caller, effective, policy
+from tests.unit.gateway_models.make import model
+
+
+def held(**budget: JsonValue) -> Obligations:
+    said: JsonValue = [{"name": "daily", "per": "24h", **budget}]
+    return effective(policy(budgets=said)).model_obligations()
+
+
+def priced(name: str = "scripted-1", prices: JsonValue = None) -> Model:
+    made = model("http://llm.invalid/v1", behind=name)
+    spec = made.spec.model_dump(by_alias=True, exclude_none=True) | ({"prices": prices} if prices else {})
+    return Model.parse({"metadata": {"name": "default", "namespace": "sales"}, "spec": spec})
+
+
+PRICES: JsonValue = {"inputMicroUSD": 1_000_000, "outputMicroUSD": 4_000_000}
+
+
+def test_only_budgets_of_tokens_or_money_need_a_bound_on_the_output() -> None:
+    assert not counts_tokens(Obligations())
+    assert not counts_tokens(held(calls=5))
+    assert counts_tokens(held(tokens=5))
+    assert counts_tokens(held(microUSD=5))
+
+
+def test_a_request_reserves_the_most_that_it_may_take() -> None:
+    reserved = reserve(priced(prices=PRICES), held(microUSD=5), 100, 50)
+    assert isinstance(reserved, Reservation)
+    assert (reserved.tokens, reserved.cost_micro_usd) == (150, 300)
+    assert reserved.cost_of(TokenUsage(10, 5)) == 30
+
+
+def test_prices_that_are_publicly_known_count() -> None:
+    reserved = reserve(priced("gpt-4o"), held(microUSD=5), 1_000_000, 0)
+    assert isinstance(reserved, Reservation)
+    assert reserved.cost_micro_usd > 0
+
+
+def test_a_model_without_price_spends_no_money_that_is_counted() -> None:
+    refused = reserve(priced(), held(microUSD=5), 100, 50)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalCode.PRICE_UNKNOWN
+    assert "spec.prices of Model default" in refused.message
+    assert "Policy baseline" in refused.message
+
+
+def test_where_no_money_is_counted_a_price_need_not_be_known() -> None:
+    reserved = reserve(priced(), held(tokens=5), 100, None)
+    assert isinstance(reserved, Reservation)
+    assert (reserved.tokens, reserved.cost_micro_usd) == (100, 0)
+    assert reserved.cost_of(TokenUsage(1, 1)) is None
+
+
+def test_what_nobody_counted_is_not_known() -> None:
+    assert tokens_of(None) is None
+    assert tokens_of(TokenUsage(3, 4)) == Tokens(3, 4)
+
+
+def test_an_agent_that_acts_for_another_is_held_to_both_their_bounds() -> None:
+    own, other = (
+        effective(policy(budgets=[{"name": "own", "per": "1h", "tokens": 5}])),
+        effective(policy(budgets=[{"name": "other", "per": "1h", "tokens": 7}]), agent="lead"),
+    )
+    alone = caller(own)
+    assert obligations_of(alone) is own.model_obligations()
+    names = {bound.reference.part for bound in obligations_of(replace(alone, ancestors=(other,))).budgets}
+    assert len(names) == 2
