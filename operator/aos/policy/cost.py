@@ -51,6 +51,8 @@ SIZES: Final = tuple(Size(512 << step, 8 << step) for step in range(8))
 """What conditions may read, from 512 bytes and 8 values to 64 KiB and 1,024 values: the cheaper, the more."""
 NOTHING: Final = Size()
 
+_NUL: Final = b"\\u0000"
+"""As JSON writes it. A text that spells this out is taken for it as well, which only makes conditions fail."""
 _NAME_SIZE: Final = Size(256, 1)
 _NODE_NS: Final = 400
 _ITERATION_NS: Final = 1_000
@@ -80,10 +82,16 @@ class Cost:
 
 
 def size_of(values: Sequence[JsonValue]) -> Size | None:
-    """Return how large ``values`` are together; None where they can't be JSON, so that nobody can tell."""
+    """Return how large ``values`` are together; None where no condition can be judged by them.
+
+    These are numbers beyond 64 bits and unpaired surrogates, which JSON can't carry, and the character U+0000: the CEL
+    library ends every text there, so that a condition would see another text than the tool.
+    """
     try:
         content = orjson.dumps(values)
     except orjson.JSONEncodeError:
+        return None
+    if _NUL in content:
         return None
     # A comma in a text counts as well: one too many only makes it larger.
     return Size(len(content), 1 + sum(map(content.count, (b",", b"[", b"{"))))
@@ -93,7 +101,7 @@ def told(size: Size | None, room: Size) -> str:
     """Return in words how ``size`` compares with ``room``."""
     most = f"{room.text_bytes:.0f} bytes and {room.values:.0f} values can be judged in time"
     if size is None:
-        return f"they hold a number or a text that JSON can't carry; {most}"
+        return f"they hold a number beyond 64 bits, or a text with U+0000 or half a character; {most}"
     return f"{size.text_bytes:.0f} bytes and {size.values:.0f} values, and {most}"
 
 
@@ -158,7 +166,7 @@ class _Estimate:
                 return self._invocation(node, names)
             case Collection():
                 return self._collection(node, names)
-            case Loop():
+            case _:
                 return self._loop(node, names)
 
     def _invocation(self, node: Invocation, names: Mapping[str, Size]) -> Cost:

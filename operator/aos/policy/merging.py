@@ -106,7 +106,7 @@ def _narrower(one: Obligations, other: Obligations) -> Obligations:
 
 
 def _united(bounds: Iterable[Bound]) -> tuple[Bound, ...]:
-    return tuple(sorted(set(bounds), key=lambda bound: str(bound.reference)))
+    return tuple(sorted(set(bounds), key=lambda bound: (str(bound.reference), repr(bound))))
 
 
 def _limits(policies: Sequence[AnyPolicy], counts: Callable[[Limit], bool]) -> tuple[BoundLimit, ...]:

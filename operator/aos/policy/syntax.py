@@ -89,7 +89,7 @@ def parts_of(node: Node) -> tuple[Node, ...]:
             return node.parts
         case Loop():
             return node.over, node.initial, node.condition, node.step, node.result
-        case Name() | Constant():
+        case _:
             return ()
 
 

@@ -48,7 +48,7 @@ PATHS: Final = (
     ("task", "lineage"),
     ("ns", "environment"),
 )
-VALUES: Final[tuple[JsonValue, ...]] = (0, 1, 2, 1.0, 0.5, -1, True, False, None, "", "a", "true", "1", "research", [], [1], ["a", 1], {"k": 1}, {"k": "a"}, {}, 2**63 - 1)  # fmt: skip
+VALUES: Final[tuple[JsonValue, ...]] = (0, 1, 2, 1.0, 0.5, -1, True, False, None, "", "a", "true", "1", "research", "a\0b", "research\0", [], [1], ["a", 1], {"k": 1}, {"k": "a"}, {"k\0": 1}, {}, 2**63 - 1)  # fmt: skip
 LITERALS: Final[tuple[int | str | bool, ...]] = (0, 1, 2, True, False, "a", "", "research", "1")
 
 

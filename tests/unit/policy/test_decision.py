@@ -85,6 +85,8 @@ TABLE = (
     Row("a condition on arguments that are too large: a deny does", (policy(ALLOW, rule("d", "Deny", when="args.x == ''")),), R.DENIED_BY_RULE, arguments={"x": "a" * 70_000}),
     Row("large arguments do not touch other conditions", (policy(rule("a", when="agent.labels.role == 'research'"), rule("b", when="args.x == 1")),), R.ALLOWED, arguments={"x": "a" * 70_000}),
     Row("arguments that JSON can't carry fail conditions on them", (policy(ALLOW, rule("d", "Deny", when="args.y == 1")),), R.DENIED_BY_RULE, arguments={"x": 2**70, "y": 2}),
+    Row("a text with U+0000 is never cut to one that is allowed", (policy(rule("a", when="args.x == 'ok'")),), R.NOT_ALLOWED, arguments={"x": "ok\0evil"}),
+    Row("nor is a key", (policy(rule("a", when="has(args.x)")),), R.NOT_ALLOWED, arguments={"x\0y": 1}),
     Row("endless work fails the condition", (policy(rule("a", when="args.l.all(x, args.l.all(y, y == x || true))")),), R.NOT_ALLOWED, arguments={"l": list(range(500))}),
 )  # fmt: skip
 

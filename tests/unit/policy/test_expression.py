@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from aos.policy.expression import Activation, Expression, ExpressionError, compile_expression
@@ -47,3 +49,12 @@ def test_a_condition_tells_the_variables_that_it_names() -> None:
     assert Expression("args.now == agent.name && tool != 'ns'").variables == {"args", "agent", "tool"}
     assert Expression("task.lineage.exists(a, a == ns.name) && now > now").variables == {"task", "ns", "now"}
     assert Expression("true").variables == frozenset()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20))
+def test_a_text_reaches_conditions_as_it_is(text: str) -> None:
+    activation = Activation({"args": {"text": text, "same": [text], "size": len(text)}})
+    whole = Expression("args.text.size() == args.size && args.same[0] == args.text")
+    assert whole.evaluate(activation).holds
+    quoted = text.encode("unicode_escape").decode().replace("'", "\\'")
+    assert Expression(f"args.text == '{quoted}'").evaluate(activation).holds
