@@ -91,7 +91,9 @@ class AgentApp:
         handle = self._routes.get(request.path) or self._route_below(request.path)
         caller = await self._identity.authenticate(request, must_be_open=request.path != RESULT_PATH)
         request.drop_credentials()
-        key = (caller.namespace, caller.agent)
+        # Who waits for other agents' work would hold up the agent's other Tasks: handoffs count for their Task alone.
+        is_handoff = request.path.startswith(A2A_PREFIX)
+        key = (caller.namespace, caller.task.metadata.uid if is_handoff else caller.agent)
         calls = self._calls.get(key, 0)
         if calls >= self._settings.max_concurrent_calls_per_agent:
             raise Refusal(

@@ -128,7 +128,10 @@ class GatewaySettings(BaseModel):
         default=64, ge=1, le=100_000, description="Connections from one address at once; more are closed."
     )
     max_concurrent_calls_per_agent: int = Field(
-        default=32, ge=1, le=10_000, description="Requests of one agent at once; more are answered 429."
+        default=32,
+        ge=1,
+        le=10_000,
+        description="Requests of one agent at once, and handoffs of one Task; more are answered 429.",
     )
     max_schema_bytes: int = Field(default=65_536, ge=1024, le=65_536, description="A JSON Schema of a tool.")
     max_tool_actions: int = Field(

@@ -250,6 +250,24 @@ async def test_requests_of_one_agent_at_once_are_bounded() -> None:
         assert (await ask(port, get("/mcp"))).status == 200
 
 
+async def test_who_waits_for_other_agents_holds_up_no_other_call_of_the_agent() -> None:
+    entered, release = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(request: HttpRequest, caller: Caller, send: Send) -> None:
+        if request.path.startswith("/a2a/"):
+            entered.release()
+            await release.wait()
+        await send_json(send, {})
+
+    async with gateway(wait, with_settings(max_concurrent_calls_per_agent=1)) as (port, _):
+        waiting = asyncio.create_task(ask(port, get("/a2a/sales/writer")))
+        await entered.acquire()
+        assert (await ask(port, get("/mcp"))).status == 200
+        assert (await ask(port, get("/a2a/sales/writer"))).code == "TooManyCalls"
+        release.set()
+        assert (await waiting).status == 200
+
+
 async def test_a_fault_is_answered_without_a_word_of_what_it_was_about(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
