@@ -17,25 +17,33 @@ from urllib.parse import quote
 from hack.postgres.programs import ensure
 
 USER = "aos"
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _LOG_LINES = 20
 
 
 class Server:
-    """A server on loopback and on a socket in its folder; its processes belong to a user without rights."""
+    """A server on one address and on a socket in its folder; its processes belong to a user without rights."""
 
-    def __init__(self, programs: Path, folder: Path, *, durable: bool) -> None:
-        """``durable``: whether it waits for the disk, as a real one does."""
+    def __init__(self, programs: Path, folder: Path, *, durable: bool, address: str = LOOPBACK) -> None:
+        """Make nothing yet.
+
+        Args:
+            programs: PostgreSQL's.
+            folder: for all that the server writes.
+            durable: whether it waits for the disk, as a real one does.
+            address: of this machine, where it listens; whoever knows the password may connect there.
+        """
         self._programs = programs
         self._folder = folder
         self._durable = durable
+        self._address = address
         self._owner = _owner()
         self._password = secrets.token_hex(16)
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
-            probe.bind((_LOOPBACK, 0))
+            probe.bind((address, 0))
             self.port: int = probe.getsockname()[1]
 
     def make(self) -> None:
@@ -48,11 +56,14 @@ class Server:
         command = ("initdb", "--username", USER, "--pwfile", str(password), "--auth-host=scram-sha-256")
         data = str(self._folder / "data")
         self._run(*command, "--auth-local=trust", "--encoding=UTF8", "--no-locale", "--no-sync", data)
+        if self._address != LOOPBACK:
+            with (self._folder / "data/pg_hba.conf").open("a") as rules:
+                rules.write("host all all all scram-sha-256\n")
 
     def start(self) -> None:
         """Start the server, and wait until it answers."""
         settings = {
-            "listen_addresses": _LOOPBACK,
+            "listen_addresses": self._address,
             "port": str(self.port),
             "unix_socket_directories": str(self._folder),
             "max_connections": "200",
@@ -91,7 +102,7 @@ class Server:
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, over TCP."""
-        return f"postgresql://{USER}:{self._password}@{_LOOPBACK}:{self.port}/{quote(database)}"
+        return f"postgresql://{USER}:{self._password}@{self._address}:{self.port}/{quote(database)}"
 
     def socket_url(self, database: str = "postgres") -> str:
         """Return the URL of a database, over the socket."""
@@ -121,15 +132,15 @@ class Server:
 
 
 @contextmanager
-def running(*, durable: bool) -> Iterator[Server]:
-    """Run a server of one's own.
+def running(*, durable: bool, address: str = LOOPBACK) -> Iterator[Server]:
+    """Run a server of one's own; what it is given is as for `Server`.
 
     Raises:
         PrerequisiteError: PostgreSQL is not there, and can't be installed.
     """
     programs = ensure()
     folder = Path(tempfile.mkdtemp(prefix="aos-postgres-"))
-    server = Server(programs, folder, durable=durable)
+    server = Server(programs, folder, durable=durable, address=address)
     try:
         server.make()
         server.start()

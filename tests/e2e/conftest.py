@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster.backends import LocalNode
+from hack.cluster.backends import Given, LocalNode
 from hack.cluster.errors import PrerequisiteError
 from hack.cluster.handle import Handle
 from hack.cluster.session import borrowed, choose_cluster, prepare
 from hack.demo.access import Access
 from hack.demo.installation import apply_example, build_image, install, load_image, paths
 from hack.demo.settings import Settings
+from hack.postgres.server import running
 from tests.e2e.installation import Installation
+
+POSTGRES_VARIABLE = "AOS_E2E_POSTGRES_URL"
+"""Names a PostgreSQL server that pods of ``$KUBECONFIG``'s cluster reach; its database is written to."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -23,6 +27,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # They are about this machine's own node; any other cluster has its own tests.
         config.hook.pytest_deselected(items=last)
         last = []
+    shared = [item for item in rest if "postgres_url" in getattr(item, "fixturenames", ())]
+    if shared and isinstance(choose_cluster(given()), Given) and POSTGRES_VARIABLE not in os.environ:
+        # Nobody knows how pods of that cluster would reach a server on this machine.
+        config.hook.pytest_deselected(items=shared)
+        rest = [item for item in rest if item not in shared]
     # What takes the node away comes after all that uses it.
     items[:] = rest + last
 
@@ -69,3 +78,15 @@ def aos(node: Handle) -> Installation:
     install(access, settings)
     apply_example(access, settings)
     return Installation(node)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(node: Handle) -> Iterator[str]:
+    """URL of a PostgreSQL server that pods of the node can reach: one of this machine, with a password of its own."""
+    named = os.environ.get(POSTGRES_VARIABLE)
+    if named is not None:
+        yield named
+        return
+    assert node.host_address is not None
+    with running(durable=False, address=node.host_address) as server:
+        yield server.url()
