@@ -98,7 +98,7 @@ def test_a_trial_keeps_the_file_in_the_pod_and_asks_for_no_volume(render: Render
 def test_several_gateways_share_the_server_that_a_secret_names(render: Render) -> None:
     found = manifests(render(PRODUCTION, "--set=networkPolicy.storeCIDRs={10.1.0.0/16}"))
     assert at(gateway(found), "spec.replicas") == 2
-    assert at(gateway(found), "spec.strategy") is None
+    assert at(gateway(found), "spec.strategy.type") == "RollingUpdate"
     assert volume(found) is None
     assert at(store_url(found), "valueFrom.secretKeyRef") == {"name": "aos-store", "key": "url"}
     isolation = next(
