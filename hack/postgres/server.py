@@ -146,7 +146,8 @@ def running(*, durable: bool, address: str = LOOPBACK) -> Iterator[Server]:
         server.start()
         yield server
     finally:
-        server.stop()
+        # Nothing of it is kept: there is nothing to write before it ends.
+        server.stop(at_once=True)
         shutil.rmtree(folder)
 
 
