@@ -161,6 +161,7 @@ class Verifier:
         self._gaps: dict[tuple[str, int], list[Gap]] = {}
         self._claims: list[_Claim] = []
         self._findings: list[Finding] = []
+        self._unreadable: set[tuple[str, int]] = set()
 
     @property
     def rows(self) -> int:
@@ -182,6 +183,7 @@ class Verifier:
 
     def unreadable(self, chain: str, sequence: int, why: str) -> None:
         """Note a row that the store has and nobody can read."""
+        self._unreadable.add((chain, sequence))
         self._report(FindingKind.CHANGED, chain, sequence, f"row {sequence} of chain {chain}: {why}")
 
     def finish(self, heads: Sequence[ChainHead], anchors: Sequence[SignedHead]) -> Verification:
@@ -261,6 +263,8 @@ class Verifier:
 
     def _judge_holes(self, chain: _Chain) -> None:
         for hole in chain.holes:
+            if hole.first == hole.last and (chain.name, hole.first) in self._unreadable:
+                continue
             reached, digest = self._past_gaps(chain.name, hole.first, hole.previous)
             if reached == hole.last + 1 and digest == hole.next_previous:
                 continue

@@ -16,3 +16,11 @@ class ObjectFormat(StrEnum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
+
+
+class ExportFormat(StrEnum):
+    """How audit rows are exported, one document a line."""
+
+    JSONL = "jsonl"
+    OCSF = "ocsf"
+    CLOUDEVENTS = "cloudevents"

@@ -7,10 +7,12 @@ from typing import Annotated, Final
 import typer
 
 import aos
+from aos.cli.audit_commands import audit, diff_policy, records
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
 from aos.cli.exits import ExitCode
 from aos.cli.formats import DataFormat, ObjectFormat
+from aos.cli.options import Kubeconfig, KubeContext, Namespace, connection_of
 
 _PLUGIN: Final = "kubectl-aos"
 
@@ -22,15 +24,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Kubeconfig = Annotated[
-    Path | None,
-    typer.Option("--kubeconfig", help="Kubeconfig file; else $KUBECONFIG, ~/.kube/config, the pod's own."),
-]
-KubeContext = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
-Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's own, else default.")
-]
+app.add_typer(audit, name="audit")
+app.add_typer(records, name="records")
+app.command("diff-policy")(diff_policy)
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -52,12 +48,6 @@ def _global_options(
 ) -> None:
     del version
     context.obj = Connection(kubeconfig, kube_context, namespace)
-
-
-def _connection(context: typer.Context, own: Connection) -> Connection:
-    """Return the options given before the command, with those after it in their place."""
-    above = context.obj
-    return above.overridden_by(own) if isinstance(above, Connection) else own
 
 
 @app.command("run")
@@ -96,7 +86,7 @@ def _run(  # noqa: PLR0913 - each option of a command is an argument
 
     Exits with 0 if it succeeded, 1 if it failed, 3 if the API server refused it, 124 if it did not end in time.
     """
-    connection = _connection(context, Connection(kubeconfig, kube_context, namespace))
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
     async def work() -> ExitCode:
         from aos.cli.inputs import read_text, task_input
@@ -130,7 +120,7 @@ def _why(  # noqa: PLR0913 - each option of a command is an argument
 
     Exits with 0 if it may, 1 if it may not. Nothing is called.
     """
-    connection = _connection(context, Connection(kubeconfig, kube_context, namespace))
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
     async def work() -> ExitCode:
         from aos.cli.why import WhyRequest, why
@@ -153,7 +143,7 @@ def _status(
     kube_context: KubeContext = None,
 ) -> None:
     """Show agents, tools and models, and whether AOS itself is well."""
-    connection = _connection(context, Connection(kubeconfig, kube_context, namespace))
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
     async def work() -> ExitCode:
         from aos.cli.status import status

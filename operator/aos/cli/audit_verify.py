@@ -1,0 +1,110 @@
+"""``aos audit verify``: whether the trail is the one that was written, judged here and not by who keeps it."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import aclosing
+
+from aos.audit.anchors import Anchors
+from aos.audit.event import AuditRow
+from aos.audit.head import ChainHead
+from aos.audit.verification import LIMITS, Verification, Verifier
+from aos.cli.audit import PAGE_ROWS
+from aos.cli.audit_source import AuditPlace, AuditSource, Damaged, End
+from aos.cli.connection import Connection
+from aos.cli.exits import ExitCode
+from aos.cli.formats import DataFormat
+from aos.cli.output import as_data
+from aos.cli.progress import Progress, progress
+from aos.model.base import JsonObject
+
+_TOLD_EACH = 1000
+
+
+async def verify(connection: Connection, place: AuditPlace, style: DataFormat | None) -> ExitCode:
+    """Print the verdict; FAILURE if the trail does not hold.
+
+    Raises:
+        ApiError: the API server refused to be asked.
+        CommandError: rows, heads or anchors can't be read.
+    """
+    async with connection.client() as client:
+        source = AuditSource(client, place)
+        with progress("reading heads and anchors") as said:
+            # Before the rows: a trail that grows meanwhile must not look cut.
+            anchors, heads = await asyncio.gather(source.anchors(), source.heads())
+            verification = await checked(source, heads, anchors, said)
+    if style is not None:
+        print(as_data(data(verification), style))
+    else:
+        print("\n".join(report(verification)))
+    return ExitCode.SUCCESS if verification.holds else ExitCode.FAILURE
+
+
+async def checked(
+    source: AuditSource, heads: Iterable[ChainHead], anchors: Anchors, said: Progress
+) -> Verification:
+    """Read every chain, and return the verdict."""
+    verifier = Verifier()
+    known = tuple(heads)
+    for head in known:
+        after: int | None = 0
+        while after is not None:
+            after = await _page(source, head.chain, after, verifier, said)
+    return verifier.finish(known, anchors.all())
+
+
+async def _page(
+    source: AuditSource, chain: str, after: int, verifier: Verifier, said: Progress
+) -> int | None:
+    """Take one page of a chain; return where to go on, None at its end."""
+    query = {"chain": chain, "after": str(after), "limit": str(PAGE_ROWS)}
+    async with aclosing(source.lines(query)) as lines:
+        async for line in lines:
+            match line:
+                case AuditRow():
+                    verifier.take(line)
+                    after = line.sequence
+                    if verifier.rows % _TOLD_EACH == 0:
+                        said.wait_for(f"checked {verifier.rows} rows")
+                case Damaged():
+                    verifier.unreadable(line.chain, line.sequence, line.message)
+                    return line.sequence
+                case End():
+                    return after if line.more else None
+    return None
+
+
+def report(verification: Verification) -> list[str]:
+    """Return the verdict for people: what is wrong, how far the proof reaches, and what it does not cover."""
+    lines = [f"{item.kind}: {item.message}" for item in verification.findings]
+    verdict = "the trail holds" if verification.holds else "THE TRAIL DOES NOT HOLD"
+    chains = len(verification.coverage)
+    lines.append(
+        f"{verdict}: {verification.rows} rows in {chains} chains checked,"
+        f" {verification.deleted} deleted by retention, {verification.unanchored} not anchored yet"
+    )
+    lines += [
+        f"  {item.chain}: rows to {item.last}, anchored to {item.anchored or 'none'}"
+        for item in verification.coverage
+        if item.anchored < item.last
+    ]
+    return [*lines, "not covered:", *(f"  - {limit}" for limit in LIMITS)]
+
+
+def data(verification: Verification) -> JsonObject:
+    """Return the verdict for programs."""
+    return {
+        "holds": verification.holds,
+        "rows": verification.rows,
+        "deletedByRetention": verification.deleted,
+        "notAnchored": verification.unanchored,
+        "findings": [
+            {"kind": item.kind, "chain": item.chain, "sequence": item.sequence, "message": item.message}
+            for item in verification.findings
+        ],
+        "chains": [
+            {"chain": item.chain, "rows": item.rows, "last": item.last, "anchored": item.anchored}
+            for item in verification.coverage
+        ],
+        "notCovered": list(LIMITS),
+    }
