@@ -132,11 +132,13 @@ def room_for(works: Sequence[tuple[float, ...]]) -> Size:
 
 def _check_depth(node: Node, depth: int) -> None:
     if isinstance(node, Loop) and not _is_binding(node):
-        depth += 1
-        if depth > MAX_LOOP_DEPTH:
+        if depth == MAX_LOOP_DEPTH:
             raise CostError(
                 f"loops such as all and map may stand {MAX_LOOP_DEPTH} deep in each other, not more"
             )
+        _check_depth(node.over, depth)
+        _check_depth(node.step, depth + 1)
+        return
     for part in parts_of(node):
         _check_depth(part, depth)
 

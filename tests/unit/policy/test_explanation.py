@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from aos.policy.decision import DecisionReason, decide
 from aos.policy.explanation import ConsideredRule, RuleVerdict, explain
-from tests.unit.policy.make import agent, call, merged, policy, rule
+from tests.unit.policy.make import agent, call, cluster_policy, merged, policy, rule, tool
 
 READ = rule("read", access=["Read"], when="args.id.startsWith('emea-')")
 NO_EXPORT = rule("no-export", "Deny", "*", actions=["export_*"])
@@ -80,3 +80,30 @@ def test_the_decision_is_the_one_that_decide_makes_and_its_rules_are_among_the_c
     for item in explanation.considered:
         if item.decides and item.effect == "Allow":
             assert item.verdict is RuleVerdict.MATCHES
+
+
+def test_a_rule_on_arguments_that_are_too_large_has_failed_on_its_own_as_well() -> None:
+    effective = merged(policy(rule("a", when="args.x != ''"), rule("b")))
+    explanation = explain(effective, call(arguments={"x": "a" * 70_000}))
+    assert verdicts(explanation.considered) == {
+        "a": (RuleVerdict.FAILED, False),
+        "b": (RuleVerdict.MATCHES, True),
+    }
+
+
+def test_rules_of_both_layers_are_considered_the_upper_first() -> None:
+    effective = merged(policy(READ), cluster_policy(rule("ceiling"), rule("no", "Deny", actions=["x"])))
+    explanation = explain(effective, call(arguments=EMEA))
+    assert [(item.reference.kind, item.decides) for item in explanation.considered] == [
+        ("ClusterPolicy", True),
+        ("Policy", True),
+    ]
+
+
+def test_the_bounds_of_an_action_are_told_even_where_the_call_is_denied() -> None:
+    bounded = policy(WRITE, limits=[{"name": "calls", "calls": 60, "per": "1m"}])
+    told = {bound.name for bound in explain(merged(bounded), call()).bounds}
+    assert "Policy baseline, limit calls" in told
+    assert explain(merged(bounded), call("no_such_action")).bounds == ()
+    broken = merged(bounded, tools=[tool(record="${args.}")])
+    assert explain(broken, call("update_contact")).bounds == ()
