@@ -4,6 +4,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
+import orjson
+from pydantic import JsonValue
+
 from aos.gateway.mcp.judging import Cleared, ToolCall
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspector, inspector_for
@@ -88,11 +91,10 @@ def inspect_result(call: ToolCall, cleared: Cleared, result: JsonObject) -> Answ
     if not rules.projections:
         return Answerable(result, found)
     try:
-        projected = project(result, rules.projections)
-    except (ProjectionError, DataTooLargeError) as error:
+        return Answerable(_projected(result, rules.projections), found)
+    except ProjectionError as error:
         message = f"{what} can't be cut down to the fields that policy keeps: {error}"
         return _withheld(cleared, _refused(cleared, RefusalCode.PROJECTION_FAILED, message, message))
-    return Answerable(projected if isinstance(projected, dict) else {}, found)
 
 
 def changes_results(rules: DataRules) -> bool:
@@ -115,6 +117,47 @@ def _said(result: JsonObject) -> JsonObject:
 
 
 _ANSWERED: Final = ("content", "structuredContent")
+
+
+def _projected(result: JsonObject, sets: frozenset[frozenset[str]]) -> JsonObject:
+    """Return a result with nothing but the kept fields, and text that says the same.
+
+    Raises:
+        ProjectionError: it has no fields to choose from.
+    """
+    if result.get("isError") is True:
+        return {"content": [_text(_WITHHELD_ERROR)], "isError": True}
+    structured = result.get("structuredContent")
+    if structured is not None:
+        kept = project(structured, sets)
+        return {"content": [_text(_written(kept))], "structuredContent": kept}
+    content = result.get("content")
+    blocks = content if isinstance(content, list) else []
+    return {"content": [_text(_written(project(_read(block), sets))) for block in blocks]}
+
+
+def _read(block: JsonValue) -> JsonValue:
+    text = block.get("text") if isinstance(block, dict) and block.get("type") == "text" else None
+    if not isinstance(text, str):
+        raise ProjectionError("it holds something other than text")
+    try:
+        value: JsonValue = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise ProjectionError("it holds text that is not JSON") from None
+    return value
+
+
+def _text(text: str) -> JsonObject:
+    return {"type": "text", "text": text}
+
+
+def _written(value: JsonValue) -> str:
+    return orjson.dumps(value).decode()
+
+
+_WITHHELD_ERROR: Final = (
+    "the tool reported an error; its text is withheld, since policy keeps only certain fields of results"
+)
 
 
 def _withheld(cleared: Cleared, refused: Refused) -> Refused:
