@@ -1,0 +1,334 @@
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+from rich.console import Console
+
+from aos.audit.event import Phase
+from aos.audit.head import ChainHead
+from aos.audit.lines import encode_row
+from aos.audit.marks import start_mark
+from aos.audit.signing import HeadSigner
+from aos.audit.verification import LIMITS, Verification, verify
+from aos.cli.audit import FORMATS, AuditRequest, read, table
+from aos.cli.audit_hold import table as holds_table
+from aos.cli.audit_show import parsed, shown
+from aos.cli.audit_source import AuditPlace, AuditSource, Damaged, End
+from aos.cli.audit_trace import data as story_data
+from aos.cli.audit_trace import story, tree
+from aos.cli.audit_verify import checked, data, report
+from aos.cli.exits import CommandError, ExitCode
+from aos.cli.formats import ExportFormat
+from aos.cli.progress import PlainProgress
+from aos.cli.records import table as records_table
+from aos.kube.client import ApiClient
+from aos.kube.errors import Forbidden, NotFound, Target, Unavailable
+from aos.model.base import JsonObject
+from aos.model.task import Task
+from tests.unit.audit.make import EVENT, chain_of, event
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+PLACE = AuditPlace("aos-system", "sales")
+ROWS = chain_of(
+    [event(1, phase=Phase.INTENT, outcome=""), event(1), event(2, effect="Deny", agent="copywriter")]
+)
+END = b'{"end":{"rows":3,"more":false}}'
+
+
+class FakeClient:
+    """Gives the answers that a test puts in, and keeps what it was asked."""
+
+    def __init__(self, *answers: bytes | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str, Mapping[str, str], Mapping[str, str]]] = []
+        self.tokens: list[str] = []
+        self.refused: Exception | None = None
+
+    async def request(self, method: str, path: str, *, body: JsonObject) -> JsonObject:
+        self.tokens.append(path)
+        if self.refused:
+            raise self.refused
+        return {"status": {"token": f"token-{len(self.tokens)}"}}
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        self.asked.append((method, path, query, headers))
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for at in range(0, len(answer), 100):
+                yield answer[at : at + 100]
+
+        yield chunks()
+
+
+def source(*answers: bytes | Exception, place: AuditPlace = PLACE) -> tuple[AuditSource, FakeClient]:
+    client = FakeClient(*answers)
+    return AuditSource(cast("ApiClient", client), place), client
+
+
+def lines(*said: bytes) -> bytes:
+    return b"\n".join(said) + b"\n"
+
+
+async def test_rows_come_through_the_proxy_with_a_token_for_this_alone() -> None:
+    reader, client = source(lines(*(encode_row(row) for row in ROWS), END))
+    rows, end = await read(reader, {"namespace": "sales", "agent": ""}, PlainProgress())
+    assert (rows, end) == (ROWS, End(3, more=False))
+    ((method, path, query, headers),) = client.asked
+    assert method == "GET"
+    assert path == "/api/v1/namespaces/aos-system/services/https:aos-gateway:admin/proxy/v1/audit"
+    assert query == {"namespace": "sales"}
+    assert headers == {"X-AOS-Token": "token-1"}
+    assert client.tokens == ["/api/v1/namespaces/aos-system/serviceaccounts/aos-auditor/token"]
+
+
+@pytest.mark.parametrize(
+    ("account", "namespace", "expected"),
+    [
+        ("", "sales", ("aos-system", "aos-auditor")),
+        ("team", "sales", ("sales", "team")),
+        ("other/team", "sales", ("other", "team")),
+        ("team", "", ("aos-system", "team")),
+    ],
+)
+def test_whose_token_is_asked_for(account: str, namespace: str, expected: tuple[str, str]) -> None:
+    assert AuditPlace("aos-system", namespace, account).account == expected
+
+
+async def test_a_token_is_asked_for_once() -> None:
+    reader, client = source(b'{"items":[]}', b'{"items":[]}')
+    assert await reader.heads() == ()
+    assert await reader.records() == ()
+    assert len(client.tokens) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (lines(encode_row(ROWS[0])), "broke off"),
+        (b"", "broke off"),
+        (lines(b'{"damaged":{"chain":"c","sequence":3,"message":"row 3 is broken"}}'), "row 3 is broken"),
+        (lines(b'{"chain":"c","sequence":3}'), "row 3 of audit chain c"),
+        (lines(b'{"error":{"message":"the disk is gone"}}'), "the disk is gone"),
+        (lines(b"nonsense"), "can't be read"),
+        (lines(b"[]"), "can't be read"),
+        (b"x" * 1_100_000, "a line has more than"),
+    ],
+    ids=["cut", "empty", "damaged", "damaged row", "error", "no JSON", "no object", "long"],
+)
+async def test_an_answer_that_is_not_whole_is_an_error(answer: bytes, problem: str) -> None:
+    reader, _ = source(answer)
+    with pytest.raises(CommandError, match=problem):
+        await read(reader, {}, PlainProgress())
+
+
+async def test_what_a_person_can_put_right_is_said() -> None:
+    target = Target("get", "proxy")
+    reader, _ = source(Unavailable(target, 503, "", 'no endpoints available for service "aos-gateway"'))
+    with pytest.raises(CommandError, match="--aos-namespace"):
+        await reader.heads()
+    reader, _ = source(Forbidden(target, 403, "", 'cannot get resource "services/proxy" in API group ""'))
+    with pytest.raises(CommandError, match="aos-audit-proxy"):
+        await reader.heads()
+    reader, _ = source(Forbidden(target, 403, "Forbidden", "x may not get audit.aos.dev"))
+    with pytest.raises(CommandError, match="x may not get"):
+        await reader.heads()
+    reader, client = source()
+    client.refused = NotFound(target, 404, "", "serviceaccounts not found")
+    with pytest.raises(CommandError, match="--service-account"):
+        await reader.heads()
+    reader, _ = source(NotFound(target, 404, "NotFound", "row 3 has no document"))
+    assert await reader.document(ROWS[0]) is None
+
+
+def test_a_request_becomes_parameters() -> None:
+    request = AuditRequest(
+        tool="crm.update_contact", effect="deny", since="90m", until="2026-01-02T11:00:00Z"
+    )
+    query = request.query("sales", NOW)
+    assert (query["name"], query["action"], query["effect"]) == ("crm", "update_contact", "Deny")
+    assert (query["since"], query["until"]) == ("2026-01-02T10:30:00+00:00", "2026-01-02T11:00:00+00:00")
+    with pytest.raises(CommandError, match="--since 'yesterday' is no time") as caught:
+        AuditRequest(since="yesterday").query("", NOW)
+    assert caught.value.code is ExitCode.USAGE
+
+
+def test_a_row_is_a_line_that_names_it() -> None:
+    line = table(ROWS).render(None)[2]
+    assert line.split()[:7] == [
+        "2026-01-02",
+        "03:04:01",
+        "Outcome",
+        "lead-enricher",
+        "t-1",
+        "crm.update_contact",
+        "Allow",
+    ]
+    assert line.endswith("gateway-1/2")
+
+
+def test_every_format_is_one_document_a_line() -> None:
+    for style in ExportFormat:
+        line = FORMATS[style](ROWS[1])
+        assert "\n" not in line
+        assert isinstance(json.loads(line), dict)
+
+
+def verdict(*, broken: bool = False) -> Verification:
+    rows = chain_of([start_mark("gateway-1", event(0).time, ()), event(1), event(2)])
+    anchors = [HeadSigner().sign(ChainHead("gateway-1", 2, rows[1].hash, event(1).time))]
+    if broken:
+        rows[1] = replace(rows[1], event=replace(EVENT, effect="Deny"))
+    return verify(rows, [], anchors)
+
+
+def test_a_verdict_says_what_is_wrong_how_far_it_reaches_and_what_it_does_not_cover() -> None:
+    good, bad = report(verdict()), report(verdict(broken=True))
+    assert good[0].startswith(
+        "the trail holds: 3 rows in 1 chains checked, 0 deleted by retention, 1 not anchored"
+    )
+    assert "  gateway-1: rows to 3, anchored to 2" in good
+    assert bad[0].startswith("Changed: row 2 of chain gateway-1")
+    assert "THE TRAIL DOES NOT HOLD" in bad[1]
+    for limit in LIMITS:
+        assert f"  - {limit}" in good
+        assert f"  - {limit}" in bad
+    assert data(verdict(broken=True))["holds"] is False
+
+
+async def test_a_chain_is_read_page_by_page_and_on_past_a_damaged_row() -> None:
+    rows = chain_of([start_mark("gateway-1", event(0).time, ()), *(event(number) for number in range(1, 5))])
+    damaged = Damaged("gateway-1", 4, "row 4 can't be read")
+    reader, client = source(
+        lines(*(encode_row(row) for row in rows[:2]), b'{"end":{"rows":2,"more":true}}'),
+        lines(
+            encode_row(rows[2]),
+            b'{"damaged":{"chain":"gateway-1","sequence":4,"message":"row 4 can\'t be read"}}',
+        ),
+        lines(encode_row(rows[4]), END),
+    )
+    head = ChainHead("gateway-1", 5, rows[4].hash, rows[4].event.time)
+    from aos.audit.anchors import Anchors
+
+    verification = await checked(reader, [head], Anchors(), PlainProgress())
+    assert [item.message for item in verification.findings] == [
+        f"row 4 of chain gateway-1: {damaged.message}"
+    ]
+    assert [query["after"] for _, _, query, _ in client.asked] == ["0", "2", "4"]
+
+
+def task(name: str, uid: str, agent: str, *lineage: tuple[str, str]) -> Task:
+    ancestors = [{"agent": of, "task": f"t-{of}", "taskUID": parent} for of, parent in lineage]
+    return Task.parse(
+        {
+            "apiVersion": "aos.dev/v1alpha1",
+            "kind": "Task",
+            "metadata": {"name": name, "namespace": "sales", "uid": uid},
+            "spec": {
+                "agentRef": {"name": agent},
+                "input": {"lead": "Halden"},
+                "requestedBy": "jane@example.com",
+                "lineage": ancestors,
+            },
+            "status": {
+                "result": {
+                    "outcome": "Succeeded",
+                    "output": {"score": 1},
+                    "time": "2026-01-02T03:05:00Z",
+                }
+            },
+        }
+    )
+
+
+def drawn(name: str, rows: list[object], tasks: dict[str, Task]) -> str:
+    node = story(name, rows, tasks)  # type: ignore[arg-type]
+    assert node is not None
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(tree(node))
+    return captured.get()
+
+
+def test_a_story_is_a_tree_of_calls_and_of_tasks_that_were_handed_over() -> None:
+    first = task("t-1", "task-uid", "lead-enricher")
+    second = task("t-2", "child-uid", "copywriter", ("lead-enricher", "task-uid"))
+    handed = event(
+        3,
+        task="t-2",
+        task_uid="child-uid",
+        agent="copywriter",
+        effect="Deny",
+        reason="NoRule",
+        phase=Phase.REFUSAL,
+        outcome="Refused",
+    )
+    rows = chain_of([event(1, phase=Phase.INTENT, outcome=""), event(1), handed])
+    said = drawn("t-1", list(rows), {"task-uid": first, "child-uid": second})
+    assert (
+        "Task t-1: agent lead-enricher, asked for by jane@example.com; 1 calls, 0 tokens, 0.000200 USD"
+        in said
+    )
+    assert "input: {'lead': 'Halden'}" in said
+    assert "crm.update_contact  Allow  Allowed  OK" in said
+    assert "decided by Policy sales-baseline, rule write-crm" in said
+    assert "row gateway-1/2" in said
+    assert "Task t-2: agent copywriter" in said
+    assert "Deny  NoRule  Refused" in said
+    assert said.rstrip().endswith("Succeeded: {'score': 1}")
+
+
+def test_a_story_without_its_task_is_told_from_the_rows() -> None:
+    said = drawn("t-1", [ROWS[0]], {})
+    assert "(the Task is gone)" in said
+    assert "no outcome is on record" in said
+    assert story("t-9", ROWS, {}) is None
+    node = story("task-uid", ROWS[:2], {})
+    assert node is not None
+    assert story_data(node)["task"] == "t-1"
+
+
+@pytest.mark.parametrize("reference", ["", "gateway-1", "gateway-1/", "gateway-1/0", "gateway-1/x", "/3"])
+def test_what_names_no_row_is_a_usage_error(reference: str) -> None:
+    with pytest.raises(CommandError, match="is no row"):
+        parsed(reference)
+
+
+def test_a_row_is_shown_with_prompt_image_and_policy_as_far_as_they_are_kept() -> None:
+    assert parsed("gateway-1/17") == ("gateway-1", 17)
+    revision: JsonObject = {"data": {"instructions": "Enrich.", "image": "aos:1", "spec": {"model": "m"}}}
+    whole = shown(ROWS[1], {"layers": []}, revision, "")
+    assert whole["revision"] == {
+        "name": EVENT.revision,
+        "image": "aos:1",
+        "prompt": "Enrich.",
+        "spec": {"model": "m"},
+    }
+    assert whole["policy"] == {"digest": EVENT.policy_digest, "content": {"layers": []}}
+    gone = shown(ROWS[1], None, {}, "it is gone")
+    assert gone["revision"] == {"name": EVENT.revision, "problem": "it is gone"}
+    assert gone["policy"] == {"digest": EVENT.policy_digest, "problem": "it is not kept"}
+    (about,) = chain_of([start_mark("gateway-1", event(0).time, ())])
+    assert list(shown(about, None, {}, "")) == ["row"]
+
+
+def test_holds_and_records_are_tables() -> None:
+    hold: JsonObject = {
+        "name": "suit",
+        "namespace": "",
+        "created_by": "jane",
+        "created_at": 0,
+        "reason": "case",
+    }
+    assert holds_table((hold,)).rows == (("suit", "(all)", "jane", "1970-01-01 00:00:00", "case"),)
+    lease: JsonObject = {"record": "r", "namespace": "sales", "agent": "a", "task": "t", "expires_at": None}
+    assert records_table((lease,)).rows == (("r", "sales", "a", "t", ""),)
