@@ -235,3 +235,12 @@ async def test_the_operator_makes_the_certificates_that_the_gateway_needs(runnin
         return await running.metric("aos_operator_gateways") == 2
 
     await running.eventually(ready_and_reporting)
+
+
+async def test_an_agent_is_accepted_only_while_its_delegates_are_there(running: Rig) -> None:
+    await running.sales({"delegates": ["writer"]})
+    await running.until(AGENTS, "enricher", "Accepted", "False", "DelegateNotFound")
+    await running.make(AGENTS, "writer", AGENT_SPEC, {"role": "research"})
+    await running.ready_agent()
+    await running.admin.delete(AGENTS, "writer", namespace=running.namespace)
+    await running.until(AGENTS, "enricher", "Accepted", "False", "DelegateNotFound")

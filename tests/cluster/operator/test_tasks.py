@@ -281,3 +281,35 @@ async def test_only_the_newest_ended_tasks_are_kept(rig: Rig, gateway: FakeGatew
         await rig.pod_of("open")
         await rig.settled()
         assert len(await rig.all(TASKS)) == 3
+
+
+async def test_a_task_that_was_handed_over_ends_with_the_one_that_it_came_from(running: Rig) -> None:
+    await running.sales()
+    parent = await running.task("t1")
+    await running.pod_of("t1")
+    entry: JsonObject = {"agent": "enricher", "task": "t1", "taskUID": uid_of(parent)}
+    owner = {**owner_of(parent), "controller": True}
+    spec: JsonObject = {"agentRef": {"name": "enricher"}, "input": {"lead": "Ada"}, "lineage": [entry]}
+    manifest = running.manifest(TASKS, "t2", spec)
+    metadata: JsonObject = {**child(manifest, "metadata"), "ownerReferences": [owner]}
+    await running.gateway.create(TASKS, {**manifest, "metadata": metadata})
+    pod = await running.pod_of("t2")
+    await running.hand_in("t1")
+    await running.until(TASKS, "t1", "Succeeded", "True", "Completed")
+    await running.until(TASKS, "t2", "Succeeded", "False", "ParentEnded")
+
+    async def is_removed() -> bool:
+        there = await running.get(PODS, text(child(pod, "metadata"), "name"))
+        return not there or "deletionTimestamp" in child(there, "metadata")
+
+    await running.eventually(is_removed)
+
+
+def owner_of(task: JsonObject) -> JsonObject:
+    metadata = child(task, "metadata")
+    return {
+        "apiVersion": TASKS.api_version,
+        "kind": TASKS.kind,
+        "name": text(metadata, "name"),
+        "uid": text(metadata, "uid"),
+    }

@@ -3,7 +3,9 @@
 import asyncio
 import json
 
+import httpx
 import pytest
+from a2a.client import ClientConfig, create_client
 from a2a.client.client import Client
 from a2a.client.errors import A2AClientError
 from a2a.helpers import get_data_parts, new_data_message, new_text_message
@@ -28,10 +30,13 @@ from a2a.utils.errors import (
 )
 from pydantic import JsonValue
 
+from aos.gateway.a2a import endpoint
+from aos.kube.errors import Target, Unavailable
 from aos.kube.objects import child, children, text
 from aos.kube.resources import AGENTS, TASKS
 from aos.model.base import JsonObject
-from tests.unit.gateway.make import raw_agent
+from aos.model.meta import ObjectKey
+from tests.unit.gateway.make import raw, raw_agent
 from tests.unit.gateway_a2a.world import World, ended, running
 
 RESULT: JsonObject = {
@@ -364,3 +369,93 @@ async def test_limits_hold_for_handoffs_as_for_other_calls() -> None:
         rows = await world.rows()
     assert [row.reason for row in rows if row.phase == "Refusal"] == ["LimitExceeded"]
     assert len(world.api.created) == 2
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/a2a/", "/a2a/sales", "/a2a/sales/", "/a2a//writer", "/a2a/sales/writer/x", f"/a2a/sales/{'a' * 53}"],
+)
+async def test_a_path_that_names_no_agent_is_not_found(path: str) -> None:
+    async with running() as world, world.http("t1") as http:
+        assert (await http.post(f"{world.url}{path}", json={})).status_code == 404
+
+
+async def test_what_is_no_json_is_answered_as_json_rpc_asks() -> None:
+    async with running() as world, world.http("t1") as http:
+        url = f"{world.url}/a2a/sales/writer"
+        headers = {"Content-Type": "application/json"}
+        twice = await http.post(url, content=b'{"id": 1, "id": 2}', headers=headers)
+        text_body = await http.post(url, content=b"x", headers={"Content-Type": "text/plain"})
+        got = await http.get(url)
+    assert (twice.status_code, twice.json()["error"]["code"]) == (200, -32700)
+    assert text_body.status_code == 415
+    assert (got.status_code, got.headers["allow"]) == (405, "POST")
+
+
+async def test_the_card_of_a_delegate_that_is_not_there_is_not_found() -> None:
+    async with running() as world, world.http("t1") as http:
+        await world.agent("lead", delegates=["gone"])
+        answer = await http.get(f"{world.url}/a2a/sales/gone/.well-known/agent-card.json")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "AgentUnknown")
+
+
+async def test_there_is_one_card_and_one_conversation() -> None:
+    message: JsonObject = {
+        "messageId": "m",
+        "role": "ROLE_USER",
+        "contextId": "mine",
+        "parts": [{"data": FACTS}],
+    }
+    async with running() as world:
+        card = await world.rpc("t1", "writer", "GetExtendedAgentCard", {})
+        other = await world.rpc("t1", "writer", "SendMessage", {"message": message})
+        own = await world.rpc(
+            "t1",
+            "writer",
+            "SendMessage",
+            {"message": {**message, "contextId": "t1-uid"}, "configuration": {"returnImmediately": True}},
+        )
+        listed = await world.rpc("t1", "writer", "ListTasks", {"contextId": "mine"})
+    assert child(card, "error")["code"] == -32007
+    assert child(other, "error")["code"] == -32602
+    assert "result" in own
+    assert child(listed, "result")["tasks"] == []
+
+
+async def test_a_stream_gives_signs_of_life_while_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "HEARTBEAT_SECONDS", 0.02)
+    async with running(stream_timeout_seconds=0.3) as world, world.http("t1") as http:
+        message: JsonObject = {"messageId": "m", "role": "ROLE_USER", "parts": [{"data": FACTS}]}
+        body = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+        url = f"{world.url}/a2a/sales/writer"
+        async with http.stream("POST", url, json=body) as response:
+            lines = [line async for line in response.aiter_lines() if line]
+    assert lines[0].startswith("data: ")
+    assert lines[-1] == ": waiting"
+
+
+async def test_who_goes_away_while_waiting_leaves_the_task_to_go_on() -> None:
+    async with running() as world:
+        async with world.http("t1") as http:
+            http.timeout = httpx.Timeout(0.3)
+            config = ClientConfig(httpx_client=http, streaming=False)
+            client = await create_client(f"{world.url}/a2a/sales/writer", client_config=config)
+            with pytest.raises(A2AClientError):
+                await answered(client, work())
+        name = await child_of(world)
+        assert world.registry.task("sales", name) is not None
+        async with world.client("t1", "writer", polling=True, streaming=False) as client:
+            assert (await client.get_task(GetTaskRequest(id=name))).id == name
+
+
+async def test_a_task_that_the_gateway_has_not_heard_of_yet_is_looked_up() -> None:
+    async with running() as world:
+        lineage: JsonValue = [{"agent": "lead", "task": "t1", "taskUID": "t1-uid"}]
+        name = "writer-0123456789abcdef"
+        item = raw("Task", name, spec={"agentRef": {"name": "writer"}, "lineage": lineage})
+        world.api.objects["tasks", ObjectKey(namespace="sales", name=name)] = item
+        found = await world.rpc("t1", "writer", "GetTask", {"id": name})
+        assert child(found, "result")["id"] == name
+        world.api.failure = Unavailable(Target("get", "tasks", name), 503, "x", "down")
+        lost = await world.rpc("t1", "writer", "GetTask", {"id": name})
+    assert child(lost, "error")["code"] == -32001

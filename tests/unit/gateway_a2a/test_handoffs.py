@@ -10,6 +10,8 @@ from aos.kube.errors import Forbidden, QuotaExceeded, Target, Unavailable
 from aos.kube.objects import child, children, text
 from aos.kube.resources import POLICIES, TASKS, TOOLS
 from aos.model.base import JsonObject
+from aos.model.meta import ObjectKey
+from aos.model.names import handoff_task
 from aos.policy.decision import Call, decide, decide_along
 from tests.unit.gateway.make import raw_policy, raw_tool
 from tests.unit.gateway_a2a.world import World, running
@@ -249,3 +251,31 @@ async def test_attack_22_the_same_work_is_handed_over_only_so_often() -> None:
             await hand_over(world, "t1", "writer", {"facts": "ADA  likes\u200b trains"}, 9), "error"
         )
     assert text(children(failed, "data")[0], "reason") == "LoopDetected"
+
+
+async def test_a_cancellation_that_can_not_be_recorded_or_made_is_told_of() -> None:
+    async with running() as world:
+        name = await made(world, "t1", "writer")
+        world.api.failure = Unavailable(TARGET, 503, "ServiceUnavailable", "down")
+        failed = child(await world.rpc("t1", "writer", "CancelTask", {"id": name}), "error")
+        assert text(children(failed, "data")[0], "reason") == "Internal"
+        world.api.failure = None
+        await world.held.store.close()
+        refused = child(await world.rpc("t1", "writer", "CancelTask", {"id": name}), "error")
+        assert text(children(refused, "data")[0], "reason") == "StoreUnavailable"
+        assert world.registry.task("sales", name) is not None
+
+
+async def test_a_task_that_is_gone_before_it_is_deleted_is_cancelled() -> None:
+    async with running() as world:
+        name = await made(world, "t1", "writer")
+        del world.api.objects["tasks", ObjectKey(namespace="sales", name=name)]
+        answer = child(await world.rpc("t1", "writer", "CancelTask", {"id": name}), "result")
+    assert child(answer, "status")["state"] == "TASK_STATE_CANCELED"
+
+
+async def test_a_name_that_another_task_has_is_told_of() -> None:
+    async with running() as world:
+        name = handoff_task("writer", "t1-uid", f"{json.dumps(FACTS)}1")
+        await world.task(name, "writer")
+        assert await reason(world, "t1", "writer") == "Internal"

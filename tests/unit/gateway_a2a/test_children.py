@@ -1,0 +1,56 @@
+"""What a handed-over Task is made of, and who it belongs to."""
+
+import pytest
+from pydantic import JsonValue
+
+from aos.gateway.a2a.children import child_manifest, child_name, is_child
+from aos.gateway.caller import Caller
+from aos.kube.objects import child
+from aos.model.task import Task
+from tests.unit.gateway.make import POD_UID, policy, raw_task
+
+CREATED = 1_767_323_045.0
+"""When the Tasks of these tests were created."""
+
+
+def caller(**spec: JsonValue) -> Caller:
+    task = Task.parse(raw_task(**spec))  # type: ignore[arg-type] # parts of a spec
+    return Caller("sales", "enricher", task, "t1-pod", POD_UID, "r", policy())
+
+
+@pytest.mark.parametrize(("elapsed", "expected"), [(0, "600s"), (0.4, "599s"), (598.9, "1s")])
+def test_a_handed_over_task_ends_no_later_than_the_one_it_comes_from(elapsed: float, expected: str) -> None:
+    made = child_manifest(caller(), "writer", "m", {}, CREATED + elapsed)
+    assert made is not None
+    assert child(made, "spec")["deadline"] == expected
+
+
+@pytest.mark.parametrize("elapsed", [599.1, 600, 10_000])
+def test_without_time_left_nothing_is_handed_over(elapsed: float) -> None:
+    assert child_manifest(caller(), "writer", "m", {}, CREATED + elapsed) is None
+
+
+def test_the_lineage_grows_at_its_end_and_the_requester_stays() -> None:
+    before: JsonValue = [{"agent": "lead", "task": "t0", "taskUID": "u0"}]
+    made = child_manifest(caller(lineage=before, requestedBy="ada"), "writer", "m", {"a": 1}, CREATED)
+    assert made is not None
+    spec = child(made, "spec")
+    assert spec["lineage"] == [*before, {"agent": "enricher", "task": "t1", "taskUID": "task-uid"}]  # type: ignore[misc] # a list
+    assert (spec["requestedBy"], spec["input"]) == ("ada", {"a": 1})
+    Task.parse(made)
+
+
+def test_who_asked_for_nothing_asks_for_nothing_of_others() -> None:
+    made = child_manifest(caller(), "writer", "m", {}, CREATED)
+    assert made is not None
+    assert "requestedBy" not in child(made, "spec")
+
+
+def test_a_child_is_told_by_its_lineage_and_its_agent() -> None:
+    made = child_manifest(caller(), "writer", "m", {}, CREATED)
+    assert made is not None
+    task = Task.parse(made)
+    assert is_child(caller(), "writer", task)
+    assert not is_child(caller(), "other", task)
+    assert not is_child(caller(), "enricher", Task.parse(raw_task()))
+    assert task.metadata.name == child_name(caller(), "writer", "m")
