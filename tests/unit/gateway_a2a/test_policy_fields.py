@@ -138,7 +138,7 @@ async def test_a_cluster_policy_holds_handoffs_in_the_namespaces_that_it_selects
 ) -> None:
     async with running() as world:
         before = world.registry.policy("sales", "lead")
-        above: JsonObject = raw_cluster_policy(namespaces=namespaces, **limit(scope="Tenant"))
+        above: JsonObject = raw_cluster_policy(namespaces=namespaces, limits=limit(scope="Tenant")["limits"])
         world.api.put(CLUSTER_POLICIES, above)
         await heard(world, before, is_selected=bool(reason))
         assert reason_of(await hand_over(world, "t1", "writer", {"facts": "a"}, 1)) == ""

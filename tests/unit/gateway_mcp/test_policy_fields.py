@@ -1,0 +1,403 @@
+"""Each field of Policy and ClusterPolicy, one case each: calls of a real client to a tool behind the gateway, and what becomes of them."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from mcp.types import CallToolResult
+from pydantic import JsonValue
+from starlette.types import Send
+
+from aos.gateway.caller import Caller
+from aos.model.agent import Agent
+from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
+from aos.model.policy import Policy
+from aos.model.tool import Tool
+from aos.policy.effective import PolicyInputs, effective_policy
+from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, agent, caller, definition, task
+from tests.unit.gateway_mcp.world import Gateway, Seen, answer, gateway, scripted
+
+CARD = "4111 1111 1111 1111"
+MAIL = "mira.solberg@example.org"
+READ: JsonObject = {"name": "get_contact", "access": "Read", "risk": "Low", "costMicroUSD": 10}
+WRITE: JsonObject = {
+    "name": "update_contact",
+    "access": "Write",
+    "risk": "Medium",
+    "dataClasses": ["pii"],
+    "record": "contact/${args.id}",
+}
+ANYTHING: JsonObject = {"id": {"type": "string"}, "note": {"type": "string"}}
+
+
+@dataclass(frozen=True)
+class Made:
+    """One call, and what it comes to.
+
+    Attributes:
+        action: what is called.
+        reason: of the refusal; empty if it is answered.
+        arguments: what it is called with.
+        task: whose call it is.
+        by: the agent.
+    """
+
+    action: str = "get_contact"
+    reason: str = ""
+    arguments: Mapping[str, JsonValue] = field(default_factory=lambda: {"id": "7"})
+    task: str = "t1"
+    by: str = "enricher"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a policy says in one field, and calls that show it.
+
+    Attributes:
+        parts: of the Policy's spec.
+        calls: one after the other.
+        cluster: parts of a ClusterPolicy's spec; None for none.
+        result: what the tool answers.
+        says: what stands in the last answer.
+        hides: what does not.
+        window_seconds: how long the last call would have to wait; windows slide in steps, so it is no less and little more.
+        sent: how many calls reach the tool; None for those that are answered.
+    """
+
+    parts: Mapping[str, JsonValue]
+    calls: Sequence[Made]
+    cluster: Mapping[str, JsonValue] | None = None
+    result: JsonValue = "done"
+    says: str = ""
+    hides: str = ""
+    window_seconds: int | None = None
+    sent: int | None = None
+
+
+READ_IT, WRITE_IT = Made(), Made("update_contact")
+NOT_READ, NOT_WRITTEN = Made(reason="NotAllowed"), Made("update_contact", "NotAllowed")
+OTHER = Made(arguments={"id": "8"})
+
+
+def refused(reason: str, **parts: str) -> Made:
+    return Made(reason=reason, arguments={"id": "7", **parts})
+
+
+def allow(**match: JsonValue) -> JsonObject:
+    return {"rules": [{"name": "some", "effect": "Allow", "tools": [{"name": "crm", **match}]}]}
+
+
+def limit(**parts: JsonValue) -> JsonObject:
+    return {"limits": [{"name": "few", "calls": 1, "per": "1h", **parts}]}
+
+
+def budget(**parts: JsonValue) -> JsonObject:
+    return {"budgets": [{"name": "small", "per": "1h", **parts}]}
+
+
+def projection(**match: JsonValue) -> JsonObject:
+    return {"data": {"projections": [{"tools": [{"name": "crm", **match}], "fields": ["id"]}]}}
+
+
+def expression(operator: str, *values: JsonValue, key: str = "territory") -> JsonObject:
+    given: JsonObject = {"values": list(values)} if values else {}
+    return {"matchExpressions": [{"key": key, "operator": operator, **given}]}
+
+
+WRITES_ONLY = [READ_IT, READ_IT, WRITE_IT, Made("update_contact", "LimitExceeded")]
+CONTACT: JsonObject = {"id": "7", "mail": MAIL}
+
+
+def kept(parts: JsonObject, made: Made = READ_IT) -> Case:
+    """Only the contact's id comes back."""
+    return Case(parts, [made], result=CONTACT, hides=MAIL)
+
+
+def shown(parts: JsonObject, made: Made = READ_IT) -> Case:
+    """The whole contact comes back."""
+    return Case(parts, [made], result=CONTACT, says=MAIL)
+
+
+LARGE: JsonValue = {"text": "x" * 200}
+
+CASES: Mapping[str, Sequence[Case]] = {
+    "agents.matchLabels": (
+        Case({"agents": {"matchLabels": {"territory": "amer"}}}, [Made(reason="NoPolicy")]),
+        Case({"agents": {"matchLabels": {"territory": "emea"}}}, [READ_IT]),
+    ),
+    "agents.matchExpressions[].key": (
+        Case({"agents": expression("Exists", key="role")}, [Made(reason="NoPolicy")]),
+        Case({"agents": expression("Exists")}, [READ_IT]),
+    ),
+    "agents.matchExpressions[].operator": (
+        Case({"agents": expression("DoesNotExist")}, [Made(reason="NoPolicy")]),
+        Case({"agents": expression("NotIn", "amer")}, [READ_IT]),
+    ),
+    "agents.matchExpressions[].values": (
+        Case({"agents": expression("In", "amer")}, [Made(reason="NoPolicy")]),
+        Case({"agents": expression("In", "amer", "emea")}, [READ_IT]),
+    ),
+    "namespaces.matchLabels": (
+        Case({}, [NOT_WRITTEN], {"namespaces": {"matchLabels": {"tier": "one"}}, **allow(access=["Read"])}),
+        Case({}, [WRITE_IT], {"namespaces": {"matchLabels": {"tier": "two"}}, **allow(access=["Read"])}),
+    ),
+    "namespaces.matchExpressions[].key": (
+        Case({}, [NOT_WRITTEN], {"namespaces": expression("Exists", key="tier"), **allow(access=["Read"])}),
+        Case({}, [WRITE_IT], {"namespaces": expression("Exists", key="other"), **allow(access=["Read"])}),
+    ),
+    "namespaces.matchExpressions[].operator": (
+        Case({}, [NOT_WRITTEN], {"namespaces": expression("DoesNotExist"), **allow(access=["Read"])}),
+    ),
+    "namespaces.matchExpressions[].values": (
+        Case(
+            {}, [NOT_WRITTEN], {"namespaces": expression("In", "one", key="tier"), **allow(access=["Read"])}
+        ),
+        Case({}, [WRITE_IT], {"namespaces": expression("In", "two", key="tier"), **allow(access=["Read"])}),
+    ),
+    "rules[].name": (
+        Case(
+            {"rules": [ALLOW_ALL, {"name": "never-this", "effect": "Deny", "tools": [{"name": "*"}]}]},
+            [Made(reason="DeniedByRule")],
+            says="never-this",
+        ),
+    ),
+    "rules[].effect": (
+        Case(
+            {"rules": [ALLOW_ALL, {"name": "no", "effect": "Deny", "tools": [{"name": "crm"}]}]},
+            [Made(reason="DeniedByRule")],
+        ),
+    ),
+    "rules[].tools[].name": (
+        Case({"rules": [{"name": "a", "effect": "Allow", "tools": [{"name": "mail"}]}]}, [NOT_READ]),
+        Case({"rules": [{"name": "a", "effect": "Allow", "tools": [{"name": "c*"}]}]}, [READ_IT]),
+    ),
+    "rules[].tools[].actions": (Case(allow(actions=["get_*"]), [READ_IT, NOT_WRITTEN]),),
+    "rules[].tools[].access": (Case(allow(access=["Write"]), [NOT_READ, WRITE_IT]),),
+    "rules[].tools[].risk": (Case(allow(risk=["Low"]), [READ_IT, NOT_WRITTEN]),),
+    "rules[].tools[].dataClasses": (Case(allow(dataClasses=["pii"]), [NOT_READ, WRITE_IT]),),
+    "rules[].when": (
+        Case(
+            {"rules": [{"name": "a", "effect": "Allow", "tools": [{"name": "*"}], "when": "args.id == '8'"}]},
+            [NOT_READ, OTHER],
+        ),
+    ),
+    "limits[].name": (Case(limit(), [READ_IT, Made(reason="LimitExceeded")], says="few"),),
+    "limits[].calls": (Case(limit(calls=2), [READ_IT, OTHER, Made(reason="LimitExceeded")]),),
+    "limits[].per": (
+        Case(limit(per="30m"), [READ_IT, Made(reason="LimitExceeded")], window_seconds=1800),
+        Case(limit(per="1h"), [READ_IT, Made(reason="LimitExceeded")], window_seconds=3600),
+    ),
+    "limits[].scope": (
+        Case(limit(scope="Task"), [READ_IT, Made(task="t2"), Made(reason="LimitExceeded")]),
+        Case(limit(scope="Agent"), [READ_IT, Made(task="t2", reason="LimitExceeded"), Made(by="other")]),
+        Case(limit(scope="Namespace"), [READ_IT, Made(by="other", reason="LimitExceeded")]),
+        Case({}, [READ_IT, Made(by="other", reason="LimitExceeded")], {**limit(scope="Tenant")}),
+    ),
+    "limits[].tools[].name": (
+        Case(limit(tools=[{"name": "mail"}]), [READ_IT, READ_IT]),
+        Case(limit(tools=[{"name": "crm"}]), [READ_IT, Made(reason="LimitExceeded")]),
+    ),
+    "limits[].tools[].actions": (Case(limit(tools=[{"name": "*", "actions": ["update_*"]}]), WRITES_ONLY),),
+    "limits[].tools[].access": (Case(limit(tools=[{"name": "*", "access": ["Write"]}]), WRITES_ONLY),),
+    "limits[].tools[].risk": (Case(limit(tools=[{"name": "*", "risk": ["Medium"]}]), WRITES_ONLY),),
+    "limits[].tools[].dataClasses": (
+        Case(limit(tools=[{"name": "*", "dataClasses": ["pii"]}]), WRITES_ONLY),
+    ),
+    "budgets[].name": (Case(budget(calls=1), [READ_IT, Made(reason="BudgetExceeded")], says="small"),),
+    "budgets[].microUSD": (
+        Case(budget(microUSD=25), [READ_IT, OTHER, Made(reason="BudgetExceeded"), WRITE_IT]),
+    ),
+    "budgets[].calls": (Case(budget(calls=2), [READ_IT, OTHER, Made(reason="BudgetExceeded")]),),
+    "budgets[].per": (
+        Case(budget(calls=1, per="2h"), [READ_IT, Made(reason="BudgetExceeded")], window_seconds=7200),
+    ),
+    "budgets[].scope": (
+        Case(budget(calls=1, scope="Task"), [READ_IT, Made(task="t2"), Made(reason="BudgetExceeded")]),
+        Case(budget(calls=1, scope="Namespace"), [READ_IT, Made(by="other", reason="BudgetExceeded")]),
+    ),
+    "data.redact": (Case({"data": {"redact": ["pii"]}}, [READ_IT], result=f"write to {MAIL}", hides=MAIL),),
+    "data.block": (
+        Case({"data": {"block": ["payment"]}}, [refused("DataBlocked", note=CARD)], sent=0),
+        Case({"data": {"block": ["payment"]}}, [refused("DataBlocked")], result=CARD, hides=CARD, sent=1),
+    ),
+    "data.in": (
+        Case({"data": {"block": ["payment"], "in": ["Request"]}}, [READ_IT], result=CARD, says=CARD),
+        Case(
+            {"data": {"block": ["payment"], "in": ["Response"]}},
+            [Made(arguments={"id": "7", "note": CARD})],
+            sent=1,
+        ),
+    ),
+    "data.patterns[].name": (
+        Case(
+            {"data": {"block": ["badge"], "patterns": [{"name": "badge", "regex": "B-[0-9]+"}]}},
+            [refused("DataBlocked", note="B-77")],
+            says="badge",
+            sent=0,
+        ),
+    ),
+    "data.patterns[].regex": (
+        Case(
+            {"data": {"redact": ["badge"], "patterns": [{"name": "badge", "regex": "B-[0-9]+"}]}},
+            [READ_IT],
+            result="his is B-77, hers X-77",
+            says="X-77",
+            hides="B-77",
+        ),
+    ),
+    "data.projections[].fields": (kept(projection()),),
+    "data.projections[].tools[].name": (
+        shown({"data": {"projections": [{"tools": [{"name": "mail"}], "fields": ["id"]}]}}),
+    ),
+    "data.projections[].tools[].actions": (
+        kept(projection(actions=["get_*"])),
+        shown(projection(actions=["update_*"])),
+    ),
+    "data.projections[].tools[].access": (
+        kept(projection(access=["Read"])),
+        shown(projection(access=["Write"])),
+    ),
+    "data.projections[].tools[].risk": (
+        kept(projection(risk=["Low"])),
+        shown(projection(risk=["High"])),
+    ),
+    "data.projections[].tools[].dataClasses": (
+        kept(projection(dataClasses=["pii"]), WRITE_IT),
+        shown(projection(dataClasses=["pii"])),
+    ),
+    "data.urls.allowHosts": (
+        Case(
+            {"data": {"urls": {"allowHosts": ["*.example.com"]}}},
+            [
+                Made(arguments={"id": "7", "note": "https://a.example.com/x"}),
+                refused("UrlNotAllowed", note="https://example.org/x"),
+            ],
+            sent=1,
+        ),
+    ),
+    "data.maxRequestBytes": (
+        Case({"data": {"maxRequestBytes": 64}}, [READ_IT, refused("DataTooLarge", note="x" * 80)], sent=1),
+    ),
+    "data.maxResponseBytes": (
+        Case({"data": {"maxResponseBytes": 64}}, [refused("DataTooLarge")], result=LARGE, sent=1),
+    ),
+    "loops.maxIdenticalCalls": (
+        Case({"loops": {"maxIdenticalCalls": 2}}, [READ_IT, READ_IT, Made(reason="LoopDetected"), OTHER]),
+    ),
+    "loops.maxCallsPerTask": (
+        Case({"loops": {"maxCallsPerTask": 1}}, [READ_IT, Made(reason="TooManyTaskCalls"), Made(task="t2")]),
+    ),
+    "conflicts.leaseSeconds": (
+        Case(
+            {"conflicts": {"leaseSeconds": 100}},
+            [WRITE_IT, Made("update_contact", "RecordBusy", task="t2", by="other")],
+            says="enricher",
+        ),
+    ),
+    "conflicts.duplicateWindowSeconds": (
+        Case(
+            {"conflicts": {"duplicateWindowSeconds": 600}},
+            [Made("update_contact"), Made("update_contact", task="t2")],
+            sent=1,
+        ),
+    ),
+}
+
+
+def tool(url: str) -> Tool:
+    return Tool.parse(
+        {
+            "metadata": {"name": "crm", "namespace": NAMESPACE, "uid": "uid-crm", "generation": 1},
+            "spec": {"type": "MCP", "url": url, "actions": [READ, WRITE]},
+        }
+    )
+
+
+def of(case: Case, made: Made, target: Tool) -> Caller:
+    """Return who makes the call, under the policies of the case."""
+    own = Policy.parse(
+        {
+            "metadata": {"name": "baseline", "namespace": NAMESPACE},
+            "spec": {"agents": {}, "rules": [ALLOW_ALL], **case.parts},
+        }
+    )
+    above = [
+        ClusterPolicy.parse(
+            {"metadata": {"name": "ceiling"}, "spec": {"namespaces": {}, "rules": [ALLOW_ALL], **parts}}
+        )
+        for parts in ([case.cluster] if case.cluster is not None else [])
+    ]
+    named = agent()
+    metadata = named.metadata.model_copy(update={"name": made.by})
+    who: Agent = named.model_copy(update={"metadata": metadata})
+    inputs = PolicyInputs(
+        agent=who,
+        namespace_labels={"tier": "one"},
+        tools={"crm": target},
+        policies=[own],
+        cluster_policies=above,
+    )
+    return caller(effective_policy(inputs), task(made.task, f"{made.task}-{made.by}"))
+
+
+@dataclass
+class Bench:
+    """A gateway before a tool that answers what the case says."""
+
+    front: Gateway
+    target: Tool
+    seen: Seen
+    answers: list[JsonValue]
+
+    async def call(self, case: Case, made: Made) -> CallToolResult:
+        self.front.caller = of(case, made, self.target)
+        self.answers[:] = [case.result]
+        async with self.front.client("2026-07-28", "crm") as client:
+            return await client.call_tool(made.action, dict(made.arguments))
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    answers: list[JsonValue] = []
+
+    async def on_call(_: str, message: JsonObject, send: Send) -> None:
+        result = answers[0]
+        said = result if isinstance(result, str) else json.dumps(result)
+        content: JsonObject = {"content": [{"type": "text", "text": said}]}
+        if isinstance(result, dict):
+            content["structuredContent"] = result
+        await answer(send, message, content)
+
+    definitions = [definition(str(action["name"]), ANYTHING) for action in (READ, WRITE)]
+    async with scripted(definitions, on_call) as (url, _, seen), gateway() as front:
+        target = tool(url)
+        await front.offer(target)
+        yield Bench(front, target, seen, answers)
+
+
+@pytest.mark.parametrize(
+    ("path", "case"),
+    [
+        pytest.param(path, case, id=f"{path}-{number}")
+        for path, cases in CASES.items()
+        for number, case in enumerate(cases)
+    ],
+)
+async def test_a_field_holds_calls_of_tools(bench: Bench, path: str, case: Case) -> None:
+    said = ""
+    facts: Mapping[str, object] = {}
+    for made in case.calls:
+        result = await bench.call(case, made)
+        said = result.model_dump_json(by_alias=True)
+        facts = (result.structured_content or {}) if result.is_error else {}
+        assert facts.get("reason", "") == made.reason, f"{path}: {said}"
+    assert case.says in said
+    if case.window_seconds is not None:
+        frees = facts["retryAfterSeconds"]
+        assert isinstance(frees, int)
+        assert case.window_seconds - 60 <= frees <= case.window_seconds * 1.05
+    assert not case.hides or case.hides not in said
+    answered = sum(not made.reason for made in case.calls)
+    assert len(bench.seen.of("tools/call")) == (answered if case.sent is None else case.sent)
