@@ -113,19 +113,19 @@ async def read(source: AuditSource, query: Mapping[str, str], said: Progress) ->
         CommandError: a row was damaged, or the answer is not whole.
     """
     rows: list[AuditRow] = []
+    last: Damaged | End | None = None
     async with aclosing(source.lines(query)) as lines:
         async for line in lines:
-            match line:
-                case End():
-                    return rows, line
-                case Damaged():
-                    raise CommandError(
-                        ExitCode.FAILURE, f"{line.message}; `aos audit verify` tells what else is wrong"
-                    )
+            if not isinstance(line, AuditRow):
+                last = line
+                continue
             rows.append(line)
             if len(rows) % _TOLD_EACH == 0:
                 said.wait_for(f"read {len(rows)} rows")
-    raise CommandError(ExitCode.UNREACHABLE, "the gateway's answer broke off; try again")
+    if not isinstance(last, End):
+        why = last.message if last else "the answer has no end"
+        raise CommandError(ExitCode.FAILURE, f"{why}; `aos audit verify` tells what else is wrong")
+    return rows, last
 
 
 async def export(

@@ -58,6 +58,7 @@ async def _page(
 ) -> int | None:
     """Take one page of a chain; return where to go on, None at its end."""
     query = {"chain": chain, "after": str(after), "limit": str(PAGE_ROWS)}
+    next_after: int | None = None
     async with aclosing(source.lines(query)) as lines:
         async for line in lines:
             match line:
@@ -68,10 +69,10 @@ async def _page(
                         said.wait_for(f"checked {verifier.rows} rows")
                 case Damaged():
                     verifier.unreadable(line.chain, line.sequence, line.message)
-                    return line.sequence
+                    next_after = line.sequence
                 case End():
-                    return after if line.more else None
-    return None
+                    next_after = after if line.more else None
+    return next_after
 
 
 def report(verification: Verification) -> list[str]:
