@@ -9,6 +9,7 @@ from aos.model.conditions import CONDITIONS, ConditionDoc
 from aos.model.kind import Kind
 from aos.model.names import API_VERSION
 from aos.model.structural import Schema, structural_schema
+from aos.policy.cost import FUNCTIONS
 from aos.policy.decision import REASON_DOCS
 from aos.policy.expression import VARIABLES
 
@@ -37,7 +38,7 @@ def kind_page(kind: Kind) -> str:
         "",
         kind.description,
         "",
-        f"`apiVersion: {API_VERSION}`, namespaced; `kubectl get` knows it as {names}, and all of them as `aos`.",
+        f"`apiVersion: {API_VERSION}`, {'namespaced' if kind.namespaced else 'cluster-wide'}; `kubectl get` knows it as {names}, and all of them as `aos`.",
         "",
         "## Spec",
         "",
@@ -73,6 +74,17 @@ def reasons_page() -> str:
     lines += [f"| `{reason}` | {meaning} |" for reason, meaning in REASON_DOCS.items()]
     lines += ["", "## Variables of `when`", "", "| variable | what it holds |", "|---|---|"]
     lines += [f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items()]
+    functions = ", ".join(f"`{name}`" for name in sorted(FUNCTIONS) if name[0].isalpha())
+    lines += [
+        "",
+        "## Functions of `when`",
+        "",
+        f"Besides the operators: {functions}, and the macros `all`, `exists`,",
+    ]
+    lines += [
+        "`exists_one`, `filter`, `map`, `has`, `optMap` and `optFlatMap`. What is not in the list has no bound on its"
+    ]
+    lines += ["time and is refused; [policy.md](../policy.md#what-conditions-may-cost) says why."]
     return "\n".join(lines) + "\n"
 
 

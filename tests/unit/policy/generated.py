@@ -105,8 +105,12 @@ def a_world(random: Random) -> World:
     """Return policies of both layers, an agent and its tools."""
     conditions: dict[str, Condition] = {}
     policies: list[Policy | ClusterPolicy] = [
-        policy(*_rules(random, conditions), name=f"p{number}", match_labels=random.choice(LABELS[:3]))
-        for number in range(random.randint(0, 3))
+        policy(
+            *_rules(random, conditions),
+            name=f"p{number}",
+            match_labels=random.choice((*LABELS[:3], *LABELS[:1])),
+        )
+        for number in range(random.choice((0, 1, 1, 1, 2, 3)))
     ]
     policies += [
         cluster_policy(
@@ -135,7 +139,7 @@ def a_call(random: Random) -> Call:
     """Return a call with arguments of every type."""
     arguments = {name: random.choice(VALUES) for name in ("x", "y", "l", "m") if random.random() < 0.7}
     return Call(
-        tool=random.choice(("crm", "crm", "crm", "crm", "erp", "none")),
+        tool=random.choice((*["crm"] * 10, "erp", "none")),
         action=random.choice(ACTIONS),
         arguments=arguments,
         task="t1",
