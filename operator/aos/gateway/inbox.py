@@ -165,7 +165,7 @@ class TaskInbox:
         for _ in range(_ATTEMPTS):
             try:
                 await self._store.apply_status(
-                    TASKS, self._manifest(task, handed_in), field_manager=FIELD_MANAGER_GATEWAY
+                    TASKS, await self._manifest(task, handed_in), field_manager=FIELD_MANAGER_GATEWAY
                 )
             except Conflict:
                 task = await self._read_again(task)
@@ -190,7 +190,7 @@ class TaskInbox:
         self._check_open(there)
         return there
 
-    def _manifest(self, task: Task, handed_in: HandedIn) -> JsonObject:
+    async def _manifest(self, task: Task, handed_in: HandedIn) -> JsonObject:
         result = TaskResult(
             outcome=Outcome.FAILED if handed_in.output is None else Outcome.SUCCEEDED,
             output=handed_in.output,
@@ -198,7 +198,7 @@ class TaskInbox:
             message=handed_in.message,
             time=self._now().replace(microsecond=0),
         )
-        usage = self._usage.of(task.metadata.uid)
+        usage = await self._usage.total(task.metadata.uid)
         return {
             "apiVersion": TASKS.api_version,
             "kind": TASKS.kind,

@@ -102,7 +102,7 @@ class Gateway:
         self._calls = CallControl(store, self._metrics, EventAnnouncer(self._recorder), settings)
         self._guard = ToolGuard(settings)
         control = Control(self._calls, self._guard, RetryBudget(settings), self._metrics)
-        usage = Usage()
+        usage = Usage(self._calls)
         self._registry.on_task_end(usage.drop)
         self._registry.on_task_end(upstream.forget_task)
         self._registry.on_task_end(self._upkeep.task_ended)

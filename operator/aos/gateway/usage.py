@@ -1,8 +1,16 @@
 """What each open Task has used so far."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from aos.model.task import TaskUsage
+
+
+class Recorded(Protocol):
+    """Knows what Tasks used; `aos.gateway.control.control.CallControl` does."""
+
+    async def used_by(self, task_uid: str) -> TaskUsage | None:
+        """Return what a Task has used, denials aside; None if that can't be said now."""
 
 
 @dataclass(slots=True)
@@ -16,8 +24,10 @@ class _Counters:
 class Usage:
     """Counts by Task uid; a Task's counters are dropped when the Task ends."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorded: Recorded | None = None) -> None:
+        """``recorded`` knows what all replicas counted; without it only this one's calls are known."""
         self._tasks: dict[str, _Counters] = {}
+        self._recorded = recorded
 
     def add(
         self,
@@ -46,6 +56,12 @@ class Usage:
             prompt_tokens=counters.prompt_tokens,
             completion_tokens=counters.completion_tokens,
         )
+
+    async def total(self, task_uid: str) -> TaskUsage:
+        """Return what the Task used over all replicas; denials, and all while the store is away, as this replica saw them."""
+        own = self.of(task_uid)
+        recorded = await self._recorded.used_by(task_uid) if self._recorded else None
+        return own if recorded is None else recorded.model_copy(update={"denied": own.denied})
 
     def drop(self, task_uid: str) -> None:
         """Forget the Task."""

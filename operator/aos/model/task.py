@@ -77,6 +77,7 @@ class TaskUsage(ApiModel):
     denied: int = Field(default=0, ge=0)
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
+    cost_micro_usd: int = Field(default=0, ge=0, alias="costMicroUSD")
 
 
 class TaskPod(ApiModel):

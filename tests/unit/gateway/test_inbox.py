@@ -167,7 +167,7 @@ async def test_an_output_is_kept_with_what_the_task_used(
     }
     assert manifest["status"] == {
         "result": {**RESULT, "reason": "", "message": ""},
-        "usage": {"calls": 2, "denied": 1, "promptTokens": 30, "completionTokens": 4},
+        "usage": {"calls": 2, "denied": 1, "promptTokens": 30, "completionTokens": 4, "costMicroUSD": 0},
     }
     assert tasks.closed == {TASK_UID}
 

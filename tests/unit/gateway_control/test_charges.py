@@ -2,7 +2,7 @@ import pytest
 from pydantic import JsonValue
 
 from aos.gateway.control.asked import Finished, Tokens
-from aos.gateway.control.charges import Charges, settled
+from aos.gateway.control.charges import Charges, settled, used_counters
 from aos.gateway.journal import CallOutcome
 from aos.policy.decision import DecisionReason
 from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy, task, tool
@@ -114,7 +114,14 @@ def test_what_is_known_is_settled_and_the_rest_stays_reserved() -> None:
     counters = {charge.resource: charge.counter for charge in charges if "budget" in charge.counter}
     assert settled(made, charges, DONE) == {}
     used = Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0.1, tokens=Tokens(2, 3), cost_micro_usd=7)
-    assert settled(made, charges, used) == {counters["tokens"]: 5, counters["microUSD"]: 7}
+    own = used_counters("uid-t1")
+    assert settled(made, charges, used) == {
+        counters["tokens"]: 5,
+        counters["microUSD"]: 7,
+        own["promptTokens"]: 2,
+        own["completionTokens"]: 3,
+        own["costMicroUSD"]: 7,
+    }
 
 
 def test_what_was_not_done_gives_everything_back_but_its_place_in_the_loop() -> None:

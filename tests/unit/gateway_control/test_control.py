@@ -12,6 +12,7 @@ from aos.gateway.control.asked import Finished, Repeated, Ticket, Tokens
 from aos.gateway.control.charges import Charges
 from aos.gateway.journal import CallOutcome
 from aos.gateway.refusal import RefusalCode, Refused
+from aos.model.task import TaskUsage
 from aos.policy.decision import DecisionReason, Effect
 from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
@@ -232,6 +233,22 @@ async def test_a_call_that_policy_refused_has_one_row(held: Held) -> None:
     (row,) = await held.rows()
     assert (row.phase, row.reason, len(row.name)) == (Phase.REFUSAL, "NotAllowed", 192)
     assert held.news.told == []
+
+
+async def test_what_a_task_used_is_known_to_every_replica(held: Held) -> None:
+    by = caller(effective(of=tool(costMicroUSD=40)))
+    model = await held.calls.admit(asked_of_model(by, 60, 500))
+    write = await held.calls.admit_tool(asked(by, "update_contact"))
+    assert isinstance(model, Ticket)
+    assert isinstance(write, Ticket)
+    held.calls.finish(model, replace(DONE, tokens=Tokens(8, 2), cost_micro_usd=100))
+    held.calls.finish(write, DONE)
+    await held.settled()
+    async with controlled(held.store, FAST) as other:
+        used = await other.calls.used_by("uid-t1")
+        nothing = await other.calls.used_by("uid-t9")
+    assert used == TaskUsage(calls=2, prompt_tokens=8, completion_tokens=2, cost_micro_usd=140)
+    assert nothing == TaskUsage()
 
 
 async def test_what_a_digest_stands_for_is_kept_with_its_rows(held: Held) -> None:

@@ -1,8 +1,8 @@
 import pytest
 
 from aos.gateway.control.guard import ToolGuard
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 from tests.unit.gateway_control.make import caller, effective, tool
 from tests.unit.gateway_mcp.make import SETTINGS
 

@@ -1,8 +1,8 @@
 import pytest
 
 from aos.gateway.control.retries import RetryBudget, may_repeat
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 from aos.model.tool import ToolAction
 from tests.unit.gateway_mcp.make import SETTINGS
 

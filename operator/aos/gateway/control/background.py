@@ -37,6 +37,11 @@ class Background:
             where = "".join(traceback.format_tb(error.__traceback__))
             _log.error("work for the store failed with %s:\n%s", type(error).__name__, where)
 
+    async def quiet(self, timeout_seconds: float) -> None:
+        """Wait for what is under way now, at most so long."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=timeout_seconds)
+
     async def settle(self, timeout_seconds: float) -> int:
         """Wait until nothing is under way, at most so long; return how much was given up then."""
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from aos.gateway.control.asked import AskedCall, Finished
+from aos.gateway.journal import Subject
 from aos.model.bounds import Scope
 from aos.policy.effective import EffectivePolicy
 from aos.policy.obligations import BoundBudget, BoundLimit, Obligations, PartReference
@@ -16,8 +17,15 @@ MICRO_USD: Final = "microUSD"
 IDENTICAL_CALLS: Final = "identicalCalls"
 CALLS_PER_TASK: Final = "callsPerTask"
 
+PROMPT_TOKENS: Final = "promptTokens"
+COMPLETION_TOKENS: Final = "completionTokens"
+COST: Final = "costMicroUSD"
+"""What a Task has used, beside what bounds it: counted for its status."""
+
 LOOP_RESOURCES: Final = frozenset({IDENTICAL_CALLS, CALLS_PER_TASK})
 """What is counted even of calls that came to nothing: a loop of failures is a loop."""
+
+UNBOUNDED: Final = 2**53 - 1
 
 MAX_PLANS: Final = 4096
 MAX_TASKS: Final = 256
@@ -85,6 +93,11 @@ class Charges:
         if asked.likeness:
             key = f"/{asked.subject.value}/{asked.name}/{asked.action}/{asked.likeness}"
             counted = (*counted, plan.identical_calls.of(uid, key))
+        cost = estimate_micro_usd(asked)
+        if asked.subject is Subject.MODEL:
+            counted = (*counted, _used(PROMPT_TOKENS, asked.tokens, uid), _used(COMPLETION_TOKENS, 0, uid))
+        if cost:
+            counted = (*counted, _used(COST, cost, uid))
         if plan.measured:
             return (*counted, *_measured(plan.measured, asked, uid))
         return counted
@@ -111,13 +124,42 @@ def settled(asked: AskedCall, charges: Iterable[Charge], finished: Finished) -> 
     """Return units really used, by counter, for `aos.store.interface.Completion`."""
     if finished.released:
         return {charge.counter: 0 for charge in charges if charge.resource not in LOOP_RESOURCES}
-    used: dict[str, int] = {}
-    for charge in charges:
-        if charge.resource == TOKENS and finished.tokens is not None:
-            used[charge.counter] = finished.tokens.prompt + finished.tokens.completion
-        elif charge.resource == MICRO_USD and finished.cost_micro_usd is not None:
-            used[charge.counter] = finished.cost_micro_usd + asked.obligations.cost_micro_usd
-    return used
+    known: dict[str, int] = {}
+    if finished.tokens is not None:
+        prompt, completion = finished.tokens.prompt, finished.tokens.completion
+        known = {TOKENS: prompt + completion, PROMPT_TOKENS: prompt, COMPLETION_TOKENS: completion}
+    if finished.cost_micro_usd is not None:
+        known[MICRO_USD] = known[COST] = finished.cost_micro_usd + asked.obligations.cost_micro_usd
+    if not known:
+        return known
+    return {charge.counter: known[charge.resource] for charge in charges if charge.resource in known}
+
+
+def used_counters(task_uid: str) -> Mapping[str, str]:
+    """Return the counters of what a Task has used, by resource; none of them has a window."""
+    used = {resource: _used_key(resource, task_uid) for resource in (PROMPT_TOKENS, COMPLETION_TOKENS, COST)}
+    return {CALLS_PER_TASK: _loop_key(CALLS_PER_TASK) + task_uid, **used}
+
+
+def _used(resource: str, amount: int, task_uid: str) -> Charge:
+    """Return a charge that nothing bounds."""
+    return Charge(
+        counter=_used_key(resource, task_uid),
+        amount=max(amount, 1),
+        limit=UNBOUNDED,
+        window_seconds=0,
+        owner=task_uid,
+        name=f"what the Task has used ({resource})",
+        resource=resource,
+    )
+
+
+def _used_key(resource: str, task_uid: str) -> str:
+    return f"Task///usage/{resource}/Task/{task_uid}"
+
+
+def _loop_key(resource: str) -> str:
+    return f"Task///loops/{resource}/Task/"
 
 
 def _measured(parts: Iterable[Charge | _PerTask], asked: AskedCall, uid: str) -> Iterable[Charge]:
@@ -218,7 +260,7 @@ def tenant_of(policy: EffectivePolicy) -> str:
 def _loop_charge(resource: str, most: int) -> _PerTask:
     return _PerTask(
         Charge(
-            counter=f"Task///loops/{resource}/Task/",
+            counter=_loop_key(resource),
             amount=1,
             limit=most,
             window_seconds=0,

@@ -13,13 +13,22 @@ from aos.gateway.caller import Caller
 from aos.gateway.control import events, verdicts
 from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
 from aos.gateway.control.background import Background
-from aos.gateway.control.charges import Charges, settled
+from aos.gateway.control.charges import (
+    CALLS_PER_TASK,
+    COMPLETION_TOKENS,
+    COST,
+    PROMPT_TOKENS,
+    Charges,
+    settled,
+    used_counters,
+)
 from aos.gateway.control.records import RecordUnknownError, duplicate_check, lease_request
 from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import Refused
 from aos.gateway.settings import GatewaySettings
 from aos.kube.backoff import Backoff
+from aos.model.task import TaskUsage
 from aos.policy.decision import DecisionReason
 from aos.policy.effective import EffectivePolicy
 from aos.store.interface import (
@@ -41,6 +50,8 @@ MAX_PENDING: Final = 10_000
 MAX_GIVING_BACK: Final = 1_000
 GIVE_BACK_SECONDS: Final = 10.0
 """How many, and how long, calls are tried to be released of which nobody knows whether they were granted."""
+QUIET_SECONDS: Final = 2.0
+"""How long what a Task has used waits for what is being settled."""
 MAX_KEPT: Final = 10_000
 """Policies that are remembered to be kept; of older ones the store is told again."""
 
@@ -117,6 +128,22 @@ class CallControl:
     def refuse(self, asked: AskedCall, refused: Refused) -> None:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
         self._record_refusal(_call(), asked, refused)
+
+    async def used_by(self, task_uid: str) -> TaskUsage | None:
+        """Return what a Task has used, over all replicas, denials aside; None if the store can't say."""
+        await self._background.quiet(QUIET_SECONDS)
+        counters = used_counters(task_uid)
+        try:
+            used = await self._store.used([(counter, 0) for counter in counters.values()])
+        except StoreUnavailableError:
+            self._metrics.store_failure("used")
+            return None
+        return TaskUsage(
+            calls=used[counters[CALLS_PER_TASK]],
+            prompt_tokens=used[counters[PROMPT_TOKENS]],
+            completion_tokens=used[counters[COMPLETION_TOKENS]],
+            cost_micro_usd=used[counters[COST]],
+        )
 
     def announce(self, caller: Caller, refused: Refused) -> None:
         """Tell people of an answer that was withheld; `refuse` and `admit` tell of refusals themselves."""
