@@ -28,8 +28,6 @@ from aos.gateway.lines import LineWriter
 from aos.gateway.mcp.calls import Control
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.endpoint import McpEndpoint
-from aos.gateway.mcp.http_client import HttpClient
-from aos.gateway.mcp.outbound import open_client
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.model_status import ModelStatus
@@ -40,6 +38,8 @@ from aos.gateway.settings import GatewaySettings
 from aos.gateway.tls import Certificate, CertificateWatch
 from aos.gateway.tokens import TokenVerifier
 from aos.gateway.tracing import tracing_of
+from aos.gateway.upstream.http_client import HttpClient
+from aos.gateway.upstream.outbound import open_client
 from aos.gateway.usage import Usage
 from aos.kube.client import ApiClient
 from aos.kube.events import EventRecorder

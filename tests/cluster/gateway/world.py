@@ -15,8 +15,8 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.main import Gateway, Ports
-from aos.gateway.mcp.outbound import open_client
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.outbound import open_client
 from aos.kube.client import ApiClient
 from aos.kube.objects import child, text, uid_of
 from aos.kube.resources import (

@@ -8,9 +8,9 @@ from pydantic import JsonValue
 from starlette.types import Send
 
 from aos.gateway.mcp.catalogue import MAX_PAGES, Catalogue
-from aos.gateway.mcp.outbound import open_client
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.outbound import open_client
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
 from aos.model.tool import ActionState, Tool

@@ -5,8 +5,8 @@ from pydantic import JsonValue
 from aos.gateway.mcp import rpc
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.rpc import RpcAnswerError, Session
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError
 
 
 def test_a_request_of_the_stateless_era_says_in_its_headers_what_its_body_says() -> None:

@@ -1,6 +1,6 @@
-from aos.gateway.mcp.outbound import Target
 from aos.gateway.mcp.rpc import Session
 from aos.gateway.mcp.sessions import MAX_IDLE_SECONDS, SessionKey, Sessions
+from aos.gateway.upstream.outbound import Target
 
 CRM = Target("uid-crm", "http://crm.invalid/mcp", "one")
 

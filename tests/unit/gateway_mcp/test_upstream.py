@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 from starlette.types import Send
 
-from aos.gateway.mcp.http_client import Waits
-from aos.gateway.mcp.outbound import Target, open_client
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.rpc import RpcAnswerError
 from aos.gateway.mcp.upstream import Upstream
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.http_client import Waits
+from aos.gateway.upstream.outbound import Target, open_client
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
 from tests.unit.gateway_mcp.make import definition
 from tests.unit.gateway_mcp.world import answer, crm, respond, scripted

@@ -18,10 +18,10 @@ from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, send_refusal
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.endpoint import McpEndpoint
-from aos.gateway.mcp.outbound import open_client
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.refusal import Refusal
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.outbound import open_client
 from aos.model.base import JsonObject
 from aos.model.tool import Tool
 from aos.store.interface import Store

@@ -2,7 +2,6 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.answer import (
     TokenUsage,
     error_event,
@@ -14,6 +13,7 @@ from aos.gateway.models.answer import (
 )
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
 
 CREDENTIAL = b"credential-1"

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.answer import TokenUsage
 from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.inspection.inspector import Inspector
 from aos.model.base import JsonObject
 from aos.policy.obligations import DataRules

@@ -15,9 +15,9 @@ from starlette.types import Receive, Scope, Send
 from aos.audit.event import AuditEvent
 from aos.gateway.caller import Caller
 from aos.gateway.http import ClientDisconnected, HttpRequest
-from aos.gateway.mcp.outbound import open_client
 from aos.gateway.models.endpoint import ModelEndpoint
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.outbound import open_client
 from aos.model.base import JsonObject
 from aos.model.policy import Policy
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy

@@ -7,9 +7,9 @@ from typing import Final
 from aos.gateway.caller import Caller
 from aos.gateway.control.circuit import Circuits
 from aos.gateway.control.retries import is_passing
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.tool import Tool
 from aos.policy.decision import Effect
 

@@ -4,9 +4,9 @@ from collections.abc import Hashable
 from http import HTTPStatus
 from typing import Final
 
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.kube.backoff import Backoff
 from aos.model.tool import Access, ToolAction
 

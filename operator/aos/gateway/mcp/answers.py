@@ -17,8 +17,8 @@ from aos.gateway.mcp.protocol import (
     Era,
     RequestId,
 )
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import Refusal, RefusalCode, Refused
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
 from aos.policy.decision import Effect
 

@@ -22,14 +22,14 @@ from aos.gateway.mcp.definitions import OfferedAction
 from aos.gateway.mcp.header_values import headers_for
 from aos.gateway.mcp.inspecting import Sendable, inspect_request, inspect_result
 from aos.gateway.mcp.judging import Cleared, ToolCall, judge
-from aos.gateway.mcp.outbound import Target, target_of
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.upstream import Upstream
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.outbound import Target, target_of
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
 from aos.model.tool import Access
 from aos.policy.decision import DecisionReason, Effect

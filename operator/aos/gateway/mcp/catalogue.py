@@ -10,14 +10,14 @@ from typing import Final, TypeGuard
 from pydantic import JsonValue
 
 from aos.gateway.mcp.definitions import Listing, judge, unlisted
-from aos.gateway.mcp.outbound import Target, encoded, target_of
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.upstream import Upstream
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.registry import Registry
 from aos.gateway.reporter import Availability, Reporter
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.outbound import Target, encoded, target_of
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.kube.backoff import Backoff
 from aos.kube.queue import WorkQueue
 from aos.model.conditions import Reason

@@ -27,8 +27,8 @@ from aos.gateway.mcp.protocol import (
     UNSUPPORTED_VERSION,
     Method,
 )
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 
 _NOT_DONE: Final = frozenset(
     {

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from aos.gateway.mcp.outbound import Target
 from aos.gateway.mcp.rpc import Session
+from aos.gateway.upstream.outbound import Target
 
 MAX_SESSIONS: Final = 4096
 MAX_IDLE_SECONDS: Final = 900

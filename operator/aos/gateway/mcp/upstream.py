@@ -12,15 +12,16 @@ from weakref import WeakValueDictionary
 
 from pydantic import JsonValue
 
-from aos.gateway.mcp import outbound, rpc
-from aos.gateway.mcp.http_client import HttpClient, Response, Waits
-from aos.gateway.mcp.outbound import Target
+from aos.gateway.mcp import rpc
 from aos.gateway.mcp.protocol import HEADER_SESSION, UNSUPPORTED_VERSION, Era, Method
 from aos.gateway.mcp.rpc import Post, RpcAnswerError, Session
 from aos.gateway.mcp.sessions import OpenSession, SessionKey, Sessions
-from aos.gateway.mcp.sse import EventParser, EventTooLargeError
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid, too_large
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream import outbound
+from aos.gateway.upstream.http_client import HttpClient, Response, Waits
+from aos.gateway.upstream.outbound import Target
+from aos.gateway.upstream.sse import EventParser, EventTooLargeError
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid, too_large
 
 CATALOGUE: Final = ""
 """Owner of the sessions in which the gateway reads definitions."""

@@ -8,10 +8,10 @@ from typing import Final
 import orjson
 from pydantic import JsonValue
 
-from aos.gateway.mcp.outbound import decoded, encoded
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.outbound import decoded, encoded
+from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
 
 DONE: Final = b"[DONE]"

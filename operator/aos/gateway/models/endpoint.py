@@ -16,11 +16,6 @@ from aos.gateway.control.control import CallControl
 from aos.gateway.control.likeness import likeness
 from aos.gateway.http import ClientDisconnected, HttpRequest, Send, send_bytes, send_json, send_stream
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
-from aos.gateway.mcp import outbound
-from aos.gateway.mcp.http_client import HttpClient, Response, Waits
-from aos.gateway.mcp.outbound import Target
-from aos.gateway.mcp.sse import EventParser, EventTooLargeError
-from aos.gateway.mcp.upstream_error import UpstreamError, too_large
 from aos.gateway.models import answer
 from aos.gateway.models.answer import NOTHING_USED, TokenUsage
 from aos.gateway.models.completion import Completion, prepare
@@ -39,6 +34,11 @@ from aos.gateway.models.spending import (
 from aos.gateway.refusal import Refusal, RefusalCode, Refused, refusal_of
 from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream import outbound
+from aos.gateway.upstream.http_client import HttpClient, Response, Waits
+from aos.gateway.upstream.outbound import Target
+from aos.gateway.upstream.sse import EventParser, EventTooLargeError
+from aos.gateway.upstream.upstream_error import UpstreamError, too_large
 from aos.inspection.inspector import Inspected, Inspector, inspector_for
 from aos.model.agent import AgentModel
 from aos.model.model import Model

@@ -12,8 +12,8 @@ from typing import Final, cast
 
 import httptools
 
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 
 MAX_SILENT_BYTES: Final = 65_536
 """Bytes that may come without any of them being body: a head, with the interim ones before it, or trailers."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aos.gateway.mcp.sse import EventParser, EventTooLargeError
+from aos.gateway.upstream.sse import EventParser, EventTooLargeError
 
 STREAM = (
     b"\xef\xbb\xbf: hello\r\n"

@@ -2,10 +2,10 @@ import orjson
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.mcp.http_client import Waits
-from aos.gateway.mcp.outbound import Target, decoded, encoded, open_client, target_of
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.http_client import Waits
+from aos.gateway.upstream.outbound import Target, decoded, encoded, open_client, target_of
+from aos.gateway.upstream.upstream_error import UpstreamError
 from tests.unit.gateway_mcp.make import CREDENTIAL, SETTINGS, StubRegistry, tool
 
 

@@ -11,9 +11,9 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from aos import __version__
-from aos.gateway.mcp.http_connection import HttpConnection
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.http_connection import HttpConnection
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 
 USER_AGENT: Final = f"aos-gateway/{__version__}"
 KEEP_ALIVE_SECONDS: Final = 4.0

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import orjson
 from pydantic import JsonValue
 
-from aos.gateway.mcp.http_client import HttpClient, Response
-from aos.gateway.mcp.upstream_error import UpstreamError, invalid, too_large
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
+from aos.gateway.upstream.http_client import HttpClient, Response
+from aos.gateway.upstream.upstream_error import UpstreamError, invalid, too_large
 from aos.model.model import Model
 from aos.model.tool import Tool
 

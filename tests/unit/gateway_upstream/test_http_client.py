@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from aos.gateway.mcp import http_client
-from aos.gateway.mcp.http_client import HttpClient, Response, Waits, parse_address
-from aos.gateway.mcp.http_connection import MAX_SILENT_BYTES, MAX_UNREAD_BYTES, HttpConnection
-from aos.gateway.mcp.upstream_error import UpstreamError
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream import http_client
+from aos.gateway.upstream.http_client import HttpClient, Response, Waits, parse_address
+from aos.gateway.upstream.http_connection import MAX_SILENT_BYTES, MAX_UNREAD_BYTES, HttpConnection
+from aos.gateway.upstream.upstream_error import UpstreamError
 from tests.unit.agent.serving import make_identity
 
 WAITS = Waits(whole_seconds=20)
