@@ -1,0 +1,160 @@
+"""Whoever can write the store, and what the anchors and the next chain's start make of it; both backends."""
+
+import contextlib
+import sqlite3
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from aos.audit.chain import DamagedRowError
+from aos.audit.query import AuditQuery
+from aos.audit.signing import HeadSigner, SignedHead
+from aos.audit.verification import FindingKind, Verification, Verifier
+from aos.store.interface import LegalHold, Store
+from tests.unit.store.conftest import Backend
+from tests.unit.store.make import event
+
+PAST_ALL = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+NEWEST = "(SELECT max(id) FROM audit)"
+"""What ``@newest`` stands for in the statements below."""
+CUT = (
+    "DELETE FROM audit WHERE id = @newest",
+    "UPDATE chains SET sequence = sequence - 1, hash = (SELECT hash FROM audit ORDER BY id DESC LIMIT 1)",
+)
+K = FindingKind
+
+
+async def tamper(backend: Backend, *statements: str) -> None:
+    """Do as somebody does who can write the database, while no gateway runs."""
+    for store in backend.opened:
+        await store.close()
+    backend.opened.clear()
+    is_file = backend.url.startswith("sqlite://")
+    empty = "X'7b7d'" if is_file else "'\\x7b7d'::bytea"
+    said = [item.replace("@newest", NEWEST).replace("@empty", empty) for item in statements]
+    if is_file:
+        with contextlib.closing(sqlite3.connect(backend.url.removeprefix("sqlite://"))) as other, other:
+            for statement in said:
+                other.execute(statement)
+        return
+    connection = await asyncpg.connect(backend.url)
+    try:
+        for statement in said:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def written(backend: Backend, chain: str = "first", rows: int = 4) -> list[SignedHead]:
+    """Write a chain and return its anchors, one for each head on the way."""
+    store, signer, anchors = await backend.open(chain), HeadSigner(), []
+    for number in range(rows):
+        await store.append([event(f"{chain}-{number}")])
+        anchors += [signer.sign(head) for head in await store.heads() if head.chain == chain]
+    return anchors
+
+
+async def verdict(store: Store, anchors: list[SignedHead]) -> Verification:
+    """Verify as `aos audit verify` does."""
+    verifier, heads = Verifier(), await store.heads()
+    for head in heads:
+        after = 0
+        while True:
+            try:
+                async for row in store.rows(AuditQuery(chain=head.chain, after_sequence=after)):
+                    verifier.take(row)
+            except DamagedRowError as error:
+                verifier.unreadable(error.chain, error.sequence, str(error))
+                after = error.sequence
+            else:
+                break
+    return verifier.finish(heads, anchors)
+
+
+def found(verification: Verification) -> set[tuple[str, str, int]]:
+    return {(item.kind, item.chain, item.sequence) for item in verification.findings}
+
+
+async def test_a_trail_holds_over_restarts(backend: Backend) -> None:
+    anchors = [*await written(backend, "first"), *await written(backend, "second")]
+    verification = await verdict(await backend.open(), anchors)
+    assert verification.holds, verification.findings
+    assert verification.rows == 11
+
+
+async def test_attack_27_a_tail_that_was_cut_is_found_by_the_anchors(backend: Backend) -> None:
+    anchors = await written(backend)
+    await tamper(backend, *CUT)
+    assert (K.TRUNCATED, "first", 5) in found(await verdict(await backend.open(), anchors))
+
+
+async def test_attack_27_a_tail_that_was_cut_after_a_restart_is_found_without_anchors(
+    backend: Backend,
+) -> None:
+    await written(backend)
+    await backend.open("second")
+    await tamper(
+        backend,
+        "DELETE FROM audit WHERE id = (SELECT max(audit.id) FROM audit JOIN chains"
+        " ON chains.id = audit.id / 1099511627776 WHERE chains.name = 'first')",
+    )
+    assert found(await verdict(await backend.open(), [])) == {(K.TRUNCATED, "first", 5)}
+
+
+async def test_attack_27_rows_that_were_reordered_are_named(backend: Backend) -> None:
+    anchors = await written(backend)
+    await tamper(
+        backend,
+        "UPDATE audit SET id = id + 100 WHERE id = @newest",
+        "UPDATE audit SET id = id + 1 WHERE id = @newest - 101",
+        "UPDATE audit SET id = id - 101 WHERE id = @newest",
+    )
+    kinds = found(await verdict(await backend.open(), anchors))
+    assert {(K.CHANGED, "first", 4), (K.CHANGED, "first", 5)} <= kinds
+
+
+async def test_attack_27_a_dropped_row_is_named(backend: Backend) -> None:
+    anchors = await written(backend)
+    await tamper(backend, "DELETE FROM audit WHERE id = @newest - 2")
+    assert found(await verdict(await backend.open(), anchors)) == {(K.MISSING, "first", 3)}
+
+
+async def test_attack_27_a_row_whose_text_was_broken_is_named_and_the_rest_is_checked(
+    backend: Backend,
+) -> None:
+    anchors = await written(backend)
+    await tamper(backend, "UPDATE audit SET event = @empty WHERE id = @newest - 1")
+    verification = await verdict(await backend.open(), anchors)
+    assert found(verification) == {(K.CHANGED, "first", 4)}
+    assert "row 4 of audit chain first can't be read" in verification.findings[0].message
+
+
+async def test_attack_27_a_store_that_was_begun_anew_lacks_the_anchored_chains(backend: Backend) -> None:
+    anchors = await written(backend)
+    await tamper(backend, "DELETE FROM audit", "DELETE FROM chains")
+    assert found(await verdict(await backend.open("second"), anchors)) == {(K.CHAIN_MISSING, "first", 1)}
+
+
+async def test_attack_27_a_restart_does_not_hide_what_was_cut_before_it(backend: Backend) -> None:
+    anchors = await written(backend)
+    await tamper(backend, *CUT)
+    anchors += await written(backend, "second")
+    assert (K.TRUNCATED, "first", 5) in found(await verdict(await backend.open(), anchors))
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_what_retention_deletes_is_accounted_for_and_what_is_cut_besides_is_not(
+    backend: Backend, *, held: bool
+) -> None:
+    anchors = await written(backend)
+    store = await backend.open("second")
+    await store.append([event("other", namespace="support")])
+    if held:
+        await store.hold(LegalHold("support/suit", "support", "case", "jane", 0.0))
+    assert await store.purge(PAST_ALL) > 0
+    verification = await verdict(store, anchors)
+    assert verification.holds, verification.findings
+    assert verification.deleted >= 5
+    await tamper(backend, "DELETE FROM audit WHERE mark = 1")
+    assert not (await verdict(await backend.open(), anchors)).holds
