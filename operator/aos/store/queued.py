@@ -1,6 +1,7 @@
 """What both backends have in common: the queue of requests, failing and recovering, and what is read by the same SQL."""
 
 import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
@@ -138,11 +139,14 @@ class QueuedStore(ABC, Generic[Operation]):
             await self.close()
             raise
 
-    async def _last(self) -> None:
-        """Take no more work, and wait until the batch under way has ended."""
+    async def _last(self) -> bool:
+        """Take no more work, and wait a bounded time until the batch under way has ended; whether it has."""
         self._open = False
         self._requests.fail_waiting(StoreUnavailableError("the store is closed"))
-        await self._idle.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.answer_seconds):
+                await self._idle.wait()
+        return not self._busy
 
     def _check_document(self, digest: str, content: bytes) -> None:
         if len(content) > self._settings.max_document_bytes:

@@ -60,7 +60,7 @@ class SqliteStore(QueuedStore[operations.Operation]):
 
     async def close(self) -> None:
         """Finish the batch under way, refuse what waits, and close the file."""
-        await self._last()
+        ended = await self._last()
         if self._synchronising is not None:
             self._synchronising.cancel()
             self._synchronising = None
@@ -71,7 +71,8 @@ class SqliteStore(QueuedStore[operations.Operation]):
             threads, self._threads = self._threads, None
             await asyncio.to_thread(threads.shutdown)
         self._reader.close()
-        self._writer.close()
+        if ended:
+            self._writer.close()
 
     async def ping(self) -> None:
         """Write, and read what was written; fails while there is room yet, so that somebody may make some in time."""
@@ -171,7 +172,10 @@ class SqliteStore(QueuedStore[operations.Operation]):
         return self._writer.connected
 
     def _disconnect(self) -> None:
-        self._writer.close()
+        self._writer.drop()
+        if self._worker is not None:
+            # Closing may wait for the disk that has just failed.
+            self._worker.do(self._writer.close, lambda *_: None)
 
     def _begin(self, batch: Batch) -> None:
         if not self._writer.connected or not isinstance(batch[0].job, Job):

@@ -18,8 +18,9 @@ Operation = Callable[[SqliteWriter, sqlite3.Connection], object]
 SWEPT_AT_ONCE: Final = 5_000
 
 
-def ping(_writer: SqliteWriter, connection: sqlite3.Connection) -> None:
+def ping(writer: SqliteWriter, connection: sqlite3.Connection) -> None:
     """Write, and read what was written."""
+    writer.check_file()
     now = time.time_ns()
     connection.execute(
         "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at", (now,)

@@ -40,6 +40,8 @@ class SqliteWriter:
         self._synchronous = True
         self._unsynchronised = False
         self._since_checkpoint = 0
+        self._file: tuple[int, int] | None = None
+        self._dropped: list[sqlite3.Connection] = []
         self._cells = Cells(settings.idle_task_counter_seconds)
         beginning = Place(0, origin(chain), "")
         self._trail = Trail(chain, beginning, beginning)
@@ -62,6 +64,7 @@ class SqliteWriter:
             sqlite3.Error: the file can't be used.
             OSError: its folder can't.
         """
+        self.close()
         if not self._path.exists():
             # What the trail says is for nobody else's eyes; the files beside it get the same mode.
             self._path.touch(mode=0o600)
@@ -80,18 +83,34 @@ class SqliteWriter:
             connection.close()
             raise
         self._connection = connection
+        self._file = _identity(self._path)
         self._synchronous = True
         self._data_version = -1
         self._cells.forget()
 
-    def close(self) -> None:
-        """Close the file; whatever is not committed did not happen."""
+    def drop(self) -> None:
+        """Give up the connection without waiting for the disk; `close` closes it. What is not committed did not happen."""
         if self._connection is not None:
-            connection, self._connection = self._connection, None
-            self._cells.forget()
-            self._trail.undo()
+            self._dropped.append(self._connection)
+            self._connection = None
+        self._cells.forget()
+        self._trail.undo()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        self.drop()
+        while self._dropped:
             with contextlib.suppress(sqlite3.Error):
-                connection.close()
+                self._dropped.pop().close()
+
+    def check_file(self) -> None:
+        """Check that the file written is the one that a restart would open.
+
+        Raises:
+            sqlite3.OperationalError: it was replaced or deleted.
+        """
+        if _identity(self._path) != self._file:
+            raise sqlite3.OperationalError("the file was replaced or deleted while it was in use")
 
     def begin(self, *, wait: bool, synchronous: bool = True) -> None:
         """Begin a transaction that may write.
@@ -301,6 +320,14 @@ def newest(connection: sqlite3.Connection, chain_id: int) -> Place:
     if row is None or row[0] - base < deleted.sequence:
         return deleted
     return Place(row[0] - base, row[1].hex(), decode_event(row[2]).time)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _configure(connection: sqlite3.Connection) -> None:

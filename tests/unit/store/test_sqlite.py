@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,17 @@ async def test_a_file_that_was_replaced_while_in_use_is_not_written(tmp_path: Pa
         await store.open()
 
 
+async def test_a_file_that_is_deleted_while_in_use_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = await filled(path)
+    path.unlink()
+    with pytest.raises(StoreUnavailableError, match="replaced or deleted while it was in use"):
+        await store.ping()
+    with pytest.raises(StoreRefusedError, match="does not hold audit chain first any more"):
+        await store.admit(admission(charge()))
+    await store.close()
+
+
 async def test_a_damaged_counter_denies_what_needs_it_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = await filled(path)
@@ -236,6 +248,54 @@ async def main(path: Path) -> None:
 
 asyncio.run(main(Path(sys.argv[1])))
 """
+
+
+READ_ONLY = """
+import asyncio, os, sys
+from pathlib import Path
+from aos.store.interface import Admitted, StoreUnavailableError
+from aos.store.settings import StoreSettings
+from aos.store.sqlite import SqliteStore
+from tests.unit.store.make import admission, charge
+
+NOBODY = 65_534
+
+async def main(folder: Path) -> None:
+    path = folder / "store.db"
+    store = SqliteStore(path, "first")
+    await store.open()
+    await store.close()
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    if os.geteuid() == 0:
+        os.chown(folder, NOBODY, NOBODY)
+        os.chown(path, NOBODY, NOBODY)
+        os.seteuid(NOBODY)
+    store = SqliteStore(path, "second", StoreSettings(retry_seconds=0.0))
+    try:
+        await store.open()
+    except StoreUnavailableError as error:
+        print(error)
+    folder.chmod(0o755)
+    path.chmod(0o600)
+    assert await store.admit(admission(charge())) == Admitted()
+    await store.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_file_that_can_not_be_written_denies_and_recovers() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        finished = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, folder],
+            env={"PYTHONPATH": f"{ROOT}/operator:{ROOT}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert finished.returncode == 0, finished.stderr
+    assert "it can't be" in finished.stdout
 
 
 def test_a_full_disk_denies_with_a_reason_and_recovers_when_there_is_room(tmp_path: Path) -> None:
