@@ -25,8 +25,9 @@ def open_store(url: str, chain: str, settings: StoreSettings = _DEFAULTS) -> Sto
     if not chain or len(chain) > MAX_CHAIN_LENGTH:
         raise ValueError(f"a chain's name has 1 to {MAX_CHAIN_LENGTH} characters, not {len(chain)}")
     parts = urlsplit(url)
-    if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
-        return SqliteStore(Path(unquote(parts.path)), chain, settings)
+    if parts.scheme == "sqlite" and not parts.netloc and parts.path.strip("/"):
+        # With a fourth slash, as some write absolute paths, it is the same file: "//" would begin a host in SQLite's own URIs.
+        return SqliteStore(Path("/" + unquote(parts.path).lstrip("/")), chain, settings)
     if parts.scheme in {"postgresql", "postgres"}:
         return PostgresStore(url, chain, settings)
     # The URL may hold a password: it is not repeated.
