@@ -23,7 +23,7 @@ from aos.model.policy import Policy
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from tests.unit.agent.serving import serve
 from tests.unit.gateway_control.world import Held, controlled, opened
-from tests.unit.gateway_mcp.make import NAMESPACE, KeptJournal, StubRegistry, agent, caller, merged
+from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, KeptJournal, StubRegistry, agent, caller, merged
 from tests.unit.gateway_models.make import CREDENTIAL, model
 
 SETTINGS = GatewaySettings(namespace="aos-system", upstream_timeout_seconds=20, max_response_bytes=4096)
@@ -163,7 +163,7 @@ class Front:
 
 
 def calling(bounds: JsonObject | None, *, suspend: bool = False) -> Caller:
-    return caller(merged([], of=agent([], model=bounds, suspend=suspend)))
+    return caller(merged([], ALLOW_ALL, of=agent([], model=bounds, suspend=suspend)))
 
 
 @asynccontextmanager

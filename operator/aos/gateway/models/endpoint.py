@@ -43,6 +43,7 @@ from aos.inspection.inspector import Inspected, Inspector, inspector_for
 from aos.model.agent import AgentModel
 from aos.model.model import Model
 from aos.policy.decision import DecisionReason, Effect
+from aos.policy.effective import LOWER_LAYER, EffectivePolicy
 from aos.policy.obligations import Obligations
 
 COMPLETIONS_PATH: Final = "/v1/chat/completions"
@@ -187,6 +188,13 @@ class ModelEndpoint:
                 HTTPStatus.FORBIDDEN,
                 DecisionReason.POLICY_NOT_ACCEPTED,
                 f"nothing is allowed while a policy can't be used: {problem}",
+            )
+        without = next((each for each in (caller.policy, *caller.ancestors) if not _is_selected(each)), None)
+        if without is not None:
+            raise ModelFailure(
+                HTTPStatus.FORBIDDEN,
+                DecisionReason.NO_POLICY,
+                f"no Policy selects agent {without.agent.metadata.name}, so nothing is allowed",
             )
         if spec.model is None:
             raise ModelFailure(
@@ -457,3 +465,8 @@ async def _while_connected(request: HttpRequest, work: Coroutine[None, None, Non
 
 async def _send_failure(send: Send, failure: ModelFailure) -> None:
     await send_json(send, failure.body(), failure.status, failure.headers())
+
+
+def _is_selected(policy: EffectivePolicy) -> bool:
+    """Whether some Policy selects the agent: without one it may use no model either."""
+    return any(layer.kind == LOWER_LAYER for layer in policy.layers)
