@@ -47,6 +47,7 @@ class Gateways:
         token_file: Path,
         agent_changed: Callable[[str, str], None],
         all_changed: Callable[[], None],
+        chain_found: Callable[[], None],
         clock: Clock | None = None,
     ) -> None:
         """Follow nobody yet.
@@ -57,6 +58,7 @@ class Gateways:
             token_file: the operator's token for the gateway.
             agent_changed: called when a replica enforces something else for an agent.
             all_changed: called when a replica comes, goes, or falls silent.
+            chain_found: called when an audit chain is heard of for the first time.
             clock: for tests.
         """
         self._host = host
@@ -64,6 +66,7 @@ class Gateways:
         self._token_file = token_file
         self._agent_changed = agent_changed
         self._all_changed = all_changed
+        self._chain_found = chain_found
         self._clock = clock or SystemClock()
         self._replicas: dict[str, Replica] = {}
         self._following: dict[str, asyncio.Task[None]] = {}
@@ -198,11 +201,12 @@ class Gateways:
 
     def _keep(self, signed: SignedHead) -> None:
         chain = signed.head.chain
-        if self._heads.get(chain) != signed:
-            self._heads.pop(chain, None)
-            self._heads[chain] = signed
-            while len(self._heads) > MAX_HEADS:
-                del self._heads[next(iter(self._heads))]
+        before = self._heads.pop(chain, None)
+        self._heads[chain] = signed
+        if before is None:
+            self._chain_found()
+        if len(self._heads) > MAX_HEADS:
+            del self._heads[next(iter(self._heads))]
 
     async def _lines(self, replica: Replica, session: aiohttp.ClientSession) -> AsyncIterator[bytes]:
         if self._tls is None:

@@ -80,6 +80,7 @@ class Operator:
             token_file=settings.gateway_token_file,
             agent_changed=lambda namespace, agent: self._touch(Key(Subject.AGENT, namespace, agent)),
             all_changed=self.objects.touch_agents,
+            chain_found=lambda: self._touch(ANCHORS),
         )
         self._cluster = Cluster(client, self.objects, settings.namespace, self._touch, self._refresh)
         self._census = Census(client, self.objects)

@@ -12,6 +12,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from aos.audit.signing import SignedHead
 from aos.kube.client import ApiClient
 from aos.kube.errors import NotFound
 from aos.kube.objects import child, key_of, text
@@ -28,6 +29,7 @@ class FakeGateway:
     Attributes:
         paused: while True it goes on enforcing what it did.
         store: what it says of its store.
+        head: where its audit chain stands; None for none.
         refused: connections with another token than the operator's.
     """
 
@@ -39,6 +41,7 @@ class FakeGateway:
         self._digests: dict[tuple[str, str], str] = {}
         self.paused = False
         self.store: JsonObject = {"store": "ok"}
+        self.head: SignedHead | None = None
         self.refused = 0
 
     async def run(self) -> None:
@@ -87,6 +90,8 @@ class FakeGateway:
             for line in self._changes(told):
                 yield line
             yield orjson.dumps(self.store) + b"\n"
+            if self.head is not None:
+                yield b'{"auditHead":' + self.head.encode() + b"}\n"
             await asyncio.sleep(_POLL_SECONDS)
 
     def _changes(self, told: dict[tuple[str, str], str]) -> list[bytes]:

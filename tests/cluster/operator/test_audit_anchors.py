@@ -1,16 +1,19 @@
 """The anchors of the audit trail on a real API server: made by the operator from what a gateway signed, and guarded."""
 
+from dataclasses import replace
+
 import pytest
 
 from aos.audit.anchors import Anchors
 from aos.audit.head import ChainHead
 from aos.audit.signing import HeadSigner
 from aos.controllers.anchors import manifest
-from aos.kube.errors import Forbidden
+from aos.kube.errors import Forbidden, NotFound
 from aos.kube.objects import child, text
 from aos.kube.resources import CONFIG_MAPS
 from aos.model.base import JsonObject
 from aos.model.names import AUDIT_ANCHORS
+from tests.cluster.operator.fake_gateway import FakeGateway
 from tests.cluster.operator.rig import HOME, Rig
 
 HEAD = ChainHead("gateway-1", 7, "a" * 64, "2026-01-02T03:04:05.000000Z")
@@ -37,3 +40,17 @@ async def test_other_config_maps_are_anybodys(rig: Rig) -> None:
     for namespace, name in ((HOME, "other"), (rig.namespace, AUDIT_ANCHORS)):
         await rig.admin.create(CONFIG_MAPS, {**body, "metadata": {"name": name, "namespace": namespace}})
         await rig.admin.delete(CONFIG_MAPS, name, namespace=namespace)
+
+
+async def test_what_a_gateway_signs_is_anchored(running: Rig, gateway: FakeGateway) -> None:
+    signed = HeadSigner().sign(replace(HEAD, chain=f"chain-of-{running.namespace}"))
+    gateway.head = signed
+
+    async def is_anchored() -> bool:
+        try:
+            raw = await running.admin.get(CONFIG_MAPS, AUDIT_ANCHORS, HOME)
+        except NotFound:
+            return False
+        return signed in Anchors.parse(text(child(raw, "data"), "heads"), "").newest
+
+    await running.eventually(is_anchored)

@@ -59,6 +59,7 @@ class Follower:
 
     def __init__(self, port: int, token_file: Path) -> None:
         self.agents: list[str] = []
+        self.chains: list[int] = []
         self.all_changed = asyncio.Event()
         self.gateways = Gateways(
             host=HOST,
@@ -66,6 +67,7 @@ class Follower:
             token_file=token_file,
             agent_changed=lambda _, agent: self.agents.append(agent),
             all_changed=self.all_changed.set,
+            chain_found=lambda: self.chains.append(1),
         )
 
     def word(self) -> tuple[str, str]:
@@ -214,6 +216,7 @@ async def test_signed_heads_are_kept_even_of_a_replica_that_went_away(
     await follower.until(digest="d1")
     follower.gateways.set_endpoints(())
     assert follower.gateways.heads() == (signed,)
+    assert follower.chains == [1]
 
 
 def test_heads_that_are_remembered_are_bounded(follower: Follower) -> None:
