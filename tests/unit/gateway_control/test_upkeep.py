@@ -68,3 +68,14 @@ async def test_ended_tasks_are_remembered_up_to_a_bound(monkeypatch: pytest.Monk
         for number in range(5):
             upkeep.task_ended(f"uid-{number}")
         assert list(upkeep._ended) == ["uid-3", "uid-4"]
+
+
+async def test_of_very_many_ended_tasks_those_that_hold_records_are_told_to_the_store(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aos.gateway.control.upkeep.MANY_TASKS", 2)
+    async with opened() as store, controlled(store, FAST) as held:
+        await held.calls.admit_tool(asked(caller(effective()), "update_contact"))
+        upkeep = Upkeep(store, GatewayMetrics(), FAST, lambda _: None)
+        assert await upkeep._worth_ending(["uid-a", "uid-t1", "uid-b"]) == ["uid-t1"]
+        assert await upkeep._worth_ending(["uid-a", "uid-b"]) == ["uid-a", "uid-b"]

@@ -1,8 +1,11 @@
 """Tool calls held to limits, records, data rules and circuits, through the endpoint, with real tools and a real store."""
 
 import asyncio
+import base64
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from mcp.types import CallToolResult
@@ -72,6 +75,24 @@ async def test_attack_29_what_one_agent_used_up_is_not_anothers() -> None:
         assert (await call(front)).is_error
         front.caller = working(effective(limited, agent="writer", of=tool(url)), "t2")
         assert not (await call(front)).is_error
+
+
+async def test_attack_19_an_agent_may_do_no_more_for_another_than_that_one_may_itself() -> None:
+    async with scripted(BOTH) as (url, _, seen), gateway() as front:
+        may_read = policy(
+            rules=[{"name": "reads", "effect": "Allow", "tools": [{"name": "*", "access": ["Read"]}]}],
+            limits=[{"name": "calls", "calls": 1, "per": "1h"}],
+        )
+        first = effective(may_read, agent="planner", of=tool(url))
+        lineage: list[JsonValue] = [{"agent": "planner", "task": "t0", "taskUID": "uid-t0"}]
+        by = replace(caller(effective(of=tool(url)), task("t1", lineage=lineage)), ancestors=(first,))
+        await serve_for(front, by, tool(url))
+        assert said(await call(front, "update_contact"))["reason"] == "NotAllowed"
+        async with front.client("auto") as client:
+            assert [item.name for item in (await client.list_tools()).tools] == ["crm.get_contact"]
+        assert not (await call(front)).is_error
+        assert said(await call(front))["reason"] == "LimitExceeded"
+        assert len(seen.of("tools/call")) == 1
 
 
 async def test_a_call_has_its_two_rows_and_its_record() -> None:
@@ -167,6 +188,24 @@ async def test_what_policy_redacts_is_not_sent_and_the_record_names_what_was_ask
         assert CARD not in str(sent)
         intent, _ = await front.held.rows()
         assert intent.data_classes == ("payment",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CARD,
+        CARD.replace(" ", "\u200b"),
+        CARD.translate({ord(digit): 0xFF10 + int(digit) for digit in "0123456789"}),
+        base64.b64encode(f"pay with {CARD} today".encode()).decode(),
+        "https://example.com/?card=" + quote(CARD),
+    ],
+)
+async def test_attack_16_what_policy_blocks_is_found_however_it_is_written(text: str) -> None:
+    async with scripted(BOTH) as (url, _, seen), gateway() as front:
+        blocking = policy(data={"block": ["payment"]})
+        await serve_for(front, working(effective(blocking, of=tool(url))), tool(url))
+        assert said(await call(front, id="7", note=text))["reason"] == "DataBlocked"
+        assert not seen.of("tools/call")
 
 
 @pytest.mark.parametrize("data", [{"block": ["payment"]}, {"maxRequestBytes": 64}])

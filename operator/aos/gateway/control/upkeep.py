@@ -15,6 +15,8 @@ from aos.store.interface import Store, StoreUnavailableError
 PURGE_SECONDS: Final = 3600.0
 MAX_ENDED_TASKS: Final = 100_000
 """Tasks whose end is remembered, so that it is told to the store once."""
+MANY_TASKS: Final = 100
+"""Ends of Tasks that come at once, above which each is looked at before it costs a transaction."""
 MAX_SECONDS: Final = 60.0
 """Longest time for one piece of upkeep; what was not done then is done the next time."""
 
@@ -117,11 +119,28 @@ class Upkeep:
 
     async def _end_tasks(self) -> None:
         while True:
-            uid = await self._waiting.get()
-            if not await self._ends(uid):
-                with suppress(asyncio.QueueFull):
-                    self._waiting.put_nowait(uid)
-                await asyncio.sleep(self._settings.store_ping_seconds)
+            uids = [await self._waiting.get()]
+            while not self._waiting.empty():
+                uids.append(self._waiting.get_nowait())
+            for uid in await self._worth_ending(uids):
+                if not await self._ends(uid):
+                    with suppress(asyncio.QueueFull):
+                        self._waiting.put_nowait(uid)
+                    await asyncio.sleep(self._settings.store_ping_seconds)
+
+    async def _worth_ending(self, uids: list[str]) -> list[str]:
+        """Return the Tasks to tell the store of; of very many, as at the start, only those that hold records.
+
+        The counters of the others are dropped by the store when nobody has used them for long.
+        """
+        if len(uids) <= MANY_TASKS:
+            return uids
+        try:
+            holders = {lease.task_uid for lease in await self._store.leases("")}
+        except StoreUnavailableError:
+            self._metrics.store_failure("leases")
+            return uids
+        return [uid for uid in uids if uid in holders]
 
     async def _ends(self, uid: str) -> bool:
         try:
