@@ -38,8 +38,7 @@ ENCODED = {
 
 
 @pytest.mark.parametrize("text", ENCODED.values(), ids=ENCODED)
-def test_data_is_found_in_any_writing_and_taken_as_a_whole(text: str) -> None:
-    """Attack 16."""
+def test_attack_16_data_is_found_in_any_writing_and_taken_as_a_whole(text: str) -> None:
     assert texts_found(f"see {text} there", "payment") == [("payment", text)]
     assert finder("payment").may_hold(orjson.dumps({"x": text}))
 

@@ -23,8 +23,7 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("text", INSIDE)
-def test_inside_hosts_are_known_in_every_notation(text: str) -> None:
-    """Attack 14."""
+def test_attack_14_inside_hosts_are_known_in_every_notation(text: str) -> None:
     assert parse_host(text).inside
 
 

@@ -23,8 +23,7 @@ VALUES = [EMAIL, VISA, grouped(VISA), AWS, JWT, grouped(IBAN), PRIVATE_KEY, "\u2
 
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("size", [1, 3, 7, STEP_CHARACTERS, 10_000])
-def test_a_value_split_over_pieces_is_redacted(value: str, size: int) -> None:
-    """Attack 17."""
+def test_attack_17_a_value_split_over_pieces_is_redacted(value: str, size: int) -> None:
     text = f"{WORDS * 5}{value} {WORDS * 5}"
     whole = inspector().response(text)
     assert pieces(inspector().stream(), text, size) == whole.value
@@ -33,8 +32,7 @@ def test_a_value_split_over_pieces_is_redacted(value: str, size: int) -> None:
 
 @pytest.mark.parametrize("value", VALUES)
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-def test_no_byte_of_a_value_that_blocks_goes_out(value: str, size: int) -> None:
-    """Attack 17."""
+def test_attack_17_no_byte_of_a_value_that_blocks_goes_out(value: str, size: int) -> None:
     stream = inspector(redact=frozenset(), block=frozenset({"pii", "payment", "secret"})).stream()
     out = pieces(stream, f"{WORDS * 5}{value} {WORDS * 5}", size)
     assert (WORDS * 5).startswith(out)

@@ -28,14 +28,13 @@ PASSED = [
 
 @pytest.mark.parametrize("text", REFUSED)
 @pytest.mark.parametrize("place", ["value", "key", "deep"])
-def test_urls_that_lead_inside_are_refused_wherever_they_stand(text: str, place: str) -> None:
-    """Attack 14."""
+def test_attack_14_urls_that_lead_inside_are_refused_wherever_they_stand(text: str, place: str) -> None:
     values: dict[str, JsonValue] = {"value": text, "key": {text: 1}, "deep": {"a": [1, {"b": [text]}]}}
     assert check_urls(values[place], NONE) is not None
 
 
 @pytest.mark.parametrize("host", INSIDE)
-def test_inside_hosts_are_refused_in_every_notation(host: str) -> None:
+def test_attack_14_inside_hosts_are_refused_in_every_notation(host: str) -> None:
     assert check_urls({"url": f"https://{host}/x"}, NONE) is not None
     assert check_urls({"url": f"https://{host}:8443/x"}, NONE) is not None
 
