@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import pytest
 from pydantic import JsonValue
 
+from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Finished, Tokens
 from aos.gateway.control.charges import Charges, settled, used_counters
 from aos.gateway.journal import CallOutcome
 from aos.policy.decision import DecisionReason
+from aos.policy.effective import EffectivePolicy
 from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy, task, tool
 
 LIMIT: JsonValue = {"name": "calls", "calls": 60, "per": "1m"}
@@ -131,3 +135,74 @@ def test_what_was_not_done_gives_everything_back_but_its_place_in_the_loop() -> 
     given_back = settled(made, charges, released)
     assert set(given_back.values()) == {0}
     assert set(given_back) == {charge.counter for charge in charges if charge.resource == "calls"}
+
+
+def acting_for(*before: EffectivePolicy, own: EffectivePolicy) -> Caller:
+    """The caller of a Task that agents with these policies handed over, one to the next."""
+    lineage: list[JsonValue] = [
+        {"agent": item.agent.metadata.name, "task": f"t{number}", "taskUID": f"uid-before-{number}"}
+        for number, item in enumerate(before)
+    ]
+    name = own.agent.metadata.name
+    return replace(caller(own, task("t9", name, lineage)), ancestors=before)
+
+
+def test_attack_19_what_is_done_for_another_agent_counts_for_that_one_too() -> None:
+    limits: list[JsonValue] = [
+        {"name": scope.lower(), "calls": 60, "per": "1m", "scope": scope}
+        for scope in ("Agent", "Task", "Namespace")
+    ]
+    lead = effective(policy("of-lead", limits=limits), agent="lead")
+    writer = effective(policy("of-writer", limits=limits), agent="writer")
+    charges = Charges().of(asked(acting_for(lead, own=writer)))
+    counted = {
+        charge.counter.removeprefix("Policy/sales/") for charge in charges if charge.resource == "calls"
+    }
+    assert counted == {
+        "of-lead/limit agent/calls/Agent/sales/lead",
+        "of-lead/limit task/calls/Task/uid-before-0",
+        "of-lead/limit namespace/calls/Namespace/sales",
+        "of-writer/limit agent/calls/Agent/sales/writer",
+        "of-writer/limit task/calls/Task/uid-t9",
+        "of-writer/limit namespace/calls/Namespace/sales",
+    }
+
+
+def test_what_a_chain_has_in_common_counts_once() -> None:
+    shared = policy(limits=[{**LIMIT, "scope": "Namespace"}], budgets=[BUDGET])  # type: ignore[dict-item] # an object
+    lead, writer = effective(shared, agent="lead"), effective(shared, agent="writer")
+    # The writer works on this a second time: lead > writer > lead > writer.
+    by = acting_for(lead, writer, lead, own=writer)
+    charges = Charges().of(asked_of_model(by, 7, 40))
+    counters = [charge.counter for charge in charges]
+    assert len(counters) == len(set(counters))
+    assert [charge.amount for charge in charges if charge.resource == "tokens"] == [7]
+    assert [charge.amount for charge in charges if charge.resource == "microUSD"] == [40]
+
+
+def test_a_budget_of_a_task_covers_what_the_task_hands_over() -> None:
+    budget: JsonValue = {"name": "whole", "tokens": 10, "scope": "Task"}
+    lead = effective(policy(budgets=[budget]), agent="lead")
+    writer = effective(policy("none"), agent="writer")
+    for name in ("first", "second"):
+        by = acting_for(lead, own=writer)
+        charges = Charges().of(
+            asked_of_model(replace(by, task=task(name, "writer", [*lineage_of(by)])), 5, 1)
+        )
+        (charged,) = [charge for charge in charges if charge.resource == "tokens"]
+        assert charged.counter.endswith("tokens/Task/uid-before-0")
+        assert (charged.owner, charged.window_seconds) == ("uid-before-0", 0)
+
+
+def test_repetition_counts_for_the_callers_own_task_alone() -> None:
+    loops: JsonValue = {"maxCallsPerTask": 7, "maxIdenticalCalls": 3}
+    lead = effective(policy(loops=loops), agent="lead")
+    by = acting_for(lead, own=effective(policy("of-writer"), agent="writer"))
+    merged = by.policy.narrowed((by.policy.handoff_obligations(), lead.handoff_obligations()))
+    charges = Charges().of(replace(asked(by), obligations=merged))
+    bounds = {charge.resource: (charge.owner, charge.limit) for charge in charges}
+    assert bounds == {"callsPerTask": ("uid-t9", 7), "identicalCalls": ("uid-t9", 3)}
+
+
+def lineage_of(by: Caller) -> list[JsonValue]:
+    return [item.model_dump(mode="json", by_alias=True) for item in by.task.spec.lineage]

@@ -7,9 +7,10 @@ from mcp.types import CallToolResult
 from pydantic import JsonValue
 
 from aos.model.base import JsonObject
+from aos.model.task import Task
 from aos.model.tool import Tool
 from aos.policy.effective import EffectivePolicy
-from tests.unit.gateway_mcp.make import ALLOW_ALL, agent, definition, merged, tool
+from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, agent, definition, merged, tool
 from tests.unit.gateway_mcp.world import Gateway, answer, gateway, scripted
 
 BOTH = [definition("get_contact"), definition("update_contact")]
@@ -36,7 +37,13 @@ async def call(front: Gateway, action: str) -> CallToolResult:
 
 
 def acting_for(front: Gateway, *ancestors: EffectivePolicy) -> None:
-    front.caller = replace(front.caller, ancestors=ancestors)
+    lineage: list[JsonValue] = [
+        {"agent": "enricher", "task": f"t{number}", "taskUID": f"u{number}"}
+        for number in range(len(ancestors))
+    ]
+    spec: JsonObject = {"agentRef": {"name": "enricher"}, "lineage": lineage}
+    task = Task.parse({"metadata": {"name": "t9", "namespace": NAMESPACE, "uid": "u9"}, "spec": spec})
+    front.caller = replace(front.caller, task=task, ancestors=ancestors)
 
 
 async def test_attack_19_a_call_is_denied_that_an_agent_that_led_there_may_not_make() -> None:

@@ -20,6 +20,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
 from aos.model.base import JsonObject
 from aos.model.policy import Policy
+from aos.model.task import Ancestor
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from tests.unit.agent.serving import serve
 from tests.unit.gateway_control.world import Held, controlled, opened
@@ -204,4 +205,10 @@ def bounded(
             policies=[held],
         )
     )
-    return replace(caller(made), ancestors=ancestors)
+    found = caller(made)
+    lineage = tuple(
+        Ancestor(agent=item.agent.metadata.name, task=f"t{number}", task_uid=f"u{number}")
+        for number, item in enumerate(ancestors)
+    )
+    spec = found.task.spec.model_copy(update={"lineage": lineage})
+    return replace(found, task=found.task.model_copy(update={"spec": spec}), ancestors=ancestors)

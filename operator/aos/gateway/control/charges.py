@@ -59,6 +59,7 @@ class _Plan:
         counted: one of each call.
         counted_per_task: the same, on counters of the Task's own.
         measured: by what the call may use.
+        calls_per_task: one of each call of the Task.
         identical_calls: one of each call that is like this one.
         of_tasks: all that is counted, by uid of the Task.
     """
@@ -68,6 +69,7 @@ class _Plan:
     counted: tuple[Charge, ...]
     counted_per_task: tuple[_PerTask, ...]
     measured: tuple[Charge | _PerTask, ...]
+    calls_per_task: _PerTask
     identical_calls: _PerTask
     of_tasks: dict[str, tuple[Charge, ...]] = field(default_factory=dict)
 
@@ -80,8 +82,11 @@ class Charges:
 
     def of(self, asked: AskedCall) -> tuple[Charge, ...]:
         """Return what ``asked`` takes, all of which must be there at once."""
-        plan = self._plan(asked)
-        uid = asked.caller.task.metadata.uid
+        caller = asked.caller
+        uid = caller.task.metadata.uid
+        plan = self._plan(caller.policy, asked.obligations)
+        if caller.ancestors:
+            return (*self._along(asked), *_loops(plan, asked, (plan.calls_per_task.of(uid),)))
         counted = plan.of_tasks.get(uid)
         if counted is None:
             if len(plan.of_tasks) >= MAX_TASKS:
@@ -89,23 +94,32 @@ class Charges:
             counted = plan.of_tasks[uid] = (
                 *plan.counted,
                 *(item.of(uid) for item in plan.counted_per_task),
+                plan.calls_per_task.of(uid),
             )
-        if asked.likeness:
-            key = f"/{asked.subject.value}/{asked.name}/{asked.action}/{asked.likeness}"
-            counted = (*counted, plan.identical_calls.of(uid, key))
-        cost = estimate_micro_usd(asked)
-        if asked.subject is Subject.MODEL:
-            counted = (*counted, _used(PROMPT_TOKENS, asked.tokens, uid), _used(COMPLETION_TOKENS, 0, uid))
-        if cost:
-            counted = (*counted, _used(COST, cost, uid))
+        counted = _loops(plan, asked, counted)
         if plan.measured:
             return (*counted, *_measured(plan.measured, asked, uid))
         return counted
 
-    def _plan(self, asked: AskedCall) -> _Plan:
+    def _along(self, asked: AskedCall) -> Iterable[Charge]:
+        """Return what a call takes from the limits and budgets of everybody that it is made for, each as its own.
+
+        What counts by agent counts for the caller's agent and for those before it, what counts by Task for the caller's
+        Task and for those that it comes from; what they have in common counts once.
+        """
+        caller = asked.caller
+        uids = (caller.task.metadata.uid, *(ancestor.task_uid for ancestor in caller.task.spec.lineage))
+        taken: dict[str, Charge] = {}
+        for policy, uid in zip((caller.policy, *caller.ancestors), uids, strict=True):
+            plan = self._plan(policy, _own_obligations(policy, asked))
+            per_task = (item.of(uid) for item in plan.counted_per_task)
+            for charge in (*plan.counted, *per_task, *_measured(plan.measured, asked, uid)):
+                taken.setdefault(charge.counter, charge)
+        return taken.values()
+
+    def _plan(self, policy: EffectivePolicy, obligations: Obligations) -> _Plan:
         # By identity: comparing all bounds on every call would cost more than all the rest. A plan keeps both objects,
         # so that no other one can have their identity.
-        policy, obligations = asked.caller.policy, asked.obligations
         key = (id(policy), id(obligations))
         found = self._plans.get(key)
         if found is None:
@@ -113,6 +127,31 @@ class Charges:
                 self._plans.clear()
             found = self._plans[key] = _plan(policy, obligations)
         return found
+
+
+def _own_obligations(policy: EffectivePolicy, asked: AskedCall) -> Obligations:
+    """Return what ``policy`` by itself holds the call to."""
+    match asked.subject:
+        case Subject.MODEL:
+            return policy.model_obligations()
+        case Subject.AGENT:
+            return policy.handoff_obligations()
+        case Subject.TOOL if asked.declared is not None:
+            return policy.obligations(asked.name, asked.declared)
+        case _:
+            return asked.obligations
+
+
+def _loops(plan: _Plan, asked: AskedCall, counted: tuple[Charge, ...]) -> tuple[Charge, ...]:
+    """Return ``counted`` with what counts for the caller's own Task alone: repetition, and what it has used."""
+    uid = asked.caller.task.metadata.uid
+    if asked.likeness:
+        key = f"/{asked.subject.value}/{asked.name}/{asked.action}/{asked.likeness}"
+        counted = (*counted, plan.identical_calls.of(uid, key))
+    cost = estimate_micro_usd(asked)
+    if asked.subject is Subject.MODEL:
+        counted = (*counted, _used(PROMPT_TOKENS, asked.tokens, uid), _used(COMPLETION_TOKENS, 0, uid))
+    return (*counted, _used(COST, cost, uid)) if cost else counted
 
 
 def estimate_micro_usd(asked: AskedCall) -> int:
@@ -183,11 +222,9 @@ def _plan(policy: EffectivePolicy, obligations: Obligations) -> _Plan:
         policy=policy,
         obligations=obligations,
         counted=tuple(part for part in counted if isinstance(part, Charge)),
-        counted_per_task=(
-            *(part for part in counted if isinstance(part, _PerTask)),
-            _loop_charge(CALLS_PER_TASK, loops.max_calls_per_task),
-        ),
+        counted_per_task=tuple(part for part in counted if isinstance(part, _PerTask)),
         measured=tuple(measured),
+        calls_per_task=_loop_charge(CALLS_PER_TASK, loops.max_calls_per_task),
         identical_calls=_loop_charge(IDENTICAL_CALLS, loops.max_identical_calls),
     )
 
