@@ -1,19 +1,37 @@
-"""How long one decision takes, over the number of rules and of conditions that are evaluated."""
+"""How long one decision takes, over rules and conditions; and conditions at their worst, against the bound on their time."""
 
 import statistics
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from pydantic import JsonValue
+
 from aos.model.agent import Agent
 from aos.model.policy import Policy
 from aos.model.tool import Tool
+from aos.policy.cost import SIZES, Size, room_for
 from aos.policy.decision import Call, decide
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+from aos.policy.expression import Activation, Expression
 from tests.bench.table import show
 
 ROUNDS = 7
 CALLS = 5_000
+COSTLY = (
+    "args.l.map(x, x).size() > 1",
+    "args.l.filter(x, x != 3).size() > 1",
+    "args.l.all(x, args.l.exists(y, x == y))",
+    "args.l.map(x, args.l).size() > 1",
+    "args.m.all(k, args.m[k] >= 0)",
+    "args.l == args.l && args.m == args.m",
+    "args.s.contains(args.t)",
+    "args.s.replace(args.t, '') == ''",
+    "args.s.split('').size() > 1",
+    "args.s.matches('(a?){100}b')",
+    "args.s.matches('[ab]*a[ab]{90}c')",
+    "args.l.all(x, !args.s.matches('(x|y|z)+b'))",
+)
 CONDITION = "args.?territory.orValue(agent.labels.territory) == agent.labels.territory"
 
 
@@ -34,6 +52,50 @@ def main(options: Sequence[str] = ()) -> None:
             ]
         )
     show("decision", ("rules", "conditions evaluated", "median us", "max us"), rows)
+    _conditions()
+
+
+def _conditions() -> None:
+    """Show each costly condition on the largest arguments that it may read."""
+    rows = []
+    for source in COSTLY:
+        condition = Expression(source)
+        room = room_for([condition.works])
+        bound_ns = next(work for work, size in zip(condition.works, SIZES, strict=True) if size == room)
+        worst = max(_seconds(condition, arguments) for arguments in _arguments(room))
+        rows.append(
+            [
+                source,
+                f"{room.text_bytes / 1024:g}",
+                f"{room.values:g}",
+                f"{bound_ns / 1e6:.1f}",
+                f"{worst * 1e3:.2f}",
+            ]
+        )
+    show("conditions at their worst", ("condition", "KiB", "values", "bound ms", "worst ms"), rows)
+
+
+def _arguments(room: Size) -> list[dict[str, JsonValue]]:
+    """Return values of several shapes that fill ``room``."""
+    text_bytes, values = int(room.text_bytes) - 64, int(room.values) - 8
+    numbers: list[JsonValue] = list(range(min(values, text_bytes // 6)))
+    return [
+        {"s": "a" * (text_bytes * 2 // 3), "t": "a" * (text_bytes // 3) + "b", "l": ["a"], "m": {}},
+        {"s": "ab" * (text_bytes // 4), "t": "b", "l": numbers[: values // 2], "m": {"k": 1}},
+        {"s": "a", "t": "a", "l": numbers, "m": {}},
+        {"s": "a", "t": "a", "l": [], "m": {str(number): number for number in numbers[: len(numbers) // 2]}},
+    ]
+
+
+def _seconds(condition: Expression, arguments: dict[str, JsonValue]) -> float:
+    activation = Activation({"args": arguments})
+    times = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        condition.evaluate(activation)
+        times.append(time.perf_counter() - started)
+    # What else the machine does is no part of it.
+    return min(times)
 
 
 def _policy(rules: int, conditions: int) -> EffectivePolicy:

@@ -56,16 +56,16 @@ _NUL: Final = b"\\u0000"
 _NAME_SIZE: Final = Size(256, 1)
 _NODE_NS: Final = 400
 _ITERATION_NS: Final = 1_000
-_VALUE_NS: Final = 400
+_VALUE_NS: Final = 250
 _COPIED_BYTE_NS: Final = 1
 _WALKED_BYTE_NS: Final = 8
 _SPLIT_VALUE_NS: Final = 150
 _FOUND_BYTE_NS: Final = 0.05
 """For each byte of the text and each byte of what is looked for in it."""
-_PATTERN_BYTE_NS: Final = 20
+_PATTERN_BYTE_NS: Final = 10
 """For each byte of the text and each instruction of the pattern."""
 _PATTERN_NS: Final = 20_000
-_INSTRUCTION_NS: Final = 1_000
+_INSTRUCTION_NS: Final = 600
 _NUMBER_TEXT: Final = 64
 _QUOTED_BYTES: Final = 6
 _PATTERN_MEMORY_BYTES: Final = 1024 * 1024

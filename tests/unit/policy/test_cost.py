@@ -57,7 +57,7 @@ def test_common_conditions_may_read_64_kib_and_1024_values(source: str) -> None:
         ("args.x == '" + "a" * 2048 + "'", "an expression has at most 2048"),
     ],
 )  # fmt: skip
-def test_what_has_no_bound_or_takes_too_long_does_not_compile(source: str, problem: str) -> None:
+def test_attack_25_what_has_no_bound_or_takes_too_long_does_not_compile(source: str, problem: str) -> None:
     with pytest.raises(ExpressionError) as raised:
         Expression(source)
     assert problem in str(raised.value)
@@ -76,7 +76,7 @@ def test_what_has_no_bound_or_takes_too_long_does_not_compile(source: str, probl
         "args.l.map(x, string(x)).join(args.s) == ''",
     ],
 )
-def test_what_grows_faster_than_its_input_reads_less(source: str) -> None:
+def test_attack_25_what_grows_faster_than_its_input_reads_less(source: str) -> None:
     room = room_for([Expression(source).works])
     assert NOTHING != room != WHOLE
     assert room.fits(WHOLE)
@@ -135,7 +135,7 @@ def test_a_size_is_at_least_what_a_value_is_made_of(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [2**64, "\ud800", "a\0b", {"a\0": 1}, {"a": ["\0"]}])
-def test_what_conditions_would_see_otherwise_than_tools_has_no_size(value: object) -> None:
+def test_attack_25_what_conditions_would_see_otherwise_than_tools_has_no_size(value: object) -> None:
     assert size_of([value]) is None  # type: ignore[list-item]
 
 

@@ -264,3 +264,31 @@ def test_the_same_lineage_has_the_same_obligations_object_without_end() -> None:
     for _ in range(MAX_NARROWED):
         own.narrowed((Obligations(), Obligations()))
     assert len(own._narrowed) <= MAX_NARROWED
+
+
+@pytest.mark.parametrize("value", ["true", 1, 1.0, [True], {"a": True}, None, "TRUE", "\0"])
+def test_attack_25_only_exactly_true_allows_whatever_the_value_looks_like(value: JsonValue) -> None:
+    for when in (
+        "args.x",
+        "args.x || false",
+        "args.x && true",
+        "args.x ? true : false",
+        "[args.x].all(v, v)",
+    ):
+        assert not decide(merged(policy(rule("a", when=when))), call(arguments={"x": value})).allowed
+        denying = merged(policy(ALLOW, rule("d", "Deny", when=when)))
+        assert not decide(denying, call(arguments={"x": value})).allowed
+
+
+def test_attack_25_a_text_is_never_cut_to_one_that_is_allowed() -> None:
+    effective = merged(policy(rule("a", when="args.to == 'ok@example.com'")))
+    assert decide(effective, call(arguments={"to": "ok@example.com"})).allowed
+    assert not decide(effective, call(arguments={"to": "ok@example.com\0, evil@example.com"})).allowed
+
+
+def test_attack_31_a_namespace_can_not_allow_what_the_ceiling_leaves_out() -> None:
+    ceiling = cluster_policy(rule("reads", access=["Read"]))
+    everything = policy(rule("all", tool_name="*"))
+    assert decide(merged(everything), call("update_contact")).allowed
+    assert not decide(merged(everything, ceiling), call("update_contact")).allowed
+    assert decide(merged(everything, ceiling), call()).allowed

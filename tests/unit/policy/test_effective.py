@@ -140,7 +140,9 @@ def test_merging_both_layers_does_not_depend_on_order_or_on_repetition(
 
 
 @given(both_layers(), rule_lists)
-def test_adding_a_cluster_policy_never_allows_more(policies: list[AnyPolicy], added: list[Raw]) -> None:
+def test_attack_31_adding_a_cluster_policy_never_allows_more(
+    policies: list[AnyPolicy], added: list[Raw]
+) -> None:
     ceiling = cluster_policy(*added, name="extra")
     lower = [item for item in policies if isinstance(item, Policy)]
     assert allowed(merged(*lower, ceiling)) <= allowed(merged(*lower))
@@ -157,7 +159,7 @@ def test_adding_a_deny_to_either_layer_never_allows_more(policies: list[AnyPolic
 
 
 @given(both_layers(), rule_lists)
-def test_adding_an_allow_to_either_layer_never_lifts_a_deny(
+def test_attack_31_adding_an_allow_to_either_layer_never_lifts_a_deny(
     policies: list[AnyPolicy], added: list[Raw]
 ) -> None:
     allowing = [{**item, "effect": "Allow"} for item in added]

@@ -33,7 +33,7 @@ def test_a_missing_key_is_a_failure() -> None:
     assert "x" in verdict.failure
 
 
-def test_work_without_end_is_a_failure() -> None:
+def test_attack_25_work_without_end_is_a_failure() -> None:
     values: list[JsonValue] = list(range(2000))
     expression = Expression("args.l.all(x, args.l.all(y, true))")
     verdict = expression.evaluate(Activation({"args": {"l": values}}))

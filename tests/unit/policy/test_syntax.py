@@ -65,7 +65,7 @@ def test_the_names_of_a_tree_are_all_that_it_reads() -> None:
     assert names_in(tree("1 == 2")) == frozenset()
 
 
-def test_a_short_text_that_macros_make_a_huge_tree_is_refused() -> None:
+def test_attack_25_a_short_text_that_macros_make_a_huge_tree_is_refused() -> None:
     with pytest.raises(SyntaxTooLargeError, match=str(MAX_NODES)):
         tree("args.?x" + ".optMap(a, a)" * 10 + ".hasValue()")
 
