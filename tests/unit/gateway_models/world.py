@@ -210,5 +210,5 @@ def bounded(
         Ancestor(agent=item.agent.metadata.name, task=f"t{number}", task_uid=f"u{number}")
         for number, item in enumerate(ancestors)
     )
-    spec = found.task.spec.model_copy(update={"lineage": lineage})
-    return replace(found, task=found.task.model_copy(update={"spec": spec}), ancestors=ancestors)
+    said = found.task.spec.model_copy(update={"lineage": lineage})
+    return replace(found, task=found.task.model_copy(update={"spec": said}), ancestors=ancestors)
