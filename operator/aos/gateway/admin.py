@@ -51,7 +51,7 @@ class AdminApp:
         verifier: Verifier,
         report: EnforcementReport,
         settings: GatewaySettings,
-        audit: AuditApi | None = None,
+        audit: AuditApi,
     ) -> None:
         """Make it.
 
@@ -59,7 +59,7 @@ class AdminApp:
             verifier: judges the operator's token.
             report: what the operator reads.
             settings: who the operator is.
-            audit: answers readers of the audit trail; None where there is none.
+            audit: answers readers of the audit trail.
         """
         self._verifier = verifier
         self._report = report
@@ -70,7 +70,7 @@ class AdminApp:
         """Answer one request."""
         try:
             request = _request(scope, receive)
-            if self._audit is not None and AuditApi.serves(request.path):
+            if AuditApi.serves(request.path):
                 await self._audit.answer(request, _query(scope), send)
                 return
             if request.path != REPORT_PATH or request.method != "GET":

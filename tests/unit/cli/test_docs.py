@@ -14,7 +14,13 @@ def test_every_command_and_option_is_on_the_page() -> None:
     top = get_command(app)
     commands = getattr(top, "commands", {})
     assert commands
-    for command in (top, *commands.values()):
+    nested = [
+        item
+        for group in commands.values()
+        for inner in getattr(group, "commands", {}).values()
+        for item in (inner, *getattr(inner, "commands", {}).values())
+    ]
+    for command in (top, *commands.values(), *nested):
         names = {
             name for item in command.params for name in (*item.opts, *item.secondary_opts) if name[0] == "-"
         }

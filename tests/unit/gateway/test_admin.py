@@ -1,18 +1,23 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import orjson
 import pytest
 
 from aos.gateway.admin import AdminApp, HealthApp
+from aos.gateway.audit.access import Access
+from aos.gateway.audit.api import AuditApi
 from aos.gateway.cluster_registry import PolicyListener
 from aos.gateway.enforcement import EnforcementReport
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.tokens import Claims
+from aos.kube.reviews import AccessRequest, TokenReview, UserInfo
 from aos.model.base import JsonObject
 from aos.policy.effective import EffectivePolicy
+from aos.store.sqlite import SqliteStore
 from tests.unit.gateway.make import SETTINGS, policy
 from tests.unit.gateway.serving import Connection, ask, connection, serving
 
@@ -49,6 +54,16 @@ class ByName:
         if token == b"wrong":
             raise Refusal(401, RefusalCode.TOKEN_INVALID, "no")
         return Claims("aos-system", token.decode(), "uid", "", "", 0)
+
+
+class Nobody:
+    """An API server that accepts no token."""
+
+    async def token_review(self, token: str, audiences: tuple[str, ...] = ()) -> TokenReview:
+        return TokenReview(authenticated=False, user=UserInfo(), audiences=(), error="")
+
+    async def may(self, user: UserInfo, access: AccessRequest) -> bool:
+        return False
 
 
 class Report:
@@ -125,11 +140,12 @@ async def test_a_change_that_changes_no_digest_is_not_told() -> None:
         assert (await anext(lines))["agent"] == "c"
 
 
-async def test_only_the_operator_reads_the_report() -> None:
+async def test_only_the_operator_reads_the_report(tmp_path: Path) -> None:
     policies = FakePolicies()
     report = EnforcementReport(policies, 60)
     running = asyncio.create_task(report.run())
-    async with serving(AdminApp(ByName(), report, SETTINGS)) as port:
+    audit = AuditApi(SqliteStore(tmp_path / "store.db", "gateway-1"), Access(Nobody()))
+    async with serving(AdminApp(ByName(), report, SETTINGS, audit)) as port:
         assert (await ask(port, REPORT % b"wrong")).code == "TokenInvalid"
         refused = await ask(port, REPORT % b"aos-agent-enricher")
         assert (refused.status, refused.code) == (403, "Forbidden")
