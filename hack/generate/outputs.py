@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from aos.model.crd import custom_resource_definition
 from aos.model.kinds import KINDS
 from aos.reconcile.admission.policies import admission_policies
+from hack.generate.enforcement import enforcement_page
 from hack.generate.reference import conditions_page, kind_page, reasons_page
 
 # Long enough that no line is folded inside of a template's braces.
@@ -25,6 +26,7 @@ def outputs() -> dict[str, str]:
     files["docs/reference/conditions.md"] = conditions_page()
     files["docs/reference/decisions.md"] = reasons_page()
     files["charts/aos/templates/admission.yaml"] = _admission()
+    files["docs/enforcement.md"] = enforcement_page()
     return files
 
 

@@ -1,0 +1,213 @@
+"""The page of policy fields and paths: where each is enforced and which tests show it. A test fails where one is left out."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from aos.model.cluster_policy import ClusterPolicySpec
+from aos.model.policy import PolicySpec
+from hack.generate.fields import fields_of
+
+
+class CallPath(StrEnum):
+    """Ways that an agent's calls take through the gateway."""
+
+    TOOL = "MCP tools"
+    MODEL = "models"
+    HANDOFF = "handoffs"
+
+
+@dataclass(frozen=True, slots=True)
+class Enforced:
+    """Where a field is enforced on a path.
+
+    Attributes:
+        modules: below ``aos``.
+        tests: below ``tests``, as ``FILE::NAME``, with the field in brackets where the test has a case for each.
+    """
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoPart:
+    """Why a field has no part on a path: one sentence."""
+
+    why: str
+
+
+Place = Enforced | NoPart
+T = TypeVar("T")
+
+CASES: Final[Mapping[CallPath, str]] = {
+    CallPath.TOOL: "unit/gateway_mcp/test_policy_fields.py::test_a_field_holds_calls_of_tools",
+    CallPath.MODEL: "unit/gateway_models/test_policy_fields.py::test_a_field_holds_model_requests",
+    CallPath.HANDOFF: "unit/gateway_a2a/test_policy_fields.py::test_a_field_holds_handoffs",
+}
+"""Tests with a case for each field that has a part on the path: real requests to a real server, over a real store."""
+
+_HANDOFFS: Final = "unit/gateway_a2a/test_handoffs.py::"
+_HANDED: Final = "unit/gateway_a2a/test_policy_fields.py::"
+_TENANTS: Final = (_HANDED + "test_a_cluster_policy_holds_handoffs_in_the_namespaces_that_it_selects",)
+_ABOVE: Final = "cluster/operator/test_cluster_policies.py::"
+_CEILING: Final = (_ABOVE + "test_attack_31_a_namespace_admin_can_not_loosen_a_cluster_policy",)
+_TRUTH: Final = ("unit/policy/test_decision.py::test_truth_table",)
+_LOOKED_THROUGH: Final = (_HANDOFFS + "test_what_comes_back_is_looked_through",)
+
+_OWN_MODEL: Final = NoPart(
+    "Rules are about tools; the one Model that an agent may use stands in its own spec."
+)
+_OWN_DELEGATES: Final = NoPart(
+    "Rules are about tools; the agents that it may hand work to stand in an agent's own spec, and they may do no more for"
+    " it than itself."
+)
+_TOOL_LIMIT: Final = NoPart("A limit with `tools` counts calls of tools alone.")
+_RESULTS: Final = NoPart("A projection cuts down results of actions of tools.")
+_RECORDS: Final = NoPart("Only an action of a tool names a record, or is looked for as a duplicate.")
+_GROWS: Final = NoPart("A chain of agents is bounded where it grows: where work is handed over.")
+_COSTLESS: Final = NoPart(
+    "A handoff costs nothing itself; what the other agent spends counts where it spends it."
+)
+_NO_TOKENS: Final = NoPart("A call of a tool takes no tokens.")
+_NO_ADDRESSES: Final = NoPart(
+    "Parts of a request that would lead the model's provider to an address are refused."
+)
+
+_INSPECTING: Final[Mapping[CallPath, tuple[str, ...]]] = {
+    CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.inspector"),
+    CallPath.MODEL: ("gateway.models.inspecting", "gateway.models.output", "inspection.inspector"),
+    CallPath.HANDOFF: ("gateway.a2a.carrying", "inspection.inspector"),
+}
+_MODULES: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
+    "agents": dict.fromkeys(CallPath, ("policy.effective",)),
+    "namespaces": dict.fromkeys(CallPath, ("policy.effective",)),
+    "rules": {CallPath.TOOL: ("policy.decision", "gateway.mcp.judging")},
+    "limits": dict.fromkeys(CallPath, ("gateway.control.charges",)),
+    "budgets": {
+        CallPath.TOOL: ("gateway.control.charges",),
+        CallPath.MODEL: ("gateway.control.charges", "gateway.models.spending"),
+        CallPath.HANDOFF: ("gateway.control.charges",),
+    },
+    "data": _INSPECTING,
+    "loops": dict.fromkeys(CallPath, ("gateway.control.charges",)),
+    "conflicts": {CallPath.TOOL: ("gateway.control.records",)},
+}
+"""By the first part of a field's path."""
+_MODULES_OF_FIELDS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
+    "data.projections": {CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.projection")},
+    "data.urls": {
+        CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.urls"),
+        CallPath.HANDOFF: ("gateway.a2a.carrying", "inspection.urls"),
+    },
+    "loops.maxDepth": {CallPath.HANDOFF: ("gateway.a2a.rights",)},
+    "loops.maxVisits": {CallPath.HANDOFF: ("gateway.a2a.rights",)},
+}
+"""By the longest beginning of a field's path; before those above."""
+_WITHOUT: Final[Mapping[str, Mapping[CallPath, NoPart]]] = {
+    "rules": {CallPath.MODEL: _OWN_MODEL, CallPath.HANDOFF: _OWN_DELEGATES},
+    "limits[].tools": {CallPath.MODEL: _TOOL_LIMIT, CallPath.HANDOFF: _TOOL_LIMIT},
+    "budgets[].tokens": {CallPath.TOOL: _NO_TOKENS, CallPath.HANDOFF: _COSTLESS},
+    "budgets[].microUSD": {CallPath.HANDOFF: _COSTLESS},
+    "data.projections": {CallPath.MODEL: _RESULTS, CallPath.HANDOFF: _RESULTS},
+    "data.urls": {CallPath.MODEL: _NO_ADDRESSES},
+    "loops.maxDepth": {CallPath.TOOL: _GROWS, CallPath.MODEL: _GROWS},
+    "loops.maxVisits": {CallPath.TOOL: _GROWS, CallPath.MODEL: _GROWS},
+    "conflicts": {CallPath.MODEL: _RECORDS, CallPath.HANDOFF: _RECORDS},
+}
+"""By the beginning of a field's path: where it has no part."""
+_OTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
+    "namespaces": {CallPath.HANDOFF: _TENANTS},
+    "data.maxResponseBytes": {CallPath.HANDOFF: _LOOKED_THROUGH},
+    "loops.maxDepth": {CallPath.HANDOFF: (_HANDOFFS + "test_a_chain_of_handoffs_has_a_depth",)},
+    "loops.maxVisits": {
+        CallPath.HANDOFF: (
+            _HANDOFFS + "test_attack_22_two_agents_that_hand_work_to_each_other_end_at_the_bound",
+        )
+    },
+}
+"""In place of a case for the field."""
+_FURTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
+    "namespaces": {CallPath.TOOL: _CEILING},
+    "rules": {CallPath.TOOL: _TRUTH},
+    "data.redact": {CallPath.HANDOFF: _LOOKED_THROUGH},
+    "data.block": {CallPath.HANDOFF: _LOOKED_THROUGH},
+}
+"""Besides the case for the field."""
+
+
+def fields() -> list[str]:
+    """Return every field of Policy and ClusterPolicy, in their order."""
+    return list(dict.fromkeys((*fields_of(ClusterPolicySpec), *fields_of(PolicySpec))))
+
+
+def place(field: str, path: CallPath) -> Place:
+    """Return where ``field`` is enforced on ``path``.
+
+    Raises:
+        KeyError: nobody has said so.
+    """
+    without = _longest(_WITHOUT, field, path)
+    if without is not None:
+        return without
+    modules = _longest(_MODULES_OF_FIELDS, field, path) or _longest(_MODULES, field, path)
+    if modules is None:
+        raise KeyError(f"{field} has no place on the path of {path}: say in {__name__} where it is enforced")
+    tests = _longest(_OTHER_TESTS, field, path) or (f"{CASES[path]}[{field}]",)
+    return Enforced(modules, (*tests, *(_longest(_FURTHER_TESTS, field, path) or ())))
+
+
+def _longest(table: Mapping[str, Mapping[CallPath, T]], field: str, path: CallPath) -> T | None:
+    """Return what is said of the longest beginning of ``field`` that something is said of on ``path``."""
+    said = [name for name in table if _begins(field, name) and path in table[name]]
+    return table[max(said, key=len)][path] if said else None
+
+
+def _begins(field: str, name: str) -> bool:
+    return field == name or field.startswith((f"{name}.", f"{name}["))
+
+
+def enforcement_page() -> str:
+    """Return the page."""
+    lines = [
+        "<!-- Generated by `make generate`; edit hack/generate/enforcement.py. -->",
+        "",
+        "# What is enforced, where",
+        "",
+        "Every field of Policy and ClusterPolicy, on every path that an agent's calls take. Modules stand below",
+        "`operator/aos`, tests below `tests`; a test fails if a field has no row, or if a test that is named here is gone.",
+        "Each path has one test with a case for each field: real requests to a real server, over a real store. A cell that",
+        "names no other test is shown by that one. There is no memory of agents yet, and no field that would bear on it:",
+        "the API server refuses unknown fields.",
+        "",
+        "| path | its test |",
+        "|---|---|",
+        *(f"| {path} | `{test}[FIELD]` |" for path, test in CASES.items()),
+        "",
+        "What the running gateways can't enforce is said on the Agent: `PolicyEnforced` is False with the reason",
+        "`StoreUnavailable` while counters, records and the audit trail can't be kept, `PriceUnknown` where money is to be",
+        "counted and nobody knows the model's price, `PolicyNotAccepted` while a policy does not compile or can't be read,",
+        "and `GatewayBehind` until every replica has taken a change. Calls are denied meanwhile.",
+        "",
+        f"| field | {' | '.join(CallPath)} |",
+        f"|---|{'---|' * len(CallPath)}",
+        *(
+            f"| `{field}` | {' | '.join(_cell(place(field, path)) for path in CallPath)} |"
+            for field in fields()
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(found: Place) -> str:
+    if isinstance(found, NoPart):
+        return found.why
+    others = [test for test in found.tests if not test.endswith("]")]
+    shown = f"; {', '.join(_code(others))}" if others else ""
+    return ", ".join(_code(found.modules)) + shown
+
+
+def _code(names: Sequence[str]) -> Iterator[str]:
+    return (f"`{name}`" for name in names)
