@@ -14,22 +14,27 @@ from pydantic import JsonValue
 from typer.testing import CliRunner
 
 from aos.audit.anchors import Anchors
+from aos.audit.event import Phase
 from aos.cli.main import app
 from aos.controllers.anchors import manifest
 from aos.gateway.audit.heads import HeadReporter
 from aos.kube.client import ApiClient
 from aos.kube.resources import (
+    AGENTS,
     CONFIG_MAPS,
     PODS,
+    POLICIES,
     ROLE_BINDINGS,
     SERVICE_ACCOUNTS,
     SERVICES,
+    TOOLS,
     Resource,
 )
+from aos.kube.timestamps import micro_time
 from aos.model.base import JsonObject
 from aos.store.interface import Admission, LeaseRequest
 from hack.cluster.handle import Handle
-from tests.cluster.gateway.world import World, running_world
+from tests.cluster.gateway.world import AGENT_SPEC, World, running_world
 from tests.cluster.operator.conftest import own_address
 from tests.unit.audit.make import event
 
@@ -239,3 +244,39 @@ async def test_a_wrong_namespace_of_aos_is_told_with_the_way_out(audit: Audit) -
     )
     assert "no AOS gateway is ready in namespace" in said
     assert "--aos-namespace" in said
+
+
+async def test_a_policy_is_judged_by_the_calls_on_record_before_it_is_applied(
+    audit: Audit, tmp_path: Path
+) -> None:
+    world = audit.world
+    await world.create(
+        TOOLS,
+        "crm",
+        spec={
+            "type": "MCP",
+            "url": "http://crm.sales-tools.svc/mcp",
+            "actions": [{"name": "update_contact", "access": "Write", "risk": "Low"}],
+        },
+    )
+    await world.create(AGENTS, "lead-enricher", spec={**AGENT_SPEC})
+    allow: JsonObject = {"name": "write", "effect": "Allow", "tools": [{"name": "crm"}]}
+    deny: JsonObject = {"name": "freeze", "effect": "Deny", "tools": [{"name": "crm"}]}
+    await world.create(POLICIES, "baseline", spec={"agents": {}, "rules": [allow]})
+    now = micro_time()
+    for number in (5, 6):
+        row = event(number, namespace=world.namespace, lineage=(), phase=Phase.INTENT, outcome="")
+        await audit.store.append([replace(row, time=now)])
+    file = tmp_path / "policy.yaml"
+    candidate = {
+        "apiVersion": "aos.dev/v1alpha1",
+        "kind": "Policy",
+        "metadata": {"name": "freeze"},
+        "spec": {"agents": {}, "rules": [deny]},
+    }
+    file.write_text(json.dumps(candidate), encoding="utf-8")
+    said = await audit.aos("diff-policy", str(file), code=1)
+    assert "2 recorded calls: 2 would be denied" in said
+    candidate["spec"] = {"agents": {}, "rules": [allow]}
+    file.write_text(json.dumps(candidate), encoding="utf-8")
+    assert "2 stay as they are" in await audit.aos("diff-policy", str(file))
