@@ -2,6 +2,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aos.audit.chain import link, origin
 from aos.audit.event import AuditEvent, AuditRow
@@ -251,3 +253,45 @@ def test_a_mark_with_another_hash_excuses_nothing() -> None:
 def test_findings_are_bounded() -> None:
     rows = [replace(row, hash="0" * 64) for row in chain_of([started("gateway-1"), *[event(1)] * 2000])]
     assert len(verify(rows, [], []).findings) == MOST_FINDINGS
+
+
+EDITS = st.lists(
+    st.tuples(st.sampled_from(["drop", "swap", "edit", "insert", "cut", "relink"]), st.integers(0, 9)),
+    min_size=1,
+    max_size=4,
+)
+
+
+def edited(rows: Rows, how: str, at: int) -> Rows:
+    """Return the rows after one thing that somebody who can write the store may do."""
+    at = min(at, len(rows) - 1)
+    match how:
+        case "drop":
+            return [*rows[:at], *rows[at + 1 :]]
+        case "swap":
+            other = (at + 1) % len(rows)
+            rows = list(rows)
+            rows[at], rows[other] = rows[other], rows[at]
+            return rows
+        case "edit":
+            row = rows[at]
+            return [*rows[:at], replace(row, event=replace(row.event, record=f"{at}")), *rows[at + 1 :]]
+        case "insert":
+            return [*rows[:at], rows[at], *rows[at:]]
+        case "cut":
+            return rows[: at + 1]
+        case _:
+            return relinked(rows)
+
+
+@given(EDITS)
+def test_attack_27_whatever_is_done_to_anchored_rows_is_found(edits: list[tuple[str, int]]) -> None:
+    rows = ROWS_OF_TEN
+    for how, at in edits:
+        if len(rows) > 1:
+            rows = edited(rows, how, at)
+    assert verify(rows, [], [ANCHOR_OF_TEN]).holds == (rows == ROWS_OF_TEN)
+
+
+ROWS_OF_TEN = trail(10)
+ANCHOR_OF_TEN = anchor(ROWS_OF_TEN[-1])
