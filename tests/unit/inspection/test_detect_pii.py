@@ -38,6 +38,7 @@ NOT_FOUND = {
     "a picture's name": "logo@2x.png",
     "a package": "left-pad@1.3.0",
     "an at sign": "meet @ noon",
+    "no address": "999.1.1.1",
     "a private address": "10.0.0.1",
     "a version": "1.2.3",
     "a clock": "10:20:30",
