@@ -33,6 +33,7 @@ CONCURRENCY = (1, 8, 64)
 DIGEST = "sha256:" + "0" * 64
 BARE_COMMITS = 500
 ROW_BYTES = 800
+RACE_MOST_SECONDS = 3600.0
 
 Item = TypeVar("Item")
 
@@ -206,7 +207,7 @@ def _race(folder: Path, server: Server, asked: Options) -> None:
     for backend in ("sqlite", "postgres"):
         url = asyncio.run(_url(backend, folder, server))
         began = time.perf_counter()
-        killed = race(url, asked.race_calls, 8, max(8, asked.race_calls // 250))
+        killed = race(url, asked.race_calls, 8, max(8, asked.race_calls // 250), RACE_MOST_SECONDS)
         seconds = time.perf_counter() - began
         store = open_store(url, "judge")
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from aos.audit.event import AuditEvent
 from aos.audit.query import AuditQuery
+from aos.store.blocks import RECORD, ROWS_PER_BLOCK, TASK
 from aos.store.trail import microseconds
 
 SEQUENCES_PER_CHAIN: Final = 2**40
@@ -40,18 +41,61 @@ class Page:
     parameters: tuple[int | str, ...]
 
 
-def page(query: AuditQuery, after: tuple[int, int] | None, rows: int) -> Page:
+def page(query: AuditQuery, after: tuple[int, int] | None, rows: int, *, blocks: bool) -> Page:
     """Return the page of at most ``rows`` rows after the row of time and id ``after``.
+
+    Args:
+        query: what is asked for.
+        after: where the page before ended.
+        rows: most rows of the page.
+        blocks: whether Tasks and records are found by `aos.store.blocks`; else by indexes.
 
     Raises:
         EventError: ``since`` or ``until`` is no time.
     """
-    parameters: list[int | str] = []
+    given = _Parameters()
+    conditions = _conditions(query, given)
+    source = "audit"
+    key = TASK + query.task if query.task else RECORD + query.record
+    if blocks and (query.task or query.record):
+        # CROSS: in this order, and no other that the planner might think of.
+        source = "blocks CROSS JOIN audit"
+        conditions.insert(
+            0,
+            f"blocks.key = {given(key)} AND audit.id >= blocks.block * {ROWS_PER_BLOCK}"
+            f" AND audit.id < (blocks.block + 1) * {ROWS_PER_BLOCK}",
+        )
+    order = "audit.at, audit.id"
+    if query.chain:
+        order = "audit.id"
+        name = given(query.chain)
+        chain = f"(SELECT id FROM chains WHERE name = {name}) * {SEQUENCES_PER_CHAIN}"  # noqa: S608  - a parameter's number
+        conditions.append(f"audit.id > {chain} + {given(query.after_sequence)}")
+        conditions.append(f"audit.id < {chain} + {SEQUENCES_PER_CHAIN}")
+        if after is not None:
+            conditions.append(f"audit.id > {given(after[1])}")
+    elif after is not None:
+        conditions.append(f"(audit.at, audit.id) > ({given(after[0])}, {given(after[1])})")
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = (
+        f"SELECT audit.at, audit.id, chains.name, audit.previous, audit.hash, audit.event FROM {source}"  # noqa: S608  - as above
+        f" JOIN chains ON chains.id = audit.id / {SEQUENCES_PER_CHAIN}{where} ORDER BY {order} LIMIT {given(rows)}"
+    )
+    return Page(sql, tuple(given.values))
 
-    def given(value: int | str) -> str:
-        parameters.append(value)
-        return f"${len(parameters)}"
 
+class _Parameters:
+    """Values in the order in which the statement's ``$1``, ``$2`` name them."""
+
+    def __init__(self) -> None:
+        self.values: list[int | str] = []
+
+    def __call__(self, value: int | str) -> str:
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+def _conditions(query: AuditQuery, given: _Parameters) -> list[str]:
     conditions = [
         f"audit.{column} = {given(value)}"
         for column, value in (
@@ -71,28 +115,11 @@ def page(query: AuditQuery, after: tuple[int, int] | None, rows: int) -> Page:
         conditions.append(f"audit.at < {given(microseconds(query.until))}")
     if query.task:
         task = given(query.task)
-        # A name or a uid: each has its index, and one row has but one of them.
+        # Each has its index in PostgreSQL, which needs to be told that neither is empty.
         conditions.append(
-            f"audit.id IN (SELECT id FROM audit WHERE task = {task} AND task <> ''"  # noqa: S608  - a parameter's number
-            f" UNION SELECT id FROM audit WHERE task_uid = {task} AND task_uid <> '')"
+            f"(audit.task = {task} AND audit.task <> '' OR audit.task_uid = {task} AND audit.task_uid <> '')"
         )
-    order = "audit.at, audit.id"
-    if query.chain:
-        order = "audit.id"
-        name = given(query.chain)
-        chain = f"(SELECT id FROM chains WHERE name = {name}) * {SEQUENCES_PER_CHAIN}"  # noqa: S608  - as above
-        conditions.append(f"audit.id > {chain} + {given(query.after_sequence)}")
-        conditions.append(f"audit.id < {chain} + {SEQUENCES_PER_CHAIN}")
-        if after is not None:
-            conditions.append(f"audit.id > {given(after[1])}")
-    elif after is not None:
-        conditions.append(f"(audit.at, audit.id) > ({given(after[0])}, {given(after[1])})")
-    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    sql = (
-        "SELECT audit.at, audit.id, chains.name, audit.previous, audit.hash, audit.event FROM audit"  # noqa: S608  - as above
-        f" JOIN chains ON chains.id = audit.id / {SEQUENCES_PER_CHAIN}{where} ORDER BY {order} LIMIT {given(rows)}"
-    )
-    return Page(sql, tuple(parameters))
+    return conditions
 
 
 def matches(query: AuditQuery, event: AuditEvent) -> bool:

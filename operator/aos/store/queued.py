@@ -32,6 +32,9 @@ Operation = TypeVar("Operation")
 class QueuedStore(ABC, Generic[Operation]):
     """A store that does one batch of requests after the other; every method belongs to one event loop."""
 
+    _has_blocks = False
+    """Whether Tasks and records are found by `aos.store.blocks`."""
+
     def __init__(self, settings: StoreSettings) -> None:
         """Nothing is asked for before `_opened`."""
         self._settings = settings
@@ -72,7 +75,7 @@ class QueuedStore(ABC, Generic[Operation]):
         after: tuple[int, int] | None = None
         left = query.limit
         while left > 0:
-            asked = page(query, after, self._settings.page_rows)
+            asked = page(query, after, self._settings.page_rows, blocks=self._has_blocks)
             found = await self._read(asked.sql, asked.parameters)
             for at, number, chain, previous, digest, event in cast("list[_RowTuple]", found):
                 after = (at, number)

@@ -36,6 +36,8 @@ Batch = Sequence[Request[operations.Operation]]
 class SqliteStore(QueuedStore[operations.Operation]):
     """`aos.store.interface.Store` in a file."""
 
+    _has_blocks = True
+
     def __init__(self, path: Path, chain: str, settings: StoreSettings = _DEFAULTS) -> None:
         """``chain`` is new with each start of a gateway; nothing is opened before `open`."""
         super().__init__(settings)

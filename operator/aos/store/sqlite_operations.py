@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from aos.audit.marks import gap_mark
+from aos.store.blocks import ROWS_PER_BLOCK
 from aos.store.cells import LEASE, decode_lease
 from aos.store.gaps import deleted_row, runs
 from aos.store.interface import Lease, LegalHold
@@ -136,6 +137,11 @@ def purge(before_us: int, rows: int) -> Operation:
             ],
         )
         connection.executemany("DELETE FROM audit WHERE id = ?", [(row[0],) for row in found])
+        connection.executemany(
+            "DELETE FROM blocks WHERE block = ?1 AND NOT EXISTS"
+            " (SELECT 1 FROM audit WHERE id >= ?1 * ?2 AND id < (?1 + 1) * ?2)",
+            [(block, ROWS_PER_BLOCK) for block in {row[0] // ROWS_PER_BLOCK for row in found}],
+        )
         return len(found)
 
     return operation

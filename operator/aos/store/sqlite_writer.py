@@ -12,6 +12,7 @@ from aos.audit.codec import decode_event
 from aos.audit.head import ChainHead
 from aos.audit.marks import start_mark
 from aos.store.batch import run
+from aos.store.blocks import Blocks
 from aos.store.cells import Cells, decode_call, encode_call
 from aos.store.interface import Admission, Completion, StoreRefusedError
 from aos.store.ledger import missing
@@ -45,6 +46,7 @@ class SqliteWriter:
         self._cells = Cells(settings.idle_task_counter_seconds)
         beginning = Place(0, origin(chain), "")
         self._trail = Trail(chain, beginning, beginning)
+        self._blocks = Blocks()
 
     @property
     def connected(self) -> bool:
@@ -95,6 +97,7 @@ class SqliteWriter:
             self._connection = None
         self._cells.forget()
         self._trail.undo()
+        self._blocks.undo()
 
     def close(self) -> None:
         """Close what was opened."""
@@ -141,6 +144,7 @@ class SqliteWriter:
             # Another process has written since: nothing that is remembered is certain.
             self._data_version = version
             self._cells.forget()
+            self._blocks.forget()
             if newest(connection, self._chain_id) != self._trail.stored:
                 raise chain_taken(self._trail.chain)
 
@@ -166,6 +170,7 @@ class SqliteWriter:
         except sqlite3.Error:
             self._trail.doubt()
             raise
+        self._blocks.committed()
         self._unsynchronised = not self._synchronous
         self._since_checkpoint += 1 + len(self._trail.rows)
         self._trail.committed()
@@ -185,6 +190,7 @@ class SqliteWriter:
         if self._connection is not None and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         self._trail.undo()
+        self._blocks.undo()
         self._cells.forget()
 
     def operate(self, operation: Callable[["SqliteWriter", sqlite3.Connection], Result]) -> Result:
@@ -264,6 +270,9 @@ class SqliteWriter:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [(base + row[0], *row[1:]) for row in self._trail.rows],
         )
+        blocks = self._blocks.add(base, self._trail.rows)
+        if blocks:
+            connection.executemany("INSERT OR IGNORE INTO blocks (key, block) VALUES (?, ?)", blocks)
 
     def _take_up_chain(self, connection: sqlite3.Connection) -> None:
         trail = self._trail

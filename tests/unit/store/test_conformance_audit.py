@@ -118,6 +118,22 @@ async def test_one_chain_is_read_in_order_of_sequence_page_by_page(backend: Back
     assert by_time == [str(number) for number in range(9, -1, -1)]
 
 
+async def test_a_tasks_rows_are_found_wherever_they_stand(backend: Backend) -> None:
+    first, second = await backend.open("first"), await backend.open("second")
+    for number in range(5):
+        await first.append([event(f"noise-{n}", task="noise") for n in range(1500)])
+        await second.append([event(f"second-{number}", record="contact/9")])
+        await first.append([event(f"first-{number}", record="contact/9")])
+    calls = {f"{name}-{number}" for name in ("first", "second") for number in range(5)}
+    for query in ({"task": "a-task"}, {"record": "contact/9"}, {"task": "task-uid", "record": "contact/9"}):
+        assert {row.event.call for row in await rows(first, **query)} == calls
+    assert len(await rows(first, task="a-task", chain="second")) == 5
+    await first.purge(PAST_ALL)
+    assert await rows(first, task="a-task") == []
+    await second.append([event("later")])
+    assert [row.event.call for row in await rows(first, task="a-task")] == ["later"]
+
+
 async def test_a_query_with_no_time_in_it_is_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="no RFC 3339 time"):
         await rows(store, since="yesterday")
