@@ -8,7 +8,7 @@ from aos.policy.effective import effective_policy
 from tests.unit.policy.generated import a_call, a_world
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100)
 @given(st.randoms(use_true_random=False))
 def test_a_decision_is_what_the_slow_and_obvious_reference_says(random: Random) -> None:
     world = a_world(random)
