@@ -1,6 +1,7 @@
 """The ended Tasks of an agent: gather, reconcile, act."""
 
 from aos.controllers.keys import Key
+from aos.controllers.objects import Objects
 from aos.controllers.world import World
 from aos.reconcile.history import EndedTask, expired_tasks
 
@@ -11,10 +12,25 @@ async def reconcile(world: World, key: Key) -> None:
     Raises:
         ApiError: the API server could not be reached.
     """
-    ended = []
-    for name, facts in world.objects.tasks_of(key.namespace, key.name):
-        entry = world.objects.tasks.entry(key.namespace, name)
-        if entry is not None and facts.ended_at is not None:
-            ended.append(EndedTask(name, entry.uid, facts.ended_at))
+    ended = gather(world.objects, key.namespace, key.name)
     expired = expired_tasks(ended, world.settings.task_history_limit)
     await world.actor.delete(key.namespace, expired)
+
+
+def gather(objects: Objects, namespace: str, agent: str) -> list[EndedTask]:
+    """Return the agent's ended Tasks that nobody waits for: what an open Task handed over may still be asked for."""
+    ended = []
+    for name, facts in objects.tasks_of(namespace, agent):
+        entry = objects.tasks.entry(namespace, name)
+        if (
+            entry is not None
+            and facts.ended_at is not None
+            and not _is_open(objects, namespace, facts.parent)
+        ):
+            ended.append(EndedTask(name, entry.uid, facts.ended_at))
+    return ended
+
+
+def _is_open(objects: Objects, namespace: str, task: str) -> bool:
+    entry = objects.tasks.entry(namespace, task) if task else None
+    return entry is not None and entry.facts is not None and entry.facts.ended_at is None

@@ -229,6 +229,10 @@ class Objects:
     def _touch_tasks_handed_over_by(self, namespace: str, task: str) -> None:
         for name in tuple(self._handed_over_by.get((namespace, task), ())):
             self._touch(Key(Subject.TASK, namespace, name))
+            entry = self.tasks.entry(namespace, name)
+            if entry is not None and entry.facts is not None:
+                # It was kept for as long as it could be asked for.
+                self._touch(Key(Subject.HISTORY, namespace, entry.facts.agent))
 
     def _tool_changed(self, change: Change[Tool]) -> None:
         if not change.touches_spec:
