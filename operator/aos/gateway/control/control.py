@@ -47,6 +47,8 @@ from aos.store.interface import (
 
 MAX_PENDING: Final = 10_000
 """Rows and settlements that may wait for the store; beyond it nothing is let through and no refusal recorded."""
+HOLD_SECONDS: Final = 0.01
+"""How long a settlement waits for an admission to share a transaction with."""
 MAX_GIVING_BACK: Final = 1_000
 GIVE_BACK_SECONDS: Final = 10.0
 """How many, and how long, calls are tried to be released of which nobody knows whether they were granted."""
@@ -87,6 +89,7 @@ class CallControl:
         self._clock = clock
         self._charges = Charges()
         self._background = Background()
+        self._held: list[Completion] = []
         self._kept: OrderedDict[str, None] = OrderedDict()
 
     async def admit(self, asked: AskedCall) -> Ticket | Refused:
@@ -122,8 +125,13 @@ class CallControl:
         return self._turned_away(ticket, result)
 
     def finish(self, ticket: Ticket, finished: Finished) -> None:
-        """Settle a call and write its outcome. Returns at once; it is done whatever becomes of the caller."""
-        self._background.start(self._settle(_completion(ticket, finished)))
+        """Settle a call and write its outcome. Returns at once; it is done whatever becomes of the caller.
+
+        It shares the transaction of the next admission, which is made on what it settled; or has one of its own, soon.
+        """
+        if not self._held:
+            asyncio.get_running_loop().call_later(HOLD_SECONDS, self._release)
+        self._held.append(_completion(ticket, finished))
 
     def refuse(self, asked: AskedCall, refused: Refused) -> None:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
@@ -131,6 +139,7 @@ class CallControl:
 
     async def used_by(self, task_uid: str) -> TaskUsage | None:
         """Return what a Task has used, over all replicas, denials aside; None if the store can't say."""
+        self._release()
         await self._background.quiet(QUIET_SECONDS)
         counters = used_counters(task_uid)
         try:
@@ -152,6 +161,7 @@ class CallControl:
 
     async def close(self, timeout_seconds: float) -> None:
         """Write what is still to be written, for at most so long."""
+        self._release()
         given_up = await self._background.settle(timeout_seconds)
         if given_up:
             _log.error("%d rows or settlements were not written before the end", given_up)
@@ -159,7 +169,7 @@ class CallControl:
     @property
     def pending(self) -> int:
         """Rows and settlements that wait for the store."""
-        return len(self._background)
+        return len(self._background) + len(self._held)
 
     def _ticket(self, asked: AskedCall, record: str = "") -> Ticket:
         return Ticket(_call(), asked, self._charges.of(asked), record)
@@ -178,10 +188,14 @@ class CallControl:
 
     async def _take(self, admission: Admission, ticket: Ticket) -> AdmissionResult | None:
         """Ask the store; None if it can't be sure. What it may have granted to nobody is given back."""
-        if len(self._background) >= MAX_PENDING:
+        if self.pending >= MAX_PENDING:
             return None
         self._keep(ticket.asked.caller.policy)
         asked_at = self._clock()
+        if self._held:
+            self._release()
+            # What is settled is handed to the store before what is asked for.
+            await asyncio.sleep(0)
         try:
             result = await self._store.admit(admission)
         except asyncio.CancelledError:
@@ -230,6 +244,12 @@ class CallControl:
         self._metrics.admission(asked.subject.value, refused.reason.value)
         self.announce(asked.caller, refused)
         self._append(events.refusal(call, asked, refused.reason))
+
+    def _release(self) -> None:
+        """Hand to the store what was held to share a transaction."""
+        held, self._held = self._held, []
+        for completion in held:
+            self._background.start(self._settle(completion))
 
     def _append(self, event: AuditEvent) -> None:
         if len(self._background) >= MAX_PENDING:
