@@ -20,6 +20,7 @@ GOOD: Mapping[str, str] = {
         instructions: Enrich the lead.
         model: {name: default, temperature: 0, maxOutputTokens: 100}
         tools: [{name: crm, actions: [get_contact, "search_*"]}]
+        delegates: [copywriter, lead-enricher]
         input: {schema: {type: object}}
         output: {schema: {type: object}}
         runtime: {mode: OnDemand, resources: {limits: {cpu: 500m, memory: 128Mi}}}
@@ -71,6 +72,7 @@ GOOD: Mapping[str, str] = {
         agentRef: {name: lead-enricher}
         input: {lead: acme}
         deadline: 5m
+        lineage: [{agent: lead, task: t0, taskUID: 0f8fad5b-d9cb-469f-a165-70867728950e}]
     """,
 }
 
@@ -90,6 +92,7 @@ LONG = "x" * 300
 MANY: list[JsonValue] = [f"class-{number}" for number in range(17)]
 READ: Manifest = {"name": "a", "access": "Read", "risk": "Low"}
 WRITE: Manifest = {"name": "a", "access": "Write", "risk": "Low"}
+ANCESTOR: Manifest = {"agent": "lead", "task": "t0", "taskUID": "u"}
 RULE: Manifest = {"name": "a", "effect": "Allow", "tools": [{"name": "*"}]}
 LIMIT: Manifest = {"name": "a", "calls": 1, "per": "1m"}
 BUDGET: Manifest = {"name": "a", "microUSD": 1, "per": "1h"}
@@ -118,6 +121,9 @@ BAD = (
         "name each tool once",
     ),
     Bad("Agent", "spec.tools", [{"name": "crm", "actions": ["drop table"]}], "spec.tools[0].actions[0]"),
+    Bad("Agent", "spec.delegates", ["Writer"], "spec.delegates[0]"),
+    Bad("Agent", "spec.delegates", ["writer", "writer"], 'spec.delegates[1]: Duplicate value: "writer"'),
+    Bad("Agent", "spec.delegates", [f"a{number}" for number in range(33)], "spec.delegates: Too many"),
     Bad("Agent", "spec.input", {}, "spec.input.schema: Required value"),
     Bad("Agent", "spec.runtime.mode", "Daemon", 'spec.runtime.mode: Unsupported value: "Daemon"'),
     Bad("Agent", "spec.runtime.image", "; rm", "spec.runtime.image"),
@@ -226,6 +232,10 @@ BAD = (
     Bad("Task", "spec.deadline", "soon", "spec.deadline"),
     Bad("Task", "spec.deadline", "48h", "deadline must be between 1s and 24h"),
     Bad("Task", "spec.requestedBy", "x" * 257, "spec.requestedBy"),
+    Bad("Task", "spec.lineage", [{"agent": "lead", "task": "t0"}], "spec.lineage[0].taskUID: Required value"),
+    Bad("Task", "spec.lineage", [{**ANCESTOR, "agent": "Lead"}], "spec.lineage[0].agent"),
+    Bad("Task", "spec.lineage", [{**ANCESTOR, "taskUID": "x" * 65}], "spec.lineage[0].taskUID"),
+    Bad("Task", "spec.lineage", [ANCESTOR] * 17, "spec.lineage: Too many"),
 )
 
 
