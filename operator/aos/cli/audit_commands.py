@@ -181,6 +181,10 @@ def _show(  # noqa: PLR0913 - each option of a command is an argument
 def _verify(
     context: typer.Context,
     *,
+    anchors: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Check against this copy of the anchors too; may be repeated."),
+    ] = None,
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
     output: Output = None,
@@ -199,7 +203,7 @@ def _verify(
     async def work() -> ExitCode:
         from aos.cli.audit_verify import verify
 
-        return await verify(reader.connection, reader.place, output)
+        return await verify(reader.connection, reader.place, output, anchors or ())
 
     execute(work)
 

@@ -1,17 +1,18 @@
 """``aos audit verify``: whether the trail is the one that was written, judged here and not by who keeps it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
-from aos.audit.anchors import Anchors
 from aos.audit.event import AuditRow
 from aos.audit.head import ChainHead
+from aos.audit.signing import HeadError, SignedHead
 from aos.audit.verification import LIMITS, Verification, Verifier
 from aos.cli.audit import PAGE_ROWS
 from aos.cli.audit_source import AuditPlace, AuditSource, Damaged, End
 from aos.cli.connection import Connection
-from aos.cli.exits import ExitCode
+from aos.cli.exits import ExitCode, usage_error
 from aos.cli.formats import DataFormat
 from aos.cli.output import as_data
 from aos.cli.progress import Progress, progress
@@ -20,19 +21,28 @@ from aos.model.base import JsonObject
 _TOLD_EACH = 1000
 
 
-async def verify(connection: Connection, place: AuditPlace, style: DataFormat | None) -> ExitCode:
+async def verify(
+    connection: Connection, place: AuditPlace, style: DataFormat | None, copies: Sequence[Path] = ()
+) -> ExitCode:
     """Print the verdict; FAILURE if the trail does not hold.
+
+    Args:
+        connection: the cluster.
+        place: where to read, and as whom.
+        style: None for people.
+        copies: files with anchors that the reader has kept, a line of JSON for each.
 
     Raises:
         ApiError: the API server refused to be asked.
         CommandError: rows, heads or anchors can't be read.
     """
+    kept = [head for copy in copies for head in load(copy)]
     async with connection.client() as client:
         source = AuditSource(client, place)
         with progress("reading heads and anchors") as said:
             # Before the rows: a trail that grows meanwhile must not look cut.
             anchors, heads = await asyncio.gather(source.anchors(), source.heads())
-            verification = await checked(source, heads, anchors, said)
+            verification = await checked(source, heads, (*anchors.all(), *kept), said)
     if style is not None:
         print(as_data(data(verification), style))
     else:
@@ -41,7 +51,7 @@ async def verify(connection: Connection, place: AuditPlace, style: DataFormat | 
 
 
 async def checked(
-    source: AuditSource, heads: Iterable[ChainHead], anchors: Anchors, said: Progress
+    source: AuditSource, heads: Iterable[ChainHead], anchors: Sequence[SignedHead], said: Progress
 ) -> Verification:
     """Read every chain, and return the verdict."""
     verifier = Verifier()
@@ -50,7 +60,19 @@ async def checked(
         after: int | None = 0
         while after is not None:
             after = await _page(source, head.chain, after, verifier, said)
-    return verifier.finish(known, anchors.all())
+    return verifier.finish(known, anchors)
+
+
+def load(copy: Path) -> list[SignedHead]:
+    """Return the anchors in a file.
+
+    Raises:
+        CommandError: it can't be read, or holds something else.
+    """
+    try:
+        return [SignedHead.parse(line) for line in copy.read_bytes().splitlines() if line]
+    except (OSError, HeadError) as error:
+        raise usage_error(f"{copy} holds no anchors: {error}") from error
 
 
 async def _page(

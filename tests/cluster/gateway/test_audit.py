@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from aos.audit.anchors import Anchors
 from aos.audit.event import Phase
+from aos.audit.signing import SignedHead
 from aos.cli.main import app
 from aos.controllers.anchors import manifest
 from aos.gateway.audit.heads import HeadReporter
@@ -32,6 +33,7 @@ from aos.kube.resources import (
 )
 from aos.kube.timestamps import micro_time
 from aos.model.base import JsonObject
+from aos.model.names import AUDIT_ANCHORS
 from aos.store.interface import Admission, LeaseRequest
 from hack.cluster.handle import Handle
 from tests.cluster.gateway.world import AGENT_SPEC, World, running_world
@@ -80,7 +82,7 @@ class Audit:
         assert isinstance(rows, list)
         return [row["event"]["call"] for row in rows if isinstance(row, dict)]  # type: ignore[index, call-overload]
 
-    async def anchor(self) -> None:
+    async def anchor(self) -> SignedHead:
         """Anchor the chain's head as the operator does."""
         world = self.world
         chain = (await self.store.heads())[0].chain
@@ -88,6 +90,7 @@ class Audit:
         assert signed is not None
         anchors = Anchors().with_heads([signed])
         await world.client.apply(CONFIG_MAPS, manifest(world.system, anchors, ""), field_manager="test")
+        return signed
 
     async def reader(self, name: str, *roles: str) -> None:
         """Make a service account in the tenant's namespace, with these roles there alone."""
@@ -166,8 +169,9 @@ async def test_rows_are_shown_filtered_and_exported(audit: Audit) -> None:
     assert [json.loads(line)["class_uid"] for line in exported] == [6003] * 3
 
 
-async def test_a_trail_is_verified_and_a_changed_row_is_named(audit: Audit) -> None:
-    await audit.anchor()
+async def test_a_trail_is_verified_and_a_changed_row_is_named(audit: Audit, tmp_path: Path) -> None:
+    copy = tmp_path / "anchors.jsonl"
+    copy.write_bytes((await audit.anchor()).encode())
     assert "the trail holds: 5 rows in 1 chains checked" in await audit.aos("audit", "verify")
     url = audit.world.settings.store_url.removeprefix("sqlite://")
     with contextlib.closing(sqlite3.connect(url)) as other, other:
@@ -181,6 +185,8 @@ async def test_a_trail_is_verified_and_a_changed_row_is_named(audit: Audit) -> N
     with contextlib.closing(sqlite3.connect(url)) as other, other:
         other.execute("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)")
     assert "Truncated" in await audit.aos("audit", "verify", code=1)
+    await audit.world.client.delete(CONFIG_MAPS, AUDIT_ANCHORS, namespace=audit.world.system)
+    assert "the anchors name its row 5" in await audit.aos("audit", "verify", "--anchors", str(copy), code=1)
 
 
 async def test_a_story_is_drawn_even_when_its_task_is_gone(audit: Audit) -> None:

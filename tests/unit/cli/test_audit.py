@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -20,7 +21,7 @@ from aos.cli.audit_show import parsed, shown
 from aos.cli.audit_source import AuditPlace, AuditSource, Damaged, End
 from aos.cli.audit_trace import data as story_data
 from aos.cli.audit_trace import story, tree
-from aos.cli.audit_verify import checked, data, report
+from aos.cli.audit_verify import checked, data, load, report
 from aos.cli.exits import CommandError, ExitCode
 from aos.cli.formats import ExportFormat
 from aos.cli.progress import PlainProgress
@@ -205,6 +206,17 @@ def test_a_verdict_says_what_is_wrong_how_far_it_reaches_and_what_it_does_not_co
     assert data(verdict(broken=True))["holds"] is False
 
 
+def test_a_copy_of_the_anchors_is_read_and_anything_else_is_a_usage_error(tmp_path: Path) -> None:
+    head = HeadSigner().sign(ChainHead("gateway-1", 2, "a" * 64, event(1).time))
+    copy = tmp_path / "anchors.jsonl"
+    copy.write_bytes(head.encode() + b"\n")
+    assert load(copy) == [head]
+    copy.write_text("nonsense")
+    for file in (copy, tmp_path / "none"):
+        with pytest.raises(CommandError, match="holds no anchors"):
+            load(file)
+
+
 async def test_a_chain_is_read_page_by_page_and_on_past_a_damaged_row() -> None:
     rows = chain_of([start_mark("gateway-1", event(0).time, ()), *(event(number) for number in range(1, 5))])
     damaged = Damaged("gateway-1", 4, "row 4 can't be read")
@@ -217,9 +229,7 @@ async def test_a_chain_is_read_page_by_page_and_on_past_a_damaged_row() -> None:
         lines(encode_row(rows[4]), END),
     )
     head = ChainHead("gateway-1", 5, rows[4].hash, rows[4].event.time)
-    from aos.audit.anchors import Anchors
-
-    verification = await checked(reader, [head], Anchors(), PlainProgress())
+    verification = await checked(reader, [head], (), PlainProgress())
     assert [item.message for item in verification.findings] == [
         f"row 4 of chain gateway-1: {damaged.message}"
     ]
