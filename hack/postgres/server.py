@@ -21,6 +21,7 @@ LOOPBACK = "127.0.0.1"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _LOG_LINES = 20
+_NOBODY = 65_534
 
 
 class Server:
@@ -52,7 +53,7 @@ class Server:
         password.write_text(self._password)
         for path in (self._folder, password):
             if self._owner is not None:
-                os.chown(path, self._owner, self._owner)
+                os.chown(path, *self._owner)
         command = ("initdb", "--username", USER, "--pwfile", str(password), "--auth-host=scram-sha-256")
         data = str(self._folder / "data")
         self._run(*command, "--auth-local=trust", "--encoding=UTF8", "--no-locale", "--no-sync", data)
@@ -76,8 +77,8 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
-                user=self._owner,
-                group=self._owner,
+                user=self._user(),
+                group=self._group(),
                 extra_groups=self._groups(),
             )
         deadline = time.monotonic() + _START_SECONDS
@@ -115,12 +116,18 @@ class Server:
             capture_output=True,
             text=True,
             check=False,
-            user=self._owner,
-            group=self._owner,
+            user=self._user(),
+            group=self._group(),
             extra_groups=self._groups(),
         )
         if finished.returncode != 0:
             raise RuntimeError(f"{program} failed:\n{finished.stderr}")
+
+    def _user(self) -> int | None:
+        return None if self._owner is None else self._owner[0]
+
+    def _group(self) -> int | None:
+        return None if self._owner is None else self._owner[1]
 
     def _groups(self) -> list[int] | None:
         """Return the further groups of the server's user: none, and of one's own those there are."""
@@ -151,9 +158,9 @@ def running(*, durable: bool, address: str = LOOPBACK) -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-def _owner() -> int | None:
-    """Return the user that the server runs as: not root, which PostgreSQL refuses."""
+def _owner() -> tuple[int, int] | None:
+    """Return user and group that the server runs as: not root, which PostgreSQL refuses; None for one's own."""
     if os.geteuid() != 0:
         return None
-    names = {user.pw_name: user.pw_uid for user in pwd.getpwall()}
-    return names.get("postgres", names.get("nobody", 65_534))
+    found = {user.pw_name: (user.pw_uid, user.pw_gid) for user in pwd.getpwall()}
+    return found.get("postgres") or found.get("nobody") or (_NOBODY, _NOBODY)
