@@ -241,7 +241,8 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         {
             Reason.ACCEPTED: "Every rule compiles.",
             Reason.INVALID: "A field is out of bounds; the message names it.",
-            Reason.INVALID_EXPRESSION: "A CEL expression does not compile to a bool; the message gives rule and position.",
+            Reason.INVALID_EXPRESSION: "A CEL expression does not compile to a bool, or a pattern is no RE2 expression; the"
+            " message gives the field and the position.",
         },
     ),
     ConditionDoc(
