@@ -2,7 +2,10 @@
 
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,6 +18,7 @@ from aos.store.interface import LegalHold, Store
 from tests.unit.store.conftest import Backend
 from tests.unit.store.make import event
 
+ROOT = Path(__file__).resolve().parents[3]
 PAST_ALL = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 NEWEST = "(SELECT max(id) FROM audit)"
 """What ``@newest`` stands for in the statements below."""
@@ -158,3 +162,51 @@ async def test_what_retention_deletes_is_accounted_for_and_what_is_cut_besides_i
     assert verification.deleted >= 5
     await tamper(backend, "DELETE FROM audit WHERE mark = 1")
     assert not (await verdict(await backend.open(), anchors)).holds
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from aos.store.interface import Admitted, StoreUnavailableError
+from aos.store.settings import StoreSettings
+from aos.store.sqlite import SqliteStore
+from tests.unit.store.make import admission, charge
+from tests.unit.store.test_attack_27 import verdict
+
+async def main(path: Path) -> None:
+    store = SqliteStore(path, "first", StoreSettings(retry_seconds=0.0))
+    await store.open()
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    let_through, failed = set(), 0
+    while failed < 5:
+        call = admission(charge(limit=10**6))
+        try:
+            assert await store.admit(call) == Admitted()
+            let_through.add(call.call)
+        except StoreUnavailableError:
+            failed += 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await store.close()
+    store = SqliteStore(path, "second")
+    await store.open()
+    verification = await verdict(store, [])
+    assert verification.holds, verification.findings
+    assert verification.rows >= len(let_through) + 2, (verification.rows, len(let_through))
+    await store.close()
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_attack_27_a_full_disk_lets_no_call_through_without_its_row_and_breaks_no_chain(
+    tmp_path: Path,
+) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "store.db")],
+        env={"PYTHONPATH": f"{ROOT}/operator:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
