@@ -37,7 +37,7 @@ from aos.kube.resources import AGENTS, TASKS
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectKey
 from tests.unit.gateway.make import raw, raw_agent
-from tests.unit.gateway_a2a.world import World, ended, running
+from tests.unit.gateway_a2a.world import WAIT_SECONDS, World, ended, running
 
 RESULT: JsonObject = {
     "outcome": "Succeeded",
@@ -459,3 +459,18 @@ async def test_a_task_that_the_gateway_has_not_heard_of_yet_is_looked_up() -> No
         world.api.failure = Unavailable(Target("get", "tasks", name), 503, "x", "down")
         lost = await world.rpc("t1", "writer", "GetTask", {"id": name})
     assert child(lost, "error")["code"] == -32001
+
+
+async def test_a_stream_that_nobody_reads_any_more_ends() -> None:
+    message: JsonObject = {"messageId": "m", "role": "ROLE_USER", "parts": [{"data": FACTS}]}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "SendStreamingMessage", "params": {"message": message}}
+    async with running(max_concurrent_calls_per_agent=1) as world:
+        url = f"{world.url}/a2a/sales/writer"
+        async with world.http("t1") as http, http.stream("POST", url, json=body) as response:
+            first = await anext(response.aiter_lines())
+            assert first.startswith("data: ")
+            refused = await http.post(url, json=body)
+        assert refused.json()["error"]["code"] == "TooManyCalls"
+        async with asyncio.timeout(WAIT_SECONDS), world.http("t1") as http:
+            while (await http.post(url, json={**body, "method": "ListTasks"})).status_code == 429:  # noqa: ASYNC110 - the gateway sets no event of a test's
+                await asyncio.sleep(0.02)

@@ -133,7 +133,7 @@ class A2aEndpoint:
                 await self._send(asked, own, request, send)
             case Operation.SUBSCRIBE:
                 task = await own.task(read_task_id(asked.params))
-                await _send_events(send, self._events(asked, own, task))
+                await _while_connected(request, _send_events(send, self._events(asked, own, task)))
             case Operation.GET:
                 view = own.view(await own.task(read_task_id(asked.params)))
                 await send_json(send, answer(asked.id, shown(view, asked.dialect)))
@@ -154,7 +154,7 @@ class A2aEndpoint:
         own.check_context(message.context)
         task = await self._handoffs.send(own.caller, own.agent, message)
         if asked.operation is Operation.STREAM:
-            await _send_events(send, self._events(asked, own, task))
+            await _while_connected(request, _send_events(send, self._events(asked, own, task)))
             return
         view = own.view(task)
         if message.waits and not view.state.is_final:
