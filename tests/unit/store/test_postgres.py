@@ -172,3 +172,23 @@ async def test_replicas_that_meet_wait_for_each_other_and_nobody_is_refused(data
     )
     assert await replicas[0].used([("a", 60), ("b", 60), ("c3", 60)]) == {"a": 180, "b": 180, "c3": 9}
     await asyncio.gather(*(replica.close() for replica in replicas))
+
+
+async def test_a_database_that_was_replaced_while_in_use_is_not_written(
+    database: str, store: PostgresStore
+) -> None:
+    await store.close()
+    await run(database, "DELETE FROM audit; DELETE FROM chains")
+    with pytest.raises(StoreRefusedError, match="does not hold audit chain mine any more"):
+        await store.open()
+
+
+async def test_a_chain_that_another_process_wrote_meanwhile_is_given_up(
+    database: str, store: PostgresStore
+) -> None:
+    await run(database, "UPDATE chains SET sequence = sequence + 1")
+    for _ in range(2):
+        with pytest.raises(StoreRefusedError, match="another process has written audit chain mine"):
+            await store.admit(admission(charge()))
+    with pytest.raises(StoreRefusedError, match="another process has written audit chain mine"):
+        await store.ping()
