@@ -50,6 +50,8 @@ from aos.store.settings import StoreSettings
 
 CLOSE_SECONDS: Final = 5.0
 """Time in which the last rows and settlements are written."""
+LAST_HEAD_SECONDS: Final = 0.2
+"""Time in which the end of the audit chain reaches the operator; a stream does not say when it was read."""
 REPORTER: Final = "aos.dev/gateway"
 """Who reports events."""
 
@@ -149,6 +151,7 @@ class Gateway:
                 self._is_stopping = True
                 await asyncio.sleep(self._settings.stop_delay_seconds)
                 await ports.agents.stop()
+                await self._say_last_head()
                 running.cancel()
         finally:
             for port in (ports.agents, ports.admin, ports.health):
@@ -159,6 +162,15 @@ class Gateway:
             self._lines.flush()
             self._metrics.close()
             self._tracing.close()
+
+    async def _say_last_head(self) -> None:
+        """Tell the operator where the audit chain ends, while it still reads the report."""
+        await self._calls.close(CLOSE_SECONDS)
+        try:
+            if await self._heads.tell() is not None:
+                await asyncio.sleep(LAST_HEAD_SECONDS)
+        except StoreUnavailableError as error:
+            _log.warning("the end of the audit chain is not anchored before another begins: %s", error)
 
     def problem(self) -> str:
         """Return why the gateway is not ready; empty if it is."""

@@ -286,3 +286,12 @@ async def test_a_policy_is_judged_by_the_calls_on_record_before_it_is_applied(
     candidate["spec"] = {"agents": {}, "rules": [allow]}
     file.write_text(json.dumps(candidate), encoding="utf-8")
     assert "2 stay as they are" in await audit.aos("diff-policy", str(file))
+
+
+async def test_the_end_of_a_chain_is_told_before_the_gateway_ends(client: ApiClient, kinds: Handle) -> None:
+    async with running_world(client) as world:
+        told = world.gateway._report._statements
+        await world.gateway._store.append([event(1, namespace=world.namespace)])
+        before = told.get("auditHead", b"")
+    assert told["auditHead"] != before
+    assert b'"sequence":2' in told["auditHead"]
