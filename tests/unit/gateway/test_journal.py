@@ -153,11 +153,28 @@ def test_metrics_count_decisions_by_what_the_cluster_knows(kept: Kept) -> None:
     assert 'aos_gateway_tokens_total{agent="enricher",direction="prompt",model="default"' in shown
 
 
+def test_a_handoff_names_its_delegate_and_is_counted_by_it_once_it_is_allowed(kept: Kept) -> None:
+    handed = replace(ENTRY, subject=Subject.AGENT, name="writer", action="message/send")
+    kept.journal.record(handed)
+    kept.journal.record(replace(handed, name="made-up", effect=Effect.DENY))
+    shown = kept.metrics.exposition().decode()
+    assert 'name="writer"' in shown
+    assert "made-up" not in shown
+    first = orjson.loads(kept.lines[0])
+    assert (first["agent"], first["delegate"]) == ("enricher", "writer")
+
+
 def test_every_metric_is_documented_and_every_documented_metric_is_shown(kept: Kept) -> None:
     kept.journal.record(replace(ENTRY, prompt_tokens=1))
     kept.journal.refused(Refusal(404, RefusalCode.NOT_FOUND, "nothing"), "10.0.0.7")
+    kept.metrics.admission("tool", "Admitted")
+    kept.metrics.store("admit", 0.002)
+    kept.metrics.store_failure("admit")
+    kept.metrics.audit_loss()
+    kept.metrics.retry("crm")
     kept.metrics.watch("aos_gateway_staleness", "s", lambda: 1.5)
-    kept.metrics.watch("aos_gateway_enforced_agents", "", lambda: 2)
+    for gauge in ("enforced_agents", "store_available", "store_pending", "open_circuits", "events_dropped"):
+        kept.metrics.watch(f"aos_gateway_{gauge}", "", lambda: 2)
     shown = {
         line.split()[2]
         for line in kept.metrics.exposition().decode().splitlines()
