@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import JsonValue
 
+from aos.kube.objects import texts
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
 from hack.cluster.programs import tool
+from tests.cluster.operator.access import OPERATOR_AT_HOME, OPERATOR_EVERYWHERE
 from tests.e2e.installation import JsonObject, at
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,3 +137,31 @@ def test_what_can_not_work_is_refused_with_the_way_out(
     done = render(*arguments)
     assert done.returncode != 0
     assert says in done.stderr
+
+
+def rights(rules: JsonValue) -> set[tuple[str, str, str, str]]:
+    """Return group, resource, verb and name of all that the rules allow."""
+    assert isinstance(rules, list)
+    return {
+        (group, resource, verb, name)
+        for rule in rules
+        if isinstance(rule, dict)
+        for group in texts(rule, "apiGroups")
+        for resource in texts(rule, "resources")
+        for verb in texts(rule, "verbs")
+        for name in texts(rule, "resourceNames") or ("*",)
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "tested"), [("ClusterRole", OPERATOR_EVERYWHERE), ("Role", OPERATOR_AT_HOME)]
+)
+def test_the_operator_has_the_rights_that_its_tests_run_with_and_no_others(
+    render: Render, kind: str, tested: list[JsonValue]
+) -> None:
+    role = next(
+        item
+        for item in manifests(render())
+        if (item["kind"], at(item, "metadata.name")) == (kind, "aos-operator")
+    )
+    assert rights(role["rules"]) == rights(tested)
