@@ -126,10 +126,14 @@ async def test_a_policy_that_does_not_compile_stops_handoffs() -> None:
         assert await reason(world, "t1", "writer") == "PolicyNotAccepted"
 
 
-async def test_a_suspended_agent_hands_over_nothing() -> None:
+async def test_a_suspended_agent_hands_over_nothing_and_hears_nothing_of_what_it_did() -> None:
     async with running() as world:
+        name = await made(world, "t1", "writer")
         await world.agent("lead", delegates=["writer"], suspend=True)
         assert await reason(world, "t1", "writer") == "AgentSuspended"
+        for method in ("GetTask", "ListTasks", "CancelTask"):
+            said = child(await world.rpc("t1", "writer", method, {"id": name}), "error")
+            assert text(children(said, "data")[0], "reason") == "AgentSuspended"
 
 
 async def test_attack_16_an_input_that_holds_what_policy_blocks_makes_no_task() -> None:
@@ -227,7 +231,9 @@ async def test_a_task_that_the_api_server_does_not_take_is_told_of(
 ) -> None:
     async with running() as world:
         world.api.failure = failure
-        assert await reason(world, "t1", "writer") == expected
+        said = child(await hand_over(world, "t1", "writer"), "error")
+        assert text(children(said, "data")[0], "reason") == expected
+        assert failure.message not in text(said, "message")
         rows = await world.rows()
         world.api.failure = None
         name = await made(world, "t1", "writer")

@@ -126,8 +126,10 @@ class A2aEndpoint:
     async def _answer(
         self, asked: A2aRequest, own: Conversation, place: _Place, request: HttpRequest, send: Send
     ) -> None:
-        if not rights.is_delegate(own.caller, place.namespace, place.agent):
-            raise self._handoffs.refuse_stranger(own.caller, place.agent, asked.operation)
+        known = rights.is_delegate(own.caller, place.namespace, place.agent)
+        barred = rights.refusal_of_caller(own.caller) if known else rights.not_a_delegate(own.caller)
+        if barred is not None:
+            raise self._handoffs.refuse(own.caller, place.agent, asked.operation, barred)
         match asked.operation:
             case Operation.SEND | Operation.STREAM:
                 await self._send(asked, own, request, send)

@@ -1,5 +1,6 @@
 """Handing work over: judged, looked through, admitted, made a Task, and given back. One message makes one Task."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from aos.gateway.control.asked import AskedCall, Finished, Ticket
 from aos.gateway.control.likeness import likeness
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
 from aos.gateway.refusal import RefusalCode, Refused
-from aos.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from aos.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound, QuotaExceeded
 from aos.kube.resources import TASKS, Resource
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
@@ -28,6 +29,9 @@ from aos.policy.effective import EffectivePolicy
 from aos.policy.obligations import DataRules, Obligations
 
 RETRY_SECONDS: Final = 1.0
+QUOTA_RETRY_SECONDS: Final = 30.0
+
+_log = logging.getLogger(__name__)
 
 
 class HandoffRegistry(TaskSource, Protocol):
@@ -113,9 +117,8 @@ class Handoffs:
         self._write(asked, refused.effect, refused.reason, CallOutcome.REFUSED, began_at)
         raise refusal(refused)
 
-    def refuse_stranger(self, caller: Caller, name: str, operation: Operation) -> A2aError:
-        """Record that the caller asked for an agent that is none of its delegates; return the answer."""
-        refused = rights.not_a_delegate(caller)
+    def refuse(self, caller: Caller, name: str, operation: Operation, refused: Refused) -> A2aError:
+        """Record that the caller may ask nothing of ``name``; return the answer."""
         asked = AskedCall(caller, Subject.AGENT, name, operation.value)
         self._control.refuse(asked, refused)
         self._write(asked, refused.effect, refused.reason, CallOutcome.REFUSED, self._clock())
@@ -175,8 +178,7 @@ class Handoffs:
             return _same(known, content)
         agent = self._registry.agent(caller.namespace, name)
         refused = (
-            rights.refusal_of_caller(caller)
-            or rights.refusal_of_chain(caller, name, held_to.loops)
+            rights.refusal_of_chain(caller, name, held_to.loops)
             or rights.refusal_of_receiver(name, agent)
             or (self._schemas.misfit(agent, content) if agent else None)
         )
@@ -208,11 +210,7 @@ class Handoffs:
                 outcome = CallOutcome.DUPLICATE
         except (Forbidden, Invalid) as error:
             released = True
-            raise A2aError(
-                REFUSED,
-                f"the API server does not take the Task: {error.message}",
-                RefusalCode.FORBIDDEN.value,
-            ) from error
+            raise _not_taken(error) from error
         except (ApiError, ValidationError) as error:
             raise _unsure(f"the Task could not be made ({type(error).__name__})") from error
         finally:
@@ -290,6 +288,22 @@ def _same(task: Task, content: JsonObject) -> Task:
             "message.messageId was used for another message already: give each message an id of its own",
         )
     return task
+
+
+def _not_taken(error: Forbidden | Invalid) -> A2aError:
+    """Return what an agent is told of a Task that the API server refuses: nothing of the cluster's insides."""
+    if isinstance(error, QuotaExceeded):
+        message = "a quota of the namespace is full: try again later"
+        return A2aError(
+            REFUSED, message, RefusalCode.FORBIDDEN.value, {"retryAfterSeconds": QUOTA_RETRY_SECONDS}
+        )
+    # Its message may quote what was handed over, so that only its reason is logged.
+    _log.error("the API server does not take the Task of a handoff: %d %s", error.status, error.reason)
+    return A2aError(
+        REFUSED,
+        f"the API server does not take the Task ({error.reason}): tell those who run the gateway",
+        RefusalCode.FORBIDDEN.value,
+    )
 
 
 def _unsure(what: str) -> A2aError:
