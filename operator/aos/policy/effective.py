@@ -323,7 +323,7 @@ def _selected(inputs: PolicyInputs) -> tuple[list[ClusterPolicy], list[Policy]]:
 def _by_name(policies: Iterable[AnyPolicyT]) -> list[AnyPolicyT]:
     """Return each policy once, in order of name."""
     ordered = sorted(policies, key=lambda policy: policy.metadata.name)
-    return [policy for place, policy in enumerate(ordered) if policy not in ordered[:place]]
+    return [policy for place, policy in enumerate(ordered) if not place or policy != ordered[place - 1]]
 
 
 def _unreadable(kind: str, names: Iterable[str]) -> list[Problem]:
