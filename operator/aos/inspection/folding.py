@@ -5,6 +5,7 @@ import binascii
 import re
 import unicodedata
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -93,9 +94,10 @@ class Decoded:
 
     def origin(self, spans: Iterable[Span]) -> list[Span]:
         """Return the runs that hold ``spans``."""
+        ends = [end for end, _ in self.runs]
         found = []
         for span in spans:
-            run = next(run for end, run in self.runs if span.start < end)
+            _, run = self.runs[bisect_right(ends, span.start)]
             found.append(Span(run[0], run[1], span.classes))
         return found
 

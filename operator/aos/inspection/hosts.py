@@ -18,6 +18,8 @@ _POINTING_INSIDE: Final = (
     "nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me", "vcap.me", "lacolhost.com", "local.gd",
 )  # fmt: skip
 """Public names whose records point at loopback, or at whatever address their name says."""
+_INSIDE_ENDINGS: Final = tuple(f".{suffix}" for suffix in _INSIDE_SUFFIXES)
+_POINTING_ENDINGS: Final = tuple(f".{suffix}" for suffix in _POINTING_INSIDE)
 _METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 _METADATA_ADDRESSES: Final = frozenset(
     ipaddress.ip_address(address)
@@ -58,9 +60,9 @@ class Host:
             return "it serves metadata and credentials of machines"
         if "." not in self.name:
             return "a name without a dot is looked up inside"
-        if any(self.name == suffix or self.name.endswith(f".{suffix}") for suffix in _INSIDE_SUFFIXES):
+        if f".{self.name}".endswith(_INSIDE_ENDINGS):
             return "names of this ending are looked up inside"
-        if any(self.name == suffix or self.name.endswith(f".{suffix}") for suffix in _POINTING_INSIDE):
+        if f".{self.name}".endswith(_POINTING_ENDINGS):
             return "names of this ending point at inside addresses"
         return ""
 

@@ -27,12 +27,13 @@ _REFUSED_SCHEMES: Final = frozenset(
 _MAYBE: Final = re.compile(r"[.:%]|//|\\\\|localhost", re.IGNORECASE)
 _UNPLAIN: Final = re.compile(r"[%\\&\x00-\x1f\x7f]")
 _URL: Final = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<slashes>[/\\]{2,})|(?P<special>https?|wss?|ftp):(?P<few>[/\\]?)(?=[^\s/\\])",
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):(?P<slashes>[/\\]{2,})|(?P<special>https?|wss?|ftp):(?P<few>[/\\]?)(?=[^\s/\\])",
     re.IGNORECASE,
 )
-_REST: Final = re.compile(r"[^\s<>\"'`{}|^]*")
+# Bounded, and so are schemes: what is looked at for each of many URLs must not reach to the end of the text.
+_AUTHORITY: Final = re.compile(r"[^\s<>\"'`{}|^/?#]{0,1024}")
 _RELATIVE: Final = re.compile(r"(?:^|(?<=[\s=\"'(,\[]))(?P<slashes>[/\\]{2,})(?P<rest>[^\s/\\<>\"'`{}|^]+)")
-_OPAQUE: Final = re.compile(r"(?:url:)*(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?=\S)", re.IGNORECASE)
+_OPAQUE: Final = re.compile(r"(?:url:)*(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):(?=\S)", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::[0-9]{1,5})?(?:[/?#].*)?", re.DOTALL)
 _SUSPECT: Final = re.compile(
     r"\[.*\]|0\.0\.0\.0|[1-9][0-9]{0,2}(?:\.[0-9]{1,3}){3}\.?|(?:.*\.)?(?:localhost|svc|cluster\.local|internal|metadata\.goog)\.?",
@@ -152,8 +153,10 @@ def _check_url(where: str, match: re.Match[str], allowed: frozenset[frozenset[st
     scheme = match["scheme"] or match["special"]
     if scheme.lower() in _REFUSED_SCHEMES:
         return _refused_scheme(where, scheme)
-    rest = _REST.match(match.string, match.end())
-    return _check_authority(where, match["slashes"] or match["few"] or "", rest[0] if rest else "", allowed)
+    authority = _AUTHORITY.match(match.string, match.end())
+    return _check_authority(
+        where, match["slashes"] or match["few"] or "", authority[0] if authority else "", allowed
+    )
 
 
 def _check_authority(
