@@ -78,3 +78,8 @@ def test_each_detector_has_a_name_of_its_own() -> None:
 
 def test_a_long_document_without_data_is_quick_to_pass() -> None:
     assert finder().find((LETTERS[:8] + " and ").encode() * 50_000) == []
+
+
+def test_many_encoded_values_in_one_text_are_found_in_linear_time() -> None:
+    run = base64.b64encode(f"my card is {VISA} ok".encode()).decode()
+    assert len(finder("payment").find(f"{run} ".encode() * 1_000)) == 1_000

@@ -78,3 +78,8 @@ def test_with_lists_a_host_must_match_in_each_and_inside_ones_by_their_very_name
     url: str, allowed: frozenset[frozenset[str]], *, passes: bool
 ) -> None:
     assert (check_urls({"url": url}, allowed) is None) is passes
+
+
+@pytest.mark.parametrize("text", ["http://a.example/", "http:", "a", "//a.example", "x://"])
+def test_long_texts_are_judged_in_linear_time(text: str) -> None:
+    check_urls({"url": text * (400_000 // len(text))}, NONE)
