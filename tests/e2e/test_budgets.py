@@ -7,6 +7,7 @@ import pytest
 from hack.cluster.handle import Handle
 from hack.demo.access import Access, chart
 from hack.demo.installation import RELEASE, paths
+from tests.e2e.deaths import kill
 from tests.e2e.installation import SALES, SYSTEM, Installation, JsonObject, at, wait_for
 
 AGENTS = ("spender-1", "spender-2", "spender-3")
@@ -143,8 +144,7 @@ def test_a_budget_of_one_dollar_ends_at_one_dollar_though_a_gateway_dies(spender
     wait_for(lambda: searches(aos) >= before + 10 or None, "the first searches")
     gateways = aos.items("pods", "-l", "app.kubernetes.io/component=gateway", namespace=SYSTEM)
     assert len(gateways) == 2
-    victim = str(at(gateways[0], "metadata.name"))
-    aos.kubectl("delete", "pod", victim, "-n", SYSTEM, "--grace-period=0", "--force", "--wait=false")
+    kill(aos, "gateway")
     for task in first:
         aos.ended(task, 400)
     second = spend(aos, "second")

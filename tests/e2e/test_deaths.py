@@ -1,16 +1,14 @@
 """What dies in the middle of work: every Task ends, none runs twice, and calls fail closed until all is back."""
 
-import os
-import signal
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from hack.cluster.images import archive
 from hack.demo.installation import paths
-from tests.e2e.installation import SALES, SYSTEM, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.deaths import component_pod, kill
+from tests.e2e.installation import SALES, Installation, JsonObject, at, condition, wait_for
 
 TASKS = 50
 ECHO_AGENT: JsonObject = {
@@ -30,31 +28,6 @@ ECHO_AGENT: JsonObject = {
         },
     },
 }
-
-
-def component_pod(aos: Installation, component: str) -> JsonObject | None:
-    pods = aos.items("pods", "-l", f"app.kubernetes.io/component={component}", namespace=SYSTEM)
-    ready = [pod for pod in pods if (condition(pod, "Ready") or {}).get("status") == "True"]
-    return ready[0] if ready else None
-
-
-def kill(aos: Installation, component: str) -> None:
-    """End the component's process as a crash would: no signal handler runs."""
-    pod = wait_for(lambda: component_pod(aos, component), f"a ready {component}")
-    uid, name = str(at(pod, "metadata.uid")), str(at(pod, "metadata.name"))
-    processes = [path for path in Path("/proc").glob("[0-9]*") if of_pod(path, uid)]
-    for process in processes:
-        os.kill(int(process.name), signal.SIGKILL)
-    if not processes:  # the node is on another machine: the pod goes without a grace period
-        aos.kubectl("delete", "pod", name, "-n", SYSTEM, "--grace-period=0", "--force", "--wait=false")
-
-
-def of_pod(process: Path, uid: str) -> bool:
-    """Whether a process is AOS's own in the pod with ``uid``."""
-    try:
-        return uid in (process / "cgroup").read_text() and b"aos" in (process / "cmdline").read_bytes()
-    except OSError:  # it has ended meanwhile
-        return False
 
 
 @contextmanager
