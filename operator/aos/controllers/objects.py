@@ -66,15 +66,20 @@ class Objects:
     """
 
     def __init__(
-        self, touch: Touch, namespace_labels: Callable[[str], Mapping[str, str]] = lambda _: {}
+        self,
+        touch: Touch,
+        namespace_labels: Callable[[str], Mapping[str, str]] = lambda _: {},
+        touch_later: Touch | None = None,
     ) -> None:
         """Make empty stores.
 
         Args:
             touch: hears of the work that changes make.
             namespace_labels: tells the labels of a namespace, as far as they are known.
+            touch_later: hears of work that many changes may share; None for ``touch``.
         """
         self._touch = touch
+        self._touch_later = touch_later or touch
         self._namespace_labels = namespace_labels
         self.agents = Store("Agent", Agent.parse, _agent_facts)
         self.tasks = Store("Task", Task.parse, _task_facts)
@@ -204,7 +209,8 @@ class Objects:
             if spec is None or not spec.namespaces.matches(of_namespace):
                 continue
             if any(spec.agents.matches(one) for one in labels):
-                self._touch(Key(Subject.CLUSTER_POLICY, "", name))
+                # It counts the agents of all namespaces: once for many that come together.
+                self._touch_later(Key(Subject.CLUSTER_POLICY, "", name))
 
     def _touch_agents_that_delegate_to(self, namespace: str, agent: str) -> None:
         for name, entry in self.agents.within(namespace).items():

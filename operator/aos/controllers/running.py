@@ -33,6 +33,8 @@ RESYNC_SPREAD: Final = 0.3
 """Part of the resync interval over which its keys are spread."""
 STALE_SECONDS: Final = 300.0
 """A cache that the API server has not confirmed for so long makes the process sick."""
+RECOUNT_SECONDS: Final = 0.5
+"""Agents that come or go within so long are counted together, where all namespaces have to be looked at."""
 _CENSUS_PAUSE_SECONDS: Final = 2.0
 
 _log = logging.getLogger(__name__)
@@ -72,7 +74,9 @@ class Operator:
         self._queue: WorkQueue[Key] | None = None
         self._census_due = asyncio.Event()
         identity = unique_identity()
-        self.objects = Objects(self._touch, self._namespace_labels)
+        self.objects = Objects(
+            self._touch, self._namespace_labels, lambda key: self._later(key, RECOUNT_SECONDS)
+        )
         self._state = PlatformState(settings.operator, username)
         self._gateways = Gateways(
             host=settings.operator.gateway_host,

@@ -270,3 +270,14 @@ def test_a_namespaces_labels_concern_its_agents_and_the_cluster_policies_that_th
     assert ceiling.take() == {"Agent/enricher", "Agent/other", "ClusterPolicy/ceiling"}
     ceiling.objects.namespace_changed("empty", {}, {"tier": "one"})
     assert ceiling.take() == set()
+
+
+def test_agents_that_come_together_are_counted_together_by_a_cluster_policy() -> None:
+    now: list[Key] = []
+    later: list[Key] = []
+    objects = Objects(now.append, lambda _: {"tier": "one"}, later.append)
+    objects.observe("ClusterPolicy", raw("ClusterPolicy", "ceiling", CLUSTER_POLICY))
+    for name in ("a", "b"):
+        objects.observe("Agent", raw("Agent", name, AGENT, labels=RESEARCH))
+    assert [str(key.subject) for key in now] == ["ClusterPolicy", "Agent", "Agent"]
+    assert {(key.subject, key.name) for key in later} == {("ClusterPolicy", "ceiling")}
