@@ -14,12 +14,13 @@ from starlette.types import Send
 
 from aos.audit.event import Phase
 from aos.gateway.caller import Caller
+from aos.gateway.control.asked import Repeated
 from aos.model.base import JsonObject
 from aos.model.tool import Tool
 from aos.policy.effective import EffectivePolicy
 from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
-from tests.unit.gateway_control.make import caller, effective, policy, task, tool
+from tests.unit.gateway_control.make import asked, caller, effective, policy, task, tool
 from tests.unit.gateway_mcp.make import CREDENTIAL, SETTINGS, definition
 from tests.unit.gateway_mcp.world import Gateway, answer, gateway, respond, scripted
 
@@ -177,6 +178,21 @@ async def test_an_answer_too_large_to_keep_still_keeps_the_write_from_being_repe
         result = await call(front, "update_contact")
         assert "too large to be kept" in result.model_dump_json()
         assert len(seen.of("tools/call")) == 1
+
+
+async def test_of_a_result_only_what_is_answered_is_kept() -> None:
+    async def makes(_: str, body: JsonObject, send: Send) -> None:
+        await answer(send, body, {"content": [], "_meta": {"card": CARD}, "more": CARD})
+
+    async with scripted(BOTH, makes) as (url, _, _), gateway() as front:
+        plain = tool(url, record=None)
+        await serve_for(front, working(effective(WINDOW, of=plain)), plain)
+        await call(front, "update_contact")
+        await front.held.settled()
+        other = working(effective(WINDOW, agent="writer", of=plain), "t2")
+        repeated = await front.held.calls.admit_tool(asked(other, "update_contact"))
+        assert isinstance(repeated, Repeated)
+        assert repeated.result == b'{"content":[]}'
 
 
 async def test_what_policy_redacts_is_not_sent_and_the_record_names_what_was_asked() -> None:

@@ -38,6 +38,9 @@ from aos.policy.effective import RuleReference
 CONTENT_TYPES: Final = ("text", "image", "audio", "resource", "resource_link")
 """Kinds of content that MCP knows; a client can't read others. A tuple: what is looked for may be unhashable."""
 
+KEPT: Final = ("content", "structuredContent", "isError")
+"""What is kept of a Write's result, to answer identical ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -252,7 +255,8 @@ class ToolCalls:
             attempt += 1
 
     def _kept(self, result: JsonObject) -> bytes:
-        kept = orjson.dumps(result)
+        # What a tool says besides was not looked into, and reaches nobody.
+        kept = orjson.dumps({name: result[name] for name in KEPT if name in result})
         if len(kept) <= self._max_kept_result_bytes:
             return kept
         return _kept_text("the identical call was made; its answer is too large to be kept")
