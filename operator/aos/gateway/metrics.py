@@ -187,9 +187,9 @@ class GatewayMetrics:
         """Count one operation that the store did not carry out."""
         self._store_failures[operation] += 1
 
-    def audit_loss(self) -> None:
-        """Count one row that could not be written."""
-        self._audit_losses += 1
+    def audit_loss(self, rows: int = 1) -> None:
+        """Count rows that could not be written."""
+        self._audit_losses += rows
 
     def retry(self, tool: str) -> None:
         """Count one call that is sent once more."""

@@ -90,6 +90,7 @@ class CallControl:
         self._charges = Charges()
         self._background = Background()
         self._held: list[Completion] = []
+        self._rows: list[AuditEvent] = []
         self._kept: OrderedDict[str, None] = OrderedDict()
 
     async def admit(self, asked: AskedCall) -> Ticket | Refused:
@@ -129,8 +130,7 @@ class CallControl:
 
         It shares the transaction of the next admission, which is made on what it settled; or has one of its own, soon.
         """
-        if not self._held:
-            asyncio.get_running_loop().call_later(HOLD_SECONDS, self._release)
+        self._release_soon()
         self._held.append(_completion(ticket, finished))
 
     def refuse(self, asked: AskedCall, refused: Refused) -> None:
@@ -169,7 +169,7 @@ class CallControl:
     @property
     def pending(self) -> int:
         """Rows and settlements that wait for the store."""
-        return len(self._background) + len(self._held)
+        return len(self._background) + len(self._held) + len(self._rows)
 
     def _ticket(self, asked: AskedCall, record: str = "") -> Ticket:
         return Ticket(_call(), asked, self._charges.of(asked), record)
@@ -192,7 +192,7 @@ class CallControl:
             return None
         self._keep(ticket.asked.caller.policy)
         asked_at = self._clock()
-        if self._held:
+        if self._held or self._rows:
             self._release()
             # What is settled is handed to the store before what is asked for.
             await asyncio.sleep(0)
@@ -245,25 +245,33 @@ class CallControl:
         self.announce(asked.caller, refused)
         self._append(events.refusal(call, asked, refused.reason))
 
+    def _release_soon(self) -> None:
+        if not self._held and not self._rows:
+            asyncio.get_running_loop().call_later(HOLD_SECONDS, self._release)
+
     def _release(self) -> None:
         """Hand to the store what was held to share a transaction."""
         held, self._held = self._held, []
         for completion in held:
             self._background.start(self._settle(completion))
+        rows, self._rows = self._rows, []
+        if rows:
+            self._background.start(self._write(rows))
 
     def _append(self, event: AuditEvent) -> None:
-        if len(self._background) >= MAX_PENDING:
+        if self.pending >= MAX_PENDING:
             self._metrics.audit_loss()
             return
-        self._background.start(self._write(event))
+        self._release_soon()
+        self._rows.append(event)
 
-    async def _write(self, event: AuditEvent) -> None:
+    async def _write(self, rows: list[AuditEvent]) -> None:
         try:
-            await self._store.append((event,))
+            await self._store.append(rows)
         except StoreUnavailableError:
             # A refusal let nothing through; its line in the log and the count of what is missing here remain.
             self._metrics.store_failure("append")
-            self._metrics.audit_loss()
+            self._metrics.audit_loss(len(rows))
 
     async def _settle(self, completion: Completion) -> None:
         if not await self._complete(completion, self._reservation_seconds):
