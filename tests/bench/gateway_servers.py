@@ -33,7 +33,20 @@ _SCHEMA = {
     },
 }
 _TOOLS = [{"name": name, "description": f"A contact: {name}.", "inputSchema": _SCHEMA} for name in ACTIONS]
-_TEXT = orjson.dumps({"id": "emea-0001", "notes": "n" * (RESULT_BYTES - 40)}).decode()
+_SAID = (
+    "Met the team at the spring fair and talked about the move from spreadsheets to one system. They want to see how"
+    " territories are kept apart, who may change a stage, and what it costs for thirty people. "
+)
+_CONTACT = {
+    "id": "emea-0001",
+    "name": "Ada Example",
+    "company": "Example Industries",
+    "stage": "qualified",
+    "score": 71,
+    "territory": "emea",
+}
+# A record as people write it: what looks like base64 is decoded and looked into, which costs more.
+_TEXT = orjson.dumps({**_CONTACT, "notes": (_SAID * 8)[: RESULT_BYTES - 160]}).decode()
 _VERSION = "2026-07-28"
 
 
