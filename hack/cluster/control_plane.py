@@ -5,9 +5,8 @@ Several stand side by side: each has a state directory and ports of its own. Pod
 
 import json
 import shutil
-import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from hack.cluster import flags, kubeconfig, programs
@@ -21,6 +20,7 @@ from hack.cluster.pki import Endpoints, Subject, write_pki
 from hack.cluster.process import Table
 from hack.cluster.progress import say
 from hack.cluster.source import choose, gather
+from hack.ports import free_port
 
 LOOPBACK = "127.0.0.1"
 NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
@@ -236,13 +236,7 @@ class ControlPlane:
 
 def free_ports() -> Ports:
     """Find three ports on 127.0.0.1 that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(3)]
-    try:
-        # All are held at once, so that no number comes twice.
-        for held in sockets:
-            held.bind((LOOPBACK, 0))
-        api, client, peer = (held.getsockname()[1] for held in sockets)
-    finally:
-        for held in sockets:
-            held.close()
-    return Ports(api, client, peer)
+    found: dict[int, None] = {}
+    while len(found) < len(fields(Ports)):
+        found[free_port()] = None
+    return Ports(*found)

@@ -19,12 +19,13 @@ import orjson
 from aos.kube.client import ApiClient
 from aos.reconcile.certificates import serving_names
 from hack.cluster.pki import Authority
+from hack.ports import free_port
 from tests.bench import gateway_targets as targets
 from tests.bench import gateway_world as world
 from tests.bench.cluster import control_plane
 from tests.bench.gateway_targets import Files, Target
 from tests.bench.load import Load, Request, send, send_once
-from tests.bench.processes import LOOPBACK, free_port
+from tests.bench.processes import LOOPBACK
 from tests.bench.table import show
 
 CONNECTIONS = 16

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.ports import free_port
 from tests.bench.gateway_world import SYSTEM
-from tests.bench.processes import LOOPBACK, Program, free_port, running
+from tests.bench.processes import LOOPBACK, Program, running
 
 _NGINX = """
 daemon off;

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hack.cluster.handle import Handle
-from tests.bench.processes import LOOPBACK, Program, free_port, running
+from hack.ports import free_port
+from tests.bench.processes import LOOPBACK, Program, running
 
 HOME = "aos-system"
 ACCOUNT = f"system:serviceaccount:{HOME}:aos-operator"

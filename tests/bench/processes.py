@@ -96,14 +96,6 @@ def running(
         drain.wait()
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port = probe.getsockname()[1]
-    return int(port)
-
-
 def _cpu_seconds(pid: int) -> float:
     # Fields are counted after the name, which stands in parentheses and may hold anything (proc(5), /proc/PID/stat).
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

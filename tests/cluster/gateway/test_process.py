@@ -1,7 +1,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -10,16 +9,10 @@ import aiohttp
 from aos.kube.client import ApiClient
 from aos.kube.resources import NAMESPACES
 from hack.cluster.handle import Handle
+from hack.ports import free_port
 from tests.cluster.gateway.world import LOOPBACK, WAIT_SECONDS, World, eventually
 
 AOS = Path(sys.executable).parent / "aos"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 async def status_of(port: int, path: str) -> int:

@@ -25,6 +25,7 @@ from aos.reconcile.admission.policies import admission_policies
 from hack.cluster.control_plane import ControlPlane
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
+from hack.ports import free_port
 from tests.cluster.operator.access import (
     GATEWAY_EVERYWHERE,
     OPERATOR_AT_HOME,
@@ -140,13 +141,6 @@ async def operating(settings: ControllerSettings) -> AsyncIterator[None]:
     finally:
         stop.set()
         await work
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def own_address() -> str:

@@ -19,7 +19,7 @@ from aos.kube.objects import child, children, metadata_of, text, uid_of
 from aos.kube.resources import LEASES, PODS, TASKS
 from aos.kube.watching import WatchType
 from aos.model.base import JsonObject
-from tests.cluster.operator.conftest import free_port
+from hack.ports import free_port
 from tests.cluster.operator.fake_gateway import FakeGateway
 from tests.cluster.operator.rig import HOME, Rig
 
