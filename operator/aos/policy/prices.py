@@ -12,6 +12,7 @@ from aos.model.model import ModelSpec, Prices
 TOKENS_PER_PRICE: Final = 1_000_000
 """Prices are for so many tokens."""
 _MICRO: Final = 1_000_000
+_MOST: Final = 2**53 - 1
 
 
 def prices_of(model: ModelSpec) -> Prices | None:
@@ -23,9 +24,9 @@ def prices_of(model: ModelSpec) -> Prices | None:
 
 
 def cost_micro_usd(prices: Prices, input_tokens: int, output_tokens: int) -> int:
-    """Return what so many tokens cost, in micro-USD, rounded up."""
+    """Return what so many tokens cost, in micro-USD, rounded up; at most 2**53 - 1, which is what rows can say."""
     total = input_tokens * prices.input_micro_usd + output_tokens * prices.output_micro_usd
-    return -(-total // TOKENS_PER_PRICE)
+    return min(-(-total // TOKENS_PER_PRICE), _MOST)
 
 
 @lru_cache(maxsize=1024)

@@ -61,12 +61,34 @@ def test_odd_requests_have_no_media(body: JsonObject) -> None:
     assert list(media_places(body)) == []
 
 
-def test_media_that_were_taken_out_are_found_again() -> None:
+def test_media_are_put_back_where_they_stood() -> None:
     body = ask({"type": "text", "text": ""}, image(3))
-    ((detail, name),) = media_places(body)
-    detail[name] = ""
+    before = orjson.dumps(body)
+    (place,) = media_places(body)
+    assert place.put(body, "")
     assert list(media_places(body)) == []
-    assert len(list(media_places(body, taken_out=True))) == 1
+    assert place.put(body, place.data)
+    assert orjson.dumps(body) == before
+
+
+@pytest.mark.parametrize("other", [{}, {"messages": []}, {"messages": [{"content": [1, {"image_url": {}}]}]}])
+def test_what_is_gone_is_no_place(other: JsonObject) -> None:
+    (place,) = media_places(ask({"type": "text", "text": ""}, image(3)))
+    assert not place.put(other, place.data)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio", "input_audio": {"data": "call me: 1 2", "format": "wav"}},
+        {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png,words"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,some words"}},
+        {"type": "image_url", "image_url": {"url": "data:image/svg+xml;base64,d29yZHM="}},
+    ],
+)
+def test_what_only_claims_to_be_a_picture_or_sound_is_text(part: JsonObject) -> None:
+    assert list(media_places(ask(part))) == []
 
 
 def test_an_output_has_at_least_a_sixth_of_its_bytes_in_tokens() -> None:

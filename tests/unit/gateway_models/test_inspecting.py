@@ -1,3 +1,5 @@
+import base64
+
 import orjson
 import pytest
 from pydantic import JsonValue
@@ -6,7 +8,7 @@ from aos.gateway.models.inspecting import checked_choices, checked_request
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspected, Inspector
 from aos.model.base import JsonObject
-from aos.policy.obligations import DataRules
+from aos.policy.obligations import DataRules, PatternRule
 
 PII = frozenset({"pii"})
 EMAIL = "ana" + "@" + "example.com"
@@ -54,8 +56,9 @@ def test_a_prompt_that_holds_what_blocks_is_refused() -> None:
 
 
 def test_images_and_sound_come_through_unchanged() -> None:
-    picture: JsonValue = {"type": "image_url", "image_url": {"url": f"data:image/png,{EMAIL}"}}
-    sound: JsonValue = {"type": "input_audio", "input_audio": {"data": EMAIL, "format": "mp3"}}
+    data = base64.b64encode(EMAIL.encode()).decode()
+    picture: JsonValue = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    sound: JsonValue = {"type": "input_audio", "input_audio": {"data": data, "format": "mp3"}}
     body = request([{"type": "text", "text": EMAIL}, picture, sound])
     before = orjson.dumps(body)
     checked = checked_request(REDACT, Inspector(REDACT), body)
@@ -65,6 +68,37 @@ def test_images_and_sound_come_through_unchanged() -> None:
     )
     blocked = checked_request(BLOCK, Inspector(BLOCK), request([picture]))
     assert isinstance(blocked, Inspected)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_audio", "input_audio": {"data": f"write to {EMAIL}", "format": "wav"}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png,{EMAIL}"}},
+    ],
+)
+def test_attack_16_text_that_claims_to_be_a_picture_or_sound_is_looked_through(part: JsonObject) -> None:
+    assert isinstance(checked_request(BLOCK, Inspector(BLOCK), request([part])), Refused)
+    checked = checked_request(REDACT, Inspector(REDACT), request([part]))
+    assert isinstance(checked, Inspected)
+    assert EMAIL not in orjson.dumps(checked.value).decode()
+
+
+def test_sound_without_data_is_no_fault_of_the_gateway() -> None:
+    sound: JsonValue = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
+    checked = checked_request(REDACT, Inspector(REDACT), request([{"type": "text", "text": EMAIL}, sound]))
+    assert isinstance(checked, Inspected)
+    assert checked.found == PII
+
+
+def test_a_pattern_that_takes_out_where_a_picture_stands_refuses_the_request() -> None:
+    rules = DataRules(
+        redact_request=frozenset({"own"}), patterns=frozenset({PatternRule("own", "^image_url$")})
+    )
+    picture: JsonValue = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    refused = checked_request(rules, Inspector(rules), request([picture]))
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalCode.DATA_BLOCKED
 
 
 def test_documents_are_looked_through() -> None:

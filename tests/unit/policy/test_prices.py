@@ -98,3 +98,8 @@ def test_costs_are_rounded_up_to_whole_micro_usd() -> None:
     assert cost_micro_usd(own, 0, 0) == 0
     assert cost_micro_usd(own, 1, 0) == 1
     assert cost_micro_usd(own, 1_000_000, 3) == 7
+
+
+def test_costs_beyond_what_a_row_can_say_are_the_most_that_it_can() -> None:
+    dear = Prices.model_validate({"inputMicroUSD": 10**12, "outputMicroUSD": 0})
+    assert cost_micro_usd(dear, 2**53 - 1, 0) == 2**53 - 1

@@ -16,8 +16,9 @@ from aos.model.base import JsonObject
 
 DONE: Final = b"[DONE]"
 
-_MAX_TOKENS: Final = 2**53 - 1
+MOST_TOKENS: Final = 2**53 - 1
 _MAX_MESSAGE_LENGTH: Final = 500
+_ENVELOPE: Final = ("id", "object", "created", "model", "system_fingerprint", "service_tier", "choices")
 _PASSED_ON: Final = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -73,6 +74,24 @@ def event_of(data: bytes) -> bytes:
 def error_event(failure: ModelFailure) -> bytes:
     """Return the event that ends a stream that failed after it began."""
     return event_of(failure.body())
+
+
+def known_fields(value: JsonObject) -> JsonObject:
+    """Return an answer or a chunk without the fields that its provider adds: nobody looks through those.
+
+    Of the usage numbers are left.
+    """
+    kept: JsonObject = {name: value[name] for name in _ENVELOPE if name in value}
+    usage = value.get("usage")
+    if isinstance(usage, dict):
+        kept["usage"] = {
+            name: _numbers(item) if isinstance(item, dict) else item
+            for name, item in usage.items()
+            if isinstance(item, int | float | dict)
+        }
+    elif "usage" in value:
+        kept["usage"] = None
+    return kept
 
 
 def usage_of(value: JsonObject) -> TokenUsage | None:
@@ -136,9 +155,13 @@ def failure_from(error: UpstreamError) -> ModelFailure:
     return ModelFailure(status, error.code, f"the model gave no answer: {error.message}")
 
 
+def _numbers(value: JsonObject) -> JsonObject:
+    return {name: item for name, item in value.items() if isinstance(item, int | float)}
+
+
 def _count(value: JsonValue) -> int | None:
     counts = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return min(value, _MAX_TOKENS) if counts and isinstance(value, int) else None
+    return min(value, MOST_TOKENS) if counts and isinstance(value, int) else None
 
 
 def _said(content: bytes) -> tuple[str, str]:

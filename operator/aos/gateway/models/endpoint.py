@@ -21,7 +21,7 @@ from aos.gateway.models.answer import NOTHING_USED, TokenUsage
 from aos.gateway.models.completion import Completion, prepare
 from aos.gateway.models.estimate import most_prompt_tokens
 from aos.gateway.models.failure import ModelFailure
-from aos.gateway.models.inspecting import checked_choices, checked_request
+from aos.gateway.models.inspecting import checked_choices, checked_failure, checked_request
 from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream
 from aos.gateway.models.spending import (
     DEFAULT_MAX_OUTPUT_TOKENS,
@@ -174,11 +174,14 @@ class ModelEndpoint:
             ModelFailure: the agent may use none.
         """
         spec = caller.policy.agent.spec
-        if spec.suspend:
+        suspended = next(
+            (each.agent for each in (caller.policy, *caller.ancestors) if each.agent.spec.suspend), None
+        )
+        if suspended is not None:
             raise ModelFailure(
                 HTTPStatus.FORBIDDEN,
                 DecisionReason.AGENT_SUSPENDED,
-                f"agent {caller.agent} is suspended (spec.suspend)",
+                f"agent {suspended.metadata.name} is suspended (spec.suspend)",
             )
         problem = next(
             (each for policy in (caller.policy, *caller.ancestors) for each in policy.problems), ""
@@ -328,7 +331,8 @@ class ModelEndpoint:
             if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                 record.usage = NOTHING_USED  # the model did not take the request
             retry_after = response.headers.get("retry-after", "")
-            raise answer.failure_of(response.status, content, retry_after, target.gives_away)
+            failure = answer.failure_of(response.status, content, retry_after, target.gives_away)
+            raise self._checked(failure, caller, cleared, record)
         streams = cleared.completion.streams
         expected = "text/event-stream" if streams else "application/json"
         if outbound.media_type(response) != expected:
@@ -346,9 +350,21 @@ class ModelEndpoint:
             self._control.announce(caller, checked)
             raise _failure(checked)
         record.found = checked.found
+        if cleared.inspector.looks_into_responses:
+            value = answer.known_fields(value)
         value["choices"] = checked.value
         await send_json(send, answer.written(value, target.gives_away))
         record.outcome = CallOutcome.ANSWERED
+
+    def _checked(
+        self, failure: ModelFailure, caller: Caller, cleared: _Cleared, record: _Record
+    ) -> ModelFailure:
+        """Return an error of the model as the agent may be told of it: it may quote what it was asked or knows."""
+        checked, record.found = checked_failure(cleared.inspector, failure)
+        if isinstance(checked, Refused):
+            self._control.announce(caller, checked)
+            return _failure(checked)
+        return checked
 
     async def _events(
         self, response: Response, target: Target, caller: Caller, cleared: _Cleared, record: _Record
@@ -366,9 +382,11 @@ class ModelEndpoint:
                 given_on = b""
                 for data in parser.feed(received):
                     content, ends = output.event(data)
-                    record.usage, record.found = output.usage, output.found
+                    record.found = output.found
                     given_on += content
                     if ends:
+                        # Counts on the way are of what was said so far: an agent that leaves early saves nothing.
+                        record.usage = output.usage
                         record.outcome = CallOutcome.ANSWERED
                         yield given_on
                         return
@@ -380,6 +398,7 @@ class ModelEndpoint:
             record.reason, record.outcome = failure.reason, CallOutcome.FAILED
             yield answer.error_event(failure)
             return
+        record.usage = output.usage
         record.outcome = CallOutcome.ANSWERED
 
     def _cut(

@@ -1,9 +1,12 @@
 """How many tokens a request may take before the model has counted them. No I/O."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 import orjson
+from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 
@@ -19,6 +22,11 @@ BYTES_PER_OUTPUT_TOKEN: Final = 6
 """No language has so many bytes in its average token: an output is at least a sixth of its bytes in tokens."""
 
 _MEDIA: Final = {"image_url": "url", "input_audio": "data"}
+_ENCODED: Final = {
+    # SVG is text.
+    "image_url": re.compile(r"data:image/(?!svg)[a-z0-9.+-]{1,32};base64,[A-Za-z0-9+/_\r\n-]+={0,2}\s*"),
+    "input_audio": re.compile(r"[A-Za-z0-9+/_\r\n-]+={0,2}\s*"),
+}
 _READ: Final = ("messages", "tools", "functions", "response_format", "prediction")
 
 
@@ -39,31 +47,59 @@ def fewest_output_tokens(text_bytes: int) -> int:
     return text_bytes // BYTES_PER_OUTPUT_TOKEN
 
 
-def media_places(body: JsonObject, *, taken_out: bool = False) -> Iterator[tuple[JsonObject, str]]:
-    """Yield where the data of each image and each sound in the messages stands: an object, and its key.
+@dataclass(frozen=True, slots=True)
+class MediaPlace:
+    """Where the data of one image or sound stands.
 
-    Args:
-        body: of a request.
-        taken_out: whether the data was replaced by empty text.
+    Attributes:
+        message: which of the messages.
+        part: which part of its content.
+        kind: of the part.
+        name: of the field with the data.
+        data: base64, with what stands before it in a ``data:`` URL.
     """
+
+    message: int
+    part: int
+    kind: str
+    name: str
+    data: str
+
+    def put(self, body: JsonValue, data: str) -> bool:
+        """Put ``data`` in this place of ``body``; whether there is such a place."""
+        found = body
+        for step in ("messages", self.message, "content", self.part, self.kind):
+            if isinstance(found, dict) and isinstance(step, str):
+                found = found.get(step)
+            elif isinstance(found, list) and isinstance(step, int) and step < len(found):
+                found = found[step]
+            else:
+                return False
+        if not isinstance(found, dict) or self.name not in found:
+            return False
+        found[self.name] = data
+        return True
+
+
+def media_places(body: JsonObject) -> Iterator[MediaPlace]:
+    """Yield where each image and each sound in the messages stands. What only claims to be one is text."""
     messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():
+    for position, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else ():
+        for number, part in enumerate(content if isinstance(content, list) else ()):
             kind = part.get("type") if isinstance(part, dict) else None
             name = _MEDIA.get(kind) if isinstance(kind, str) else None
             detail = part.get(kind) if name and isinstance(part, dict) and isinstance(kind, str) else None
             data = detail.get(name) if name and isinstance(detail, dict) else None
-            if name is None or not isinstance(detail, dict) or not isinstance(data, str):
-                continue
-            if (taken_out and not data) or (name == "data" and data) or data.startswith("data:image/"):
-                yield detail, name
+            if isinstance(kind, str) and name and isinstance(data, str) and _ENCODED[kind].fullmatch(data):
+                yield MediaPlace(position, number, kind, name, data)
 
 
 def _media(body: JsonObject) -> list[tuple[int, int]]:
     """Return bytes and most tokens of each image and each sound in the messages."""
     found = []
-    for detail, name in media_places(body):
-        size = len(str(detail[name]))
-        found.append((size, min(TOKENS_PER_IMAGE if name == "url" else size // MEDIA_BYTES_PER_TOKEN, size)))
+    for place in media_places(body):
+        size = len(place.data)
+        tokens = TOKENS_PER_IMAGE if place.kind == "image_url" else size // MEDIA_BYTES_PER_TOKEN
+        found.append((size, min(tokens, size)))
     return found

@@ -53,6 +53,12 @@ class ModelFailure(Exception):  # noqa: N818 - an answer, not a fault of the pro
             retry_after_seconds=refusal.retry_after_seconds,
         )
 
+    def saying(self, message: str, code: str) -> "ModelFailure":
+        """Return the same in other words."""
+        return ModelFailure(
+            self.status, self.reason, message, code=code, retry_after_seconds=self.retry_after_seconds
+        )
+
     def body(self) -> bytes:
         """Return the answer's JSON."""
         return orjson.dumps(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from aos.gateway.models.estimate import media_places
+from aos.gateway.models.failure import ModelFailure
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspected, Inspector
 from aos.inspection.sizes import DataTooLargeError, check_size
@@ -21,22 +22,23 @@ def checked_request(rules: DataRules, inspector: Inspector, body: JsonObject) ->
     if inspector.idle:
         return Inspected(body)
     places = list(media_places(body))
-    kept = [detail[name] for detail, name in places]
+    kept = [place.data for place in places]
     try:
         check_size(body, rules.max_request_bytes)
-        for detail, name in places:
-            detail[name] = ""
+        for place in places:
+            place.put(body, "")
         inspected = inspector.request(body)
     except DataTooLargeError as error:
         return _too_large("the request", error)
     finally:
-        for (detail, name), data in zip(places, kept, strict=True):
-            detail[name] = data
+        for place, data in zip(places, kept, strict=True):
+            place.put(body, data)
     if inspected.blocked:
         return blocked("the request", inspected.blocked)
-    if isinstance(inspected.value, dict):
-        for (detail, name), data in zip(media_places(inspected.value, taken_out=True), kept, strict=True):
-            detail[name] = data
+    for place, data in zip(places, kept, strict=True):
+        if not place.put(inspected.value, data):
+            # A policy's own pattern took out the very names that say where the media stand.
+            return blocked("the request", inspected.found)
     return inspected
 
 
@@ -63,6 +65,21 @@ def checked_choices(inspector: Inspector, choices: list[JsonValue]) -> Inspected
     for call, identifier in zip(_calls(inspected.value), ids, strict=True):
         call["id"] = identifier
     return inspected
+
+
+def checked_failure(
+    inspector: Inspector, failure: ModelFailure
+) -> tuple[ModelFailure | Refused, frozenset[str]]:
+    """Return an error of the model as it may be told, or why it may not be; and the data classes found in it."""
+    if not inspector.looks_into_responses:
+        return failure, frozenset()
+    inspected = inspector.response({"message": failure.message, "code": failure.code})
+    if inspected.blocked:
+        return blocked("the model's error", inspected.blocked), inspected.found
+    said = inspected.value
+    if said is None or not isinstance(said, dict):
+        raise TypeError("what was an object is one after inspection")
+    return failure.saying(str(said["message"]), str(said["code"])), inspected.found
 
 
 def blocked(what: str, classes: frozenset[str]) -> Refused:

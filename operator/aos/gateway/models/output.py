@@ -6,7 +6,15 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from aos.gateway.models.answer import DONE, TokenUsage, event_of, read_value, usage_of, written
+from aos.gateway.models.answer import (
+    DONE,
+    TokenUsage,
+    event_of,
+    known_fields,
+    read_value,
+    usage_of,
+    written,
+)
 from aos.gateway.models.estimate import fewest_output_tokens
 from aos.gateway.models.inspecting import blocked
 from aos.gateway.refusal import RefusalCode, Refused
@@ -108,6 +116,8 @@ class OutputStream:
         # Clients that did not ask for it take a chunk without choices for a fault.
         if usage is not None and not choices and not self._shows_usage:
             return b"", False
+        if self._inspector.looks_into_responses:
+            value = known_fields(value)
         if self._inspector.looks_into_responses and choices:
             self._envelope = {name: item for name, item in value.items() if name not in ("choices", "usage")}
             kept: list[JsonValue] = [each for each in map(self._looked_through, choices) if each is not None]

@@ -5,7 +5,7 @@ from typing import Final
 
 from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Tokens
-from aos.gateway.models.answer import TokenUsage
+from aos.gateway.models.answer import MOST_TOKENS, TokenUsage
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.model import Model, Prices
 from aos.policy.decision import Effect
@@ -32,8 +32,8 @@ class Reservation:
 
     @property
     def tokens(self) -> int:
-        """Tokens to reserve."""
-        return self.prompt_tokens + (self.output_tokens or 0)
+        """Tokens to reserve; what no model has is as good as the most that can be counted."""
+        return min(self.prompt_tokens + (self.output_tokens or 0), MOST_TOKENS)
 
     @property
     def cost_micro_usd(self) -> int:
