@@ -79,7 +79,12 @@ class Finder:
         text = document
         if b"%" in text or b"\\u" in text or b"\\x" in text or b"&#" in text or not text.isascii():
             text = folding.plain(text)
-        return bool(self._prefilter.hits(text.replace(b"\\", b"")))
+        plain = text.replace(b"\\", b"")
+        if self._prefilter.hits(plain):
+            return True
+        # Of what JSON escapes, hints know \n, \r and \t, but not these two.
+        other = text.replace(b"\\b", b" ").replace(b"\\f", b" ").replace(b"\\", b"")
+        return other != plain and bool(self._prefilter.hits(other))
 
     def unmarked(self, text: bytes) -> bytes:
         """Return ``text`` without the markers of earlier redactions."""

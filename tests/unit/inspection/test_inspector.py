@@ -147,3 +147,10 @@ def test_a_value_that_holds_nothing_comes_back_as_it_was(value: JsonValue) -> No
     inspected = inspector(redact=ALL).response(value)
     if not inspected.found:
         assert inspected.value is value
+
+
+@pytest.mark.parametrize("blank", ["\b", "\f"])
+def test_attack_16_blanks_that_json_escapes_hide_nothing(blank: str) -> None:
+    card = grouped(VISA).replace(" ", blank)
+    assert inspector(redact=ALL).request({"x": card}).found == {"payment"}
+    assert inspector(redact=ALL).request({"x": f"{blank}password: hunter22"}).found == {"secret"}
