@@ -9,7 +9,7 @@ from aos.audit.head import ChainHead
 from aos.audit.signing import HeadSigner
 from aos.controllers.anchors import manifest
 from aos.kube.errors import Forbidden, NotFound
-from aos.kube.objects import child, text
+from aos.kube.objects import child, children, text
 from aos.kube.resources import CONFIG_MAPS
 from aos.model.base import JsonObject
 from aos.model.names import AUDIT_ANCHORS
@@ -33,6 +33,27 @@ async def test_attack_27_not_even_an_administrator_changes_or_removes_an_anchor(
         await rig.admin.merge_patch(CONFIG_MAPS, AUDIT_ANCHORS, patch, namespace=HOME)
     with pytest.raises(Forbidden, match="written by the operator alone"):
         await rig.admin.delete(CONFIG_MAPS, AUDIT_ANCHORS, namespace=HOME)
+    # All at once: the API server then names no object in the request.
+    with pytest.raises(Forbidden, match="written by the operator alone"):
+        await rig.admin.request(
+            "DELETE",
+            f"/api/v1/namespaces/{HOME}/configmaps",
+            query={"fieldSelector": f"metadata.name={AUDIT_ANCHORS}"},
+        )
+    assert await rig.admin.get(CONFIG_MAPS, AUDIT_ANCHORS, HOME)
+
+
+async def test_other_config_maps_beside_the_anchors_can_be_made_without_a_name_and_deleted_together(
+    rig: Rig,
+) -> None:
+    labels: JsonObject = {"of": rig.namespace}
+    body: JsonObject = {"apiVersion": "v1", "kind": "ConfigMap"}
+    metadata: JsonObject = {"generateName": "other-", "namespace": HOME, "labels": labels}
+    configmaps = f"/api/v1/namespaces/{HOME}/configmaps"
+    await rig.admin.request("POST", configmaps, body={**body, "metadata": metadata})
+    selected = {"labelSelector": f"of={rig.namespace}"}
+    await rig.admin.request("DELETE", configmaps, query=selected)
+    assert children(await rig.admin.request("GET", configmaps, query=selected), "items") == ()
 
 
 async def test_other_config_maps_are_anybodys(rig: Rig) -> None:

@@ -13,6 +13,8 @@ def audit_anchors(who: Who) -> Policy:
 
     A namespace that is being deleted takes its ConfigMaps with it, or it would never end.
     """
+    # By the object: a request that deletes many names none, and neither does one that leaves the name to the API server.
+    name = "(request.operation == 'DELETE' ? dyn(oldObject) : dyn(object)).metadata.?name.orValue('')"
     ends = "namespaceObject.?metadata.?deletionTimestamp.hasValue() && request.operation == 'DELETE'"
     return Policy(
         name=AUDIT_ANCHORS_GUARD,
@@ -20,7 +22,7 @@ def audit_anchors(who: Who) -> Policy:
         conditions=(
             (
                 "isAnchors",
-                f"request.namespace == '{who.operator.namespace}' && request.name == '{AUDIT_ANCHORS}'",
+                f"request.namespace == '{who.operator.namespace}' && {name} == '{AUDIT_ANCHORS}'",
             ),
         ),
         checks=(
