@@ -7,26 +7,21 @@ from aos.reconcile.admission.shape import Check, Policy, Rule, Who
 
 STATUS_OWNERSHIP: Final = "aos-status-ownership"
 
+_STATUSES: Final = (
+    "agents/status",
+    "tools/status",
+    "models/status",
+    "policies/status",
+    "clusterpolicies/status",
+    "tasks/status",
+)
+
 
 def status_ownership(who: Who) -> Policy:
     """Operator and gateway each write their own part of a status, nobody else any, and what is final stays."""
     return Policy(
         name=STATUS_OWNERSHIP,
-        rules=(
-            Rule(
-                GROUP,
-                "*",
-                ("UPDATE",),
-                (
-                    "agents/status",
-                    "tools/status",
-                    "models/status",
-                    "policies/status",
-                    "clusterpolicies/status",
-                    "tasks/status",
-                ),
-            ),
-        ),
+        rules=(Rule(GROUP, "*", ("UPDATE",), _STATUSES),),
         variables=(
             ("isOperator", who.operator.is_caller),
             ("isGateway", who.gateway.is_caller),
@@ -42,41 +37,55 @@ def status_ownership(who: Who) -> Policy:
                 " || (variables.isGateway && variables.resource in ['tools', 'models', 'tasks'])",
                 "this status is written by AOS itself; change spec instead",
             ),
-            Check(
-                "!variables.isOperator || variables.resource != 'tasks' || ("
-                + _same("result")
-                + " && "
-                + _same("usage")
-                + ")",
-                "result and usage of a Task are the gateway's",
-            ),
-            Check(
-                "!variables.isGateway || variables.resource != 'tasks' || ("
-                + " && ".join(
-                    _same(name)
-                    for name in (
-                        "conditions",
-                        "pod",
-                        "revision",
-                        "startTime",
-                        "completionTime",
-                        "observedGeneration",
-                    )
-                )
-                + ")",
-                "of a Task's status the gateway writes result and usage alone",
-            ),
-            Check(
-                "!variables.isOperator || !(variables.resource in ['tools', 'models'])"
-                f" || ({_same('actions')} && {_same_conditions('Available', equal=True)})",
-                "actions and the condition Available are the gateway's",
-            ),
-            Check(
-                "!variables.isGateway || !(variables.resource in ['tools', 'models'])"
-                f" || ({_same('observedGeneration')} && {_same_conditions('Available', equal=False)})",
-                "of this status the gateway writes actions and the condition Available alone",
-            ),
+            *_parts_of_tasks(),
+            *_parts_of_tools(),
             *_final_parts(),
+        ),
+    )
+
+
+def _parts_of_tasks() -> tuple[Check, ...]:
+    """Whose what of a Task's status is."""
+    return (
+        Check(
+            "!variables.isOperator || variables.resource != 'tasks' || ("
+            + _same("result")
+            + " && "
+            + _same("usage")
+            + ")",
+            "result and usage of a Task are the gateway's",
+        ),
+        Check(
+            "!variables.isGateway || variables.resource != 'tasks' || ("
+            + " && ".join(
+                _same(name)
+                for name in (
+                    "conditions",
+                    "pod",
+                    "revision",
+                    "startTime",
+                    "completionTime",
+                    "observedGeneration",
+                )
+            )
+            + ")",
+            "of a Task's status the gateway writes result and usage alone",
+        ),
+    )
+
+
+def _parts_of_tools() -> tuple[Check, ...]:
+    """Whose what of a Tool's or Model's status is."""
+    return (
+        Check(
+            "!variables.isOperator || !(variables.resource in ['tools', 'models'])"
+            f" || ({_same('actions')} && {_same_conditions('Available', equal=True)})",
+            "actions and the condition Available are the gateway's",
+        ),
+        Check(
+            "!variables.isGateway || !(variables.resource in ['tools', 'models'])"
+            f" || ({_same('observedGeneration')} && {_same_conditions('Available', equal=False)})",
+            "of this status the gateway writes actions and the condition Available alone",
         ),
     )
 
