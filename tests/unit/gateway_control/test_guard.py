@@ -42,6 +42,24 @@ def test_arguments_that_break_a_tool_stop_only_who_sends_them(error: UpstreamErr
     assert guard.open == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        UpstreamError(RefusalCode.UPSTREAM_UNREACHABLE, "503", maybe_done=True, status=503),
+        UpstreamError(RefusalCode.UPSTREAM_UNREACHABLE, "connection lost", maybe_done=True),
+    ],
+)
+def test_one_agent_that_kills_a_tools_workers_does_not_keep_others_from_it(error: UpstreamError) -> None:
+    guard = ToolGuard(SAID)
+    for _ in range(9):
+        guard.failed(ONE, TOOL, error)
+    assert guard.barred(ONE, TOOL) is not None
+    assert guard.barred(OTHER, TOOL) is None
+    guard.failed(OTHER, TOOL, error)
+    assert guard.barred(caller(effective(agent="third")), TOOL) is not None
+    guard.sweep()
+
+
 def test_errors_that_the_tool_answers_stop_only_who_asks_for_them() -> None:
     guard = ToolGuard(SAID)
     for _ in range(2):

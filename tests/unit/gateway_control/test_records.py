@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from aos.gateway.control.records import (
@@ -40,6 +42,30 @@ def test_two_tools_that_reach_one_system_share_its_records() -> None:
     )
     assert one is not None
     assert one == other
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://crm.svc.cluster.local/mcp",
+        "http://crm.svc./mcp",
+        "http://crm.svc//mcp",
+        "http://crm.svc/./mcp",
+        "http://crm.svc/%6dcp",
+    ],
+)
+def test_other_spellings_of_a_url_are_the_same_system(url: str) -> None:
+    assert system_of(url) == system_of("http://crm.svc/mcp")
+
+
+def test_a_write_of_which_policy_redacts_a_part_is_not_identical_to_the_whole_one() -> None:
+    by = caller(effective(policy(conflicts={"duplicateWindowSeconds": 60})))
+    whole = asked(by, "update_contact", {"id": "7", "name": "Ana"})
+    redacted = replace(whole, arguments={"id": "7", "name": "[redacted:pii]"})
+    one, other = duplicate_check(whole), duplicate_check(redacted)
+    assert one is not None
+    assert other is not None
+    assert one.key != other.key
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,10 @@ class Circuits:
         """How many are open, or on trial, now."""
         return sum(circuit.opened_at is not None for circuit in self._circuits.values())
 
+    def knows(self, key: Hashable) -> bool:
+        """Whether there was a failure that still counts."""
+        return key in self._circuits
+
     def wait_seconds(self, key: Hashable) -> float:
         """Return how long calls must stay away; 0 for a call that may go, which then is the trial if there was a wait.
 

@@ -17,19 +17,22 @@ _FAILURES: Final = frozenset(
     {RefusalCode.UPSTREAM_UNREACHABLE, RefusalCode.UPSTREAM_TIMEOUT, RefusalCode.UPSTREAM_INVALID}
 )
 
-_Keys = tuple[str, tuple[str, str, str]]
+_Pair = tuple[str, str, str]
+_Keys = tuple[str, _Pair]
 
 
 class ToolGuard:
     """The circuits of all Tools.
 
-    A Tool's own circuit counts calls that did not reach it. An agent's circuit at that Tool counts whatever failed, errors
-    that the Tool answered included: arguments that break a Tool stop the agent that sends them, and nobody else.
+    A Tool's own circuit counts calls that did not reach it; of those that may have, in a row by one agent, it counts one.
+    An agent's circuit at that Tool counts whatever failed, errors that the Tool answered included: arguments that break a
+    Tool stop the agent that sends them, and nobody else.
     """
 
     def __init__(self, settings: GatewaySettings, clock: Callable[[], float] = time.monotonic) -> None:
         self._tools = Circuits(settings, clock)
         self._pairs = Circuits(settings, clock)
+        self._last_failed: dict[str, _Pair] = {}
 
     @property
     def open(self) -> int:
@@ -55,6 +58,7 @@ class ToolGuard:
         """Note that the Tool answered."""
         tool_key, pair_key = _keys(caller, tool)
         self._tools.worked(tool_key)
+        self._last_failed.pop(tool_key, None)
         if with_error:
             self._pairs.failed(pair_key)
         else:
@@ -67,10 +71,19 @@ class ToolGuard:
             self.left(caller, tool)
             return
         self._pairs.failed(pair_key)
-        if is_passing(error) or (error.status == 0 and not error.maybe_done):
+        if self._counts(tool_key, pair_key, error):
             self._tools.failed(tool_key)
         else:
             self._tools.left(tool_key)
+
+    def _counts(self, tool_key: str, pair_key: _Pair, error: UpstreamError) -> bool:
+        """Whether the failure is the Tool's: a worker that one agent's arguments kill looks like one that is not there."""
+        if error.status == 0 and not error.maybe_done:
+            return True
+        if not is_passing(error):
+            return False
+        last, self._last_failed[tool_key] = self._last_failed.get(tool_key), pair_key
+        return last != pair_key
 
     def left(self, caller: Caller, tool: Tool) -> None:
         """Note that the call was not made, or that nobody waited for what became of it."""
@@ -81,6 +94,7 @@ class ToolGuard:
     def sweep(self) -> None:
         """Forget what is too long ago to count."""
         self._tools.sweep()
+        self._last_failed = {key: pair for key, pair in self._last_failed.items() if self._tools.knows(key)}
         self._pairs.sweep()
 
 

@@ -1,11 +1,15 @@
 """Which record a call writes, and when two writes are the same: leases and duplicates. Pure."""
 
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+
+from pydantic import JsonValue
 
 from aos.gateway.control.asked import AskedCall
 from aos.gateway.control.charges import tenant_of
+from aos.gateway.journal import arguments_digest
 from aos.model.canonical import json_digest
 from aos.model.tool import Access
 from aos.policy.expression import ExpressionError
@@ -13,6 +17,8 @@ from aos.store.interface import DuplicateCheck, LeaseRequest
 
 MAX_RECORD_LENGTH: Final = 512
 
+_CLUSTER_DOMAIN: Final = ".cluster.local"
+_LONG_SERVICE: Final = f".svc{_CLUSTER_DOMAIN}"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -53,9 +59,10 @@ def duplicate_check(asked: AskedCall) -> DuplicateCheck | None:
     seconds = asked.obligations.conflicts.duplicate_window_seconds
     if not seconds or not writes(asked):
         return None
-    key: list[str] = [_system_key(asked), asked.action, asked.arguments_digest]
+    # By what is sent: what one agent's policies redact and another's do not are two writes.
+    key: list[JsonValue] = [_system_key(asked), asked.action, arguments_digest(asked.arguments)]
     return DuplicateCheck(
-        key=json_digest([*key]),
+        key=json_digest(key),
         task_uid=asked.caller.task.metadata.uid,
         seconds=seconds,
     )
@@ -80,5 +87,8 @@ def system_of(url: str) -> str:
     except ValueError:
         return url
     host = (parts.hostname or "").rstrip(".")
+    if host.endswith(_LONG_SERVICE):
+        host = host.removesuffix(_CLUSTER_DOMAIN)
+    path = PurePosixPath("/", *(step for step in unquote(parts.path).split("/") if step not in ("", ".")))
     where = f"{host}:{port or _DEFAULT_PORTS.get(scheme, 0)}"
-    return f"{where}{parts.path.rstrip('/')}"
+    return f"{where}{str(path).rstrip('/')}"
