@@ -41,6 +41,11 @@ def manifests(done: "subprocess.CompletedProcess[str]") -> list[JsonObject]:
     return [item for item in yaml.safe_load_all(done.stdout) if item]
 
 
+def objects_in(value: JsonValue) -> list[JsonObject]:
+    assert isinstance(value, list)
+    return [item for item in value if isinstance(item, dict)]
+
+
 def gateway(found: list[JsonObject]) -> JsonObject:
     return next(
         item for item in found if (item["kind"], at(item, "metadata.name")) == ("Deployment", "aos-gateway")
@@ -68,7 +73,15 @@ def store_url(found: list[JsonObject]) -> JsonObject:
     return next(item for item in variables if isinstance(item, dict) and item["name"] == "AOS_STORE_URL")
 
 
-@pytest.mark.parametrize("arguments", [[], [PRODUCTION], ["--set=gateway.store.emptyDir=true"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        [PRODUCTION],
+        ["--set=gateway.store.emptyDir=true"],
+        ["--set=operator.auditAnchors.existingClaim=a"],
+    ],
+)
 def test_what_it_renders_is_accepted_by_an_api_server(
     control_plane: Handle, render: Render, arguments: list[str]
 ) -> None:
@@ -137,6 +150,22 @@ def test_what_can_not_work_is_refused_with_the_way_out(
     done = render(*arguments)
     assert done.returncode != 0
     assert says in done.stderr
+
+
+def test_anchors_are_copied_to_the_volume_that_is_named(render: Render) -> None:
+    found = manifests(render("--set=operator.auditAnchors.existingClaim=anchors"))
+    operator = next(
+        item for item in found if (item["kind"], at(item, "metadata.name")) == ("Deployment", "aos-operator")
+    )
+    spec = at(operator, "spec.template.spec")
+    assert isinstance(spec, dict)
+    assert {"name": "anchors", "persistentVolumeClaim": {"claimName": "anchors"}} in objects_in(
+        spec["volumes"]
+    )
+    container = objects_in(spec["containers"])[0]
+    assert {"name": "anchors", "mountPath": "/var/lib/aos-anchors"} in objects_in(container["volumeMounts"])
+    variable = {"name": "AOS_AUDIT_ANCHOR_FILE", "value": "/var/lib/aos-anchors/anchors.jsonl"}
+    assert variable in objects_in(container["env"])
 
 
 def rights(rules: JsonValue) -> set[tuple[str, str, str, str]]:
