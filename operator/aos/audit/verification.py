@@ -19,6 +19,7 @@ LIMITS: Final = (
     "A gateway that lies before it writes a row, or writes none, is not found out by this.",
     "Arguments and results are not in the trail; only the digest of the arguments is.",
     "Rows that retention deleted are known by their number and last hash alone.",
+    "A mark of retention counts once an anchor covers it, or the start mark of an anchored chain.",
     "Whoever can write both the store and the anchors could replace both: compare with the copy of the anchors that you keep.",
 )
 _DIGEST_BYTES: Final = 32
@@ -116,6 +117,15 @@ class _Claim:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A gap mark, and which row it is."""
+
+    gap: Gap
+    chain: str
+    sequence: int
+
+
 @dataclass(slots=True)
 class _Hole:
     first: int
@@ -158,7 +168,9 @@ class Verifier:
 
     def __init__(self) -> None:
         self._chains: dict[str, _Chain] = {}
-        self._gaps: dict[tuple[str, int], list[Gap]] = {}
+        self._gaps: dict[tuple[str, int], list[_Mark]] = {}
+        self._starts: list[tuple[str, ChainHead]] = []
+        self._covered: dict[str, int] = {}
         self._claims: list[_Claim] = []
         self._findings: list[Finding] = []
         self._unreadable: set[tuple[str, int]] = set()
@@ -194,6 +206,7 @@ class Verifier:
             anchors: signed heads that are kept outside the store.
         """
         genuine = self._genuine(anchors)
+        self._cover(genuine)
         for chain in self._chains.values():
             self._judge_holes(chain)
         claims = [_Claim(item.head, "the anchors") for item in genuine]
@@ -202,7 +215,9 @@ class Verifier:
             self._judge_claim(claim)
         return Verification(
             rows=self.rows,
-            deleted=sum(gap.last - gap.first + 1 for gaps in self._gaps.values() for gap in gaps),
+            deleted=sum(
+                mark.gap.last - mark.gap.first + 1 for marks in self._gaps.values() for mark in marks
+            ),
             findings=tuple(sorted(set(self._findings), key=_place)[:MOST_FINDINGS]),
             coverage=tuple(self._coverage(genuine)),
         )
@@ -234,10 +249,38 @@ class Verifier:
             )
 
     def _note_marks(self, row: AuditRow) -> None:
-        self._claims += (_Claim(head, f"the start of chain {row.chain}") for head in heads_of(row.event))
+        heads = heads_of(row.event)
+        self._claims += (_Claim(head, f"the start of chain {row.chain}") for head in heads)
+        self._starts += ((row.chain, head) for head in heads)
         gap = gap_of(row.event)
         if gap is not None:
-            self._gaps.setdefault((gap.chain, gap.first), []).append(gap)
+            mark = _Mark(gap, row.chain, row.sequence)
+            self._gaps.setdefault((gap.chain, gap.first), []).append(mark)
+
+    def _cover(self, genuine: Sequence[SignedHead]) -> None:
+        """Find out how far each chain is vouched for: by anchors, and by the starts of chains that are vouched for.
+
+        Anybody who can write the store can write a mark, in a chain of its own or at the end of another.
+        """
+        vouched = [item.head for item in genuine]
+        while vouched:
+            newly = set()
+            for head in vouched:
+                if head.sequence > self._covered.get(head.chain, 0):
+                    self._covered[head.chain] = head.sequence
+                    newly.add(head.chain)
+            vouched = [head for chain, head in self._starts if chain in newly]
+
+    def _counts(self, mark: _Mark) -> bool:
+        """Whether a gap mark is vouched for; without any anchor nothing is, and nothing is asked for."""
+        return not self._covered or mark.sequence <= self._covered.get(mark.chain, 0)
+
+    def _doubts(self, chain: str, sequence: int) -> str:
+        """Return what to say of gap marks there that do not count."""
+        marks = self._gaps.get((chain, sequence), ())
+        if all(self._counts(mark) for mark in marks):
+            return ""
+        return "; a gap mark there is covered by no anchor: if retention has just deleted rows, verify again in two minutes"
 
     def _genuine(self, anchors: Sequence[SignedHead]) -> list[SignedHead]:
         genuine: list[SignedHead] = []
@@ -274,7 +317,8 @@ class Verifier:
                 FindingKind.MISSING,
                 chain.name,
                 first,
-                f"{which} of chain {chain.name}: missing, and no gap mark accounts for it",
+                f"{which} of chain {chain.name}: missing, and no gap mark accounts for it"
+                f"{self._doubts(chain.name, first)}",
             )
 
     def _judge_claim(self, claim: _Claim) -> None:
@@ -302,12 +346,16 @@ class Verifier:
                 head.chain,
                 reached,
                 f"chain {head.chain} {how}, but {claim.source} name its row {head.sequence} of {head.time}:"
-                f" rows {reached} to {head.sequence} were cut off",
+                f" rows {reached} to {head.sequence} were cut off{self._doubts(head.chain, reached)}",
             )
 
     def _past_gaps(self, chain: str, sequence: int, previous: str) -> tuple[int, str]:
         """Return the first row that gap marks do not account for, and the hash of what they say is before it."""
-        while found := [gap for gap in self._gaps.get((chain, sequence), ()) if gap.previous == previous]:
+        while found := [
+            mark.gap
+            for mark in self._gaps.get((chain, sequence), ())
+            if mark.gap.previous == previous and self._counts(mark)
+        ]:
             gap = max(found, key=lambda item: item.last)
             sequence, previous = gap.last + 1, gap.hash
         return sequence, previous

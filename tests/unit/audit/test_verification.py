@@ -226,7 +226,8 @@ def later_chain(*events: AuditEvent) -> Rows:
 def test_rows_that_retention_deleted_are_accounted_for_by_marks_that_meet() -> None:
     rows = trail(9)
     marks = later_chain(gap(rows, 1, 2), gap(rows, 3, 4), gap(rows, 6, 6))
-    verification = verify([rows[4], *rows[6:], *marks], [], [anchor(rows[-1]), anchor(rows[1])])
+    anchors = [anchor(rows[-1]), anchor(rows[1]), anchor(marks[-1])]
+    verification = verify([rows[4], *rows[6:], *marks], [], anchors)
     assert verification.holds
     assert verification.deleted == 5
 
@@ -234,7 +235,28 @@ def test_rows_that_retention_deleted_are_accounted_for_by_marks_that_meet() -> N
 def test_a_chain_that_retention_deleted_whole_is_not_missing() -> None:
     rows = trail()
     marks = later_chain(gap(rows, 1, 6))
-    assert verify(marks, [head_of(rows[-1])], [anchor(rows[-1]), anchor(rows[2])]).holds
+    anchors = [anchor(rows[-1]), anchor(rows[2]), anchor(marks[-1])]
+    assert verify(marks, [head_of(rows[-1])], anchors).holds
+
+
+def test_attack_27_a_forged_mark_of_retention_excuses_nothing() -> None:
+    rows = trail(9)
+    forged = later_chain(gap(rows, 3, 4), gap(rows, 8, 9))
+    verification = verify([*rows[:2], *rows[4:7], *forged], [], [anchor(rows[-1])])
+    assert found(verification) == {(K.MISSING, 3), (K.TRUNCATED, 8)}
+    assert all("covered by no anchor" in item.message for item in verification.findings)
+    tail = relinked([*rows, link(rows[0].chain, 10, rows[-1].hash, gap(rows, 3, 4))])
+    assert (K.MISSING, 3) in found(verify([*tail[:2], *tail[4:]], [], [anchor(rows[-1])]))
+
+
+def test_a_mark_that_the_start_of_an_anchored_chain_names_counts() -> None:
+    rows = trail()
+    marks = later_chain(gap(rows, 2, 3))
+    third = chain_of([started("gateway-3", [head_of(marks[-1])])], "gateway-3")
+    fourth = chain_of([started("gateway-4", [head_of(third[-1])])], "gateway-4")
+    left = [rows[0], *rows[3:], *marks, *third, *fourth]
+    assert verify(left, [], [anchor(rows[-1]), anchor(fourth[-1])]).holds
+    assert not verify(left, [], [anchor(rows[-1])]).holds
 
 
 @pytest.mark.parametrize("marked", [(1, 2), (2, 3), (1, 4)])
