@@ -21,6 +21,7 @@ def test_parameters_become_a_filter() -> None:
     ("raw", "problem"),
     [
         (b"agent=a&agent=b", "given twice"),
+        (b"agent=a%00b", "U+0000"),
         (b"agent", "can't be read"),
         ("agent=ä".encode(), "can't be read"),
         (b"agents=a", "unknown parameter 'agents'"),

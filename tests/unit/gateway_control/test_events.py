@@ -33,6 +33,13 @@ def test_a_row_names_the_chain_of_agents_and_the_rules() -> None:
     assert row.time.endswith("Z")
 
 
+def test_what_an_agent_calls_a_thing_that_is_not_there_can_be_kept_by_every_store() -> None:
+    made = replace(asked(caller(effective())), name="x\0y", action="\0" * 500)
+    row = events.refusal("c1", made, DecisionReason.TOOL_UNKNOWN)
+    assert row.name == "x\ufffdy"
+    assert row.action == "\ufffd" * events.MAX_NAME_LENGTH
+
+
 def test_neither_arguments_nor_results_stand_in_a_row() -> None:
     made = asked(caller(effective()), "get_contact", {"id": "very-secret-text"})
     finished = replace(DONE, result=b"very-secret-text")

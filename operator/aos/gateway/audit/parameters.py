@@ -42,6 +42,8 @@ def parameters(raw: bytes, known: Collection[str]) -> Mapping[str, str]:
     except ValueError:
         raise bad("the query can't be read") from None
     given = dict(pairs)
+    if any("\0" in value for value in given.values()):
+        raise bad("a parameter holds the character U+0000, which nothing on record does")
     if len(given) != len(pairs):
         raise bad("a parameter is given twice")
     unknown = sorted(given.keys() - set(known))

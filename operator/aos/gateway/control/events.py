@@ -14,8 +14,9 @@ from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import RuleReference
 
 MAX_NAME_LENGTH: Final = 192
-"""Names of what is not there are the caller's own words, and are cut."""
+"""Names of what is not there are the caller's own words: they are cut, and rid of U+0000, which PostgreSQL keeps in no text."""
 
+_REPLACEMENT: Final = "\ufffd"
 _NO_TOKENS: Final = Tokens(0, 0)
 _MILLISECONDS: Final = 1000
 
@@ -92,8 +93,8 @@ def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) 
         lineage=tuple([ancestor.agent for ancestor in task.spec.lineage]),
         requested_by=task.spec.requested_by,
         subject=asked.subject,
-        name=asked.name[:MAX_NAME_LENGTH],
-        action=asked.action[:MAX_NAME_LENGTH],
+        name=asked.name[:MAX_NAME_LENGTH].replace("\0", _REPLACEMENT),
+        action=asked.action[:MAX_NAME_LENGTH].replace("\0", _REPLACEMENT),
         access=declared.access if declared else "",
         risk=declared.risk if declared else "",
         arguments_digest=asked.arguments_digest,
