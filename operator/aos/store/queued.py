@@ -43,6 +43,8 @@ class QueuedStore(ABC, Generic[Operation]):
         self._busy = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._is_crowded = False
+        self._gathering: asyncio.TimerHandle | None = None
         self._failed_at = 0.0
         self._failure: StoreUnavailableError | None = None
 
@@ -145,6 +147,9 @@ class QueuedStore(ABC, Generic[Operation]):
     async def _last(self) -> bool:
         """Take no more work, and wait a bounded time until the batch under way has ended; whether it has."""
         self._open = False
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         self._requests.fail_waiting(StoreUnavailableError("the store is closed"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.answer_seconds):
@@ -164,11 +169,29 @@ class QueuedStore(ABC, Generic[Operation]):
         if self._failure is not None and not self._connected and self._resting():
             self._requests.fail_waiting(self._failure)
             return
+        if self._gathers():
+            return
         batch = self._requests.take()
         if batch:
+            self._is_crowded = sum(isinstance(request.job, Admission) for request in batch) > 1
             self._busy = True
             self._idle.clear()
             self._begin(batch)
+
+    def _gathers(self) -> bool:
+        """Whether the next batch waits a moment for more: so it is where the last one was for several callers at once.
+
+        A transaction costs more than what it holds. Whoever calls alone never waits.
+        """
+        if self._gathering is None and self._is_crowded:
+            seconds = self._settings.gather_seconds
+            self._gathering = asyncio.get_running_loop().call_later(seconds, self._gathered)
+        return self._gathering is not None
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self._is_crowded = False
+        self._next()
 
     def _done(
         self,

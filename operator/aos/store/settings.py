@@ -10,6 +10,7 @@ class StoreSettings:
     Attributes:
         max_waiting: requests that may wait for a transaction; one more is refused at once.
         max_batch: requests that share one transaction.
+        gather_seconds: how long a transaction waits for more to share it, after one that several callers shared.
         answer_seconds: how long a request waits for its answer before its caller is told that there is none.
         lock_wait_seconds: how long a transaction waits for another process's.
         retry_seconds: least time between two attempts to reach a store that could not be reached.
@@ -30,6 +31,7 @@ class StoreSettings:
 
     max_waiting: int = 10_000
     max_batch: int = 256
+    gather_seconds: float = 0.002
     answer_seconds: float = 15.0
     lock_wait_seconds: float = 5.0
     retry_seconds: float = 0.5

@@ -1,6 +1,7 @@
 """When two calls are as good as identical: the same words, however they are written. Pure."""
 
 import hashlib
+import re
 import unicodedata
 from typing import Final
 
@@ -21,8 +22,14 @@ def likeness(value: JsonValue) -> str:
     Texts are compared after Unicode NFKC, without what is invisible, without case and without regard to the length of
     blanks; 1 and 1.0 are equal, and so are objects whose keys stand in another order. Keys are taken as they are.
     """
-    encoded = orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
+    encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if not encoded.isascii() or _PERHAPS_UNPLAIN.search(encoded):
+        encoded = orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()
+
+
+_PERHAPS_UNPLAIN: Final = re.compile(rb'[A-Z\\\x7f]|  |" | "|[0-9][.eE]')
+"""Whatever would be written otherwise looks so in JSON of ASCII: capitals, escapes, blanks at an end or in a row, fractions."""
 
 
 def _plain(value: JsonValue) -> JsonValue:
