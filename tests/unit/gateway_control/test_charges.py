@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Finished, Tokens
 from aos.gateway.control.charges import Charges, settled, used_counters
-from aos.gateway.journal import CallOutcome
+from aos.gateway.journal import CallOutcome, Subject
 from aos.policy.decision import DecisionReason
 from aos.policy.effective import EffectivePolicy
 from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy, task, tool
@@ -202,6 +202,25 @@ def test_repetition_counts_for_the_callers_own_task_alone() -> None:
     charges = Charges().of(replace(asked(by), obligations=merged))
     bounds = {charge.resource: (charge.owner, charge.limit) for charge in charges}
     assert bounds == {"callsPerTask": ("uid-t9", 7), "identicalCalls": ("uid-t9", 3)}
+
+
+def test_attack_22_what_one_task_sets_off_in_all_is_bounded_and_not_only_how_deep_it_goes() -> None:
+    def handoff(by: Caller) -> set[tuple[str, int]]:
+        made = replace(
+            asked(by),
+            subject=Subject.AGENT,
+            declared=None,
+            obligations=by.policy.handoff_obligations(),
+        )
+        charges = Charges().of(made)
+        assert not [item for item in Charges().of(replace(made, likeness="")) if item.resource == "handoffs"]
+        return {(item.owner, item.limit) for item in charges if item.resource == "handoffs"}
+
+    lead = effective(policy(loops={"maxCallsPerTask": 7}), agent="lead")
+    writer = effective(policy("of-writer"), agent="writer")
+    assert handoff(caller(lead, task("first", "lead"))) == {("uid-first", 7)}
+    assert handoff(acting_for(lead, own=writer)) == {("uid-before-0", 7), ("uid-t9", 1000)}
+    assert not [item for item in Charges().of(asked(caller(lead))) if item.resource == "handoffs"]
 
 
 def lineage_of(by: Caller) -> list[JsonValue]:

@@ -16,6 +16,8 @@ TOKENS: Final = "tokens"
 MICRO_USD: Final = "microUSD"
 IDENTICAL_CALLS: Final = "identicalCalls"
 CALLS_PER_TASK: Final = "callsPerTask"
+HANDOFFS: Final = "handoffs"
+"""Of one Task and of all below it: a chain's depth alone would let every Task of it hand over as many as the first."""
 
 PROMPT_TOKENS: Final = "promptTokens"
 COMPLETION_TOKENS: Final = "completionTokens"
@@ -61,6 +63,7 @@ class _Plan:
         measured: by what the call may use.
         calls_per_task: one of each call of the Task.
         identical_calls: one of each call that is like this one.
+        handoffs: one of each handoff of the Task, and of those below it.
         of_tasks: all that is counted, by uid of the Task.
     """
 
@@ -71,6 +74,7 @@ class _Plan:
     measured: tuple[Charge | _PerTask, ...]
     calls_per_task: _PerTask
     identical_calls: _PerTask
+    handoffs: _PerTask
     of_tasks: dict[str, tuple[Charge, ...]] = field(default_factory=dict)
 
 
@@ -96,6 +100,8 @@ class Charges:
                 *(item.of(uid) for item in plan.counted_per_task),
                 plan.calls_per_task.of(uid),
             )
+        if _hands_over(asked):
+            counted = (*counted, plan.handoffs.of(uid))
         counted = _loops(plan, asked, counted)
         if plan.measured:
             return (*counted, *_measured(plan.measured, asked, uid))
@@ -112,6 +118,9 @@ class Charges:
         taken: dict[str, Charge] = {}
         for policy, uid in zip((caller.policy, *caller.ancestors), uids, strict=True):
             plan = self._plan(policy, _own_obligations(policy, asked))
+            if _hands_over(asked):
+                handoffs = plan.handoffs.of(uid)
+                taken[handoffs.counter] = handoffs
             per_task = (item.of(uid) for item in plan.counted_per_task)
             for charge in (*plan.counted, *per_task, *_measured(plan.measured, asked, uid)):
                 taken.setdefault(charge.counter, charge)
@@ -152,6 +161,11 @@ def _loops(plan: _Plan, asked: AskedCall, counted: tuple[Charge, ...]) -> tuple[
     if asked.subject is Subject.MODEL:
         counted = (*counted, _used(PROMPT_TOKENS, asked.tokens, uid), _used(COMPLETION_TOKENS, 0, uid))
     return (*counted, _used(COST, cost, uid)) if cost else counted
+
+
+def _hands_over(asked: AskedCall) -> bool:
+    """Whether a Task is to be made; a cancellation carries nothing that could be like another."""
+    return asked.subject is Subject.AGENT and bool(asked.likeness)
 
 
 def estimate_micro_usd(asked: AskedCall) -> int:
@@ -226,6 +240,7 @@ def _plan(policy: EffectivePolicy, obligations: Obligations) -> _Plan:
         measured=tuple(measured),
         calls_per_task=_loop_charge(CALLS_PER_TASK, loops.max_calls_per_task),
         identical_calls=_loop_charge(IDENTICAL_CALLS, loops.max_identical_calls),
+        handoffs=_loop_charge(HANDOFFS, loops.max_calls_per_task),
     )
 
 
@@ -311,4 +326,5 @@ def _loop_charge(resource: str, most: int) -> _PerTask:
 _LOOPS: Final[Mapping[str, str]] = {
     IDENTICAL_CALLS: "identical calls of one Task",
     CALLS_PER_TASK: "calls of one Task",
+    HANDOFFS: "handoffs of one Task and those below it",
 }

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.gateway.control.asked import AskedCall
-from aos.gateway.control.charges import CALLS, CALLS_PER_TASK, IDENTICAL_CALLS, prefix_of
+from aos.gateway.control.charges import CALLS, CALLS_PER_TASK, HANDOFFS, IDENTICAL_CALLS, prefix_of
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.policy.decision import Effect
 from aos.store.interface import Duplicate, Exhausted, Lease
@@ -27,9 +27,8 @@ def exhausted(asked: AskedCall, found: Exhausted) -> Refused:
     if said is RefusalCode.LOOP_DETECTED:
         message = f"{_name(asked)} was called {found.used} times with these arguments by one Task, which is {charge.name}; do something else, or end the task"
     elif said is RefusalCode.TOO_MANY_TASK_CALLS:
-        message = (
-            f"the Task has made {found.used} calls, which is {charge.name}; end the task with what is known"
-        )
+        what = "calls" if charge.resource == CALLS_PER_TASK else "handoffs, with those of Tasks below it"
+        message = f"the Task, or one it comes from, has made {found.used} {what}, which is {charge.name}; end the task with what is known"
     facts: dict[str, JsonValue] = {
         "bound": charge.name,
         "resource": charge.resource,
@@ -113,7 +112,7 @@ def _reason_of(asked: AskedCall, found: Exhausted) -> RefusalCode:
     charge = found.charge
     if charge.resource == IDENTICAL_CALLS:
         return RefusalCode.LOOP_DETECTED
-    if charge.resource == CALLS_PER_TASK:
+    if charge.resource in (CALLS_PER_TASK, HANDOFFS):
         return RefusalCode.TOO_MANY_TASK_CALLS
     if charge.resource == CALLS and any(
         charge.counter.startswith(prefix_of(limit.reference)) for limit in asked.obligations.limits
