@@ -8,7 +8,7 @@ from typing import Final
 import orjson
 from pydantic import JsonValue
 
-from aos.inspection.finder import Finder
+from aos.inspection.finder import Finder, check_findings
 from aos.inspection.keys import NO_RULES, RULES, meaning_of
 from aos.inspection.redaction import cut, marker, without
 from aos.inspection.sizes import MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, DataTooLargeError
@@ -103,7 +103,9 @@ class Document:
         together = _SEPARATOR.join([text.text for text in self._texts])
         content = _encoded(together)
         if len(content) > MAX_TEXT_BYTES:
-            raise DataTooLargeError(f"it holds more than {MAX_TEXT_BYTES} bytes of text")
+            raise DataTooLargeError(
+                f"it holds more than {MAX_TEXT_BYTES} bytes of text; send or ask for less at once"
+            )
         found = self._finder.find(content)
         if found:
             self._share_out(found, ascii_only=len(content) == len(together))
@@ -111,6 +113,7 @@ class Document:
             if text.rules:
                 self._judge_by_key(text)
         self._dirty = [place for place, text in enumerate(self._texts) if text.spans]
+        check_findings(sum(len(self._texts[place].spans) for place in self._dirty))
         return frozenset().union(
             *(span.classes for place in self._dirty for span in self._texts[place].spans)
         )
@@ -236,13 +239,14 @@ class Document:
         self, node: _Object, value: dict[str, JsonValue], classes: frozenset[str]
     ) -> JsonValue:
         members: dict[str, JsonValue] = {}
+        numbers: dict[str, int] = {}
         changed = False
         for key, item in value.items():
             text, below = node.members.get(key, (None, None))
             new = self._rebuilt(below, item, classes)
             name = _cut(text, classes) if text is not None and _has(text.spans, classes) else key
             changed = changed or new is not item or name is not key
-            members[_unused(name, members)] = new
+            members[_unused(name, members, numbers)] = new
         return members if changed else value
 
     def _rebuilt_list(self, node: _List, value: list[JsonValue], classes: frozenset[str]) -> JsonValue:
@@ -298,10 +302,12 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _unused(name: str, taken: dict[str, JsonValue]) -> str:
+def _unused(name: str, taken: dict[str, JsonValue], numbers: dict[str, int]) -> str:
+    """Return a name that is not taken; ``numbers`` says which were tried, so that many of one name cost no more each."""
     if name not in taken:
         return name
-    number = 2
+    number = numbers.get(name, 1) + 1
     while f"{name}#{number}" in taken:
         number += 1
+    numbers[name] = number
     return f"{name}#{number}"

@@ -8,6 +8,7 @@ from typing import Final
 from aos.inspection import detect_payment, detect_phi, detect_pii, detect_secret, folding
 from aos.inspection.expressions import Expression, Prefilter
 from aos.inspection.keys import RULES
+from aos.inspection.sizes import MAX_CANDIDATES, MAX_FINDINGS, DataTooLargeError
 from aos.inspection.spans import Span, merged
 
 BUILT_IN: Final = frozenset({detect_pii.PII, detect_phi.PHI, detect_secret.SECRET, detect_payment.PAYMENT})
@@ -22,6 +23,27 @@ MAX_LAYERS: Final = 3
 """How many writings within each other are seen through: percent-encoding of base64 of base64."""
 _MAX_ROUNDS: Final = 4
 _BARRIER: Final = b"\0"
+
+
+class _Effort:
+    """What one search may still take: the cost of a text is bounded by its length and by this."""
+
+    __slots__ = ("_candidates",)
+
+    def __init__(self) -> None:
+        self._candidates = 0
+
+    def judge(self) -> None:
+        """Count one candidate.
+
+        Raises:
+            DataTooLargeError: there are too many.
+        """
+        self._candidates += 1
+        if self._candidates > MAX_CANDIDATES:
+            raise DataTooLargeError(
+                f"it holds more than {MAX_CANDIDATES} stretches that look like data; send or ask for less at once"
+            )
 
 
 class Finder:
@@ -95,52 +117,75 @@ class Finder:
 
         What is found is taken out and the rest looked through again, until nothing more is there: so what is left
         when all of it is redacted holds nothing.
+
+        Raises:
+            DataTooLargeError: it holds more than MAX_FINDINGS, or more than MAX_CANDIDATES look like it.
         """
         rest = self._marker.sub(_blank, text)
         found: list[Span] = []
+        effort = _Effort()
         for _ in range(_MAX_ROUNDS):
-            new = merged(self._search(rest, MAX_LAYERS))
+            new = merged(self._search(rest, MAX_LAYERS, effort))
             if not new:
                 return merged(found)
             found += new
+            check_findings(len(found))
             rest = _blanked(rest, new)
         return merged([*found, Span(0, len(text), frozenset().union(*(span.classes for span in found)))])
 
-    def _search(self, text: bytes, layers: int) -> list[Span]:
+    def _search(self, text: bytes, layers: int, effort: _Effort) -> list[Span]:
         hits = self._prefilter.hits(text)
-        spans = self._matches(text, hits) if hits or self._patterns else []
+        spans = self._matches(text, hits, effort) if hits or self._patterns else []
         if layers == 0:
             return spans
         seen = folding.view(text)
         if seen is not None and seen.text != text:
-            spans += seen.origin(self._search(seen.text, layers - 1))
+            spans += seen.origin(self._search(seen.text, layers - 1, effort))
         if not hits.isdisjoint(self._deep):
             said = folding.decoded(text)
             if said is not None:
-                spans += said.origin(self._search(said.text, layers - 1))
+                spans += said.origin(self._search(said.text, layers - 1, effort))
         return spans
 
-    def _matches(self, text: bytes, hits: Iterable[int]) -> list[Span]:
-        spans = []
+    def _matches(self, text: bytes, hits: Iterable[int], effort: _Effort) -> list[Span]:
+        spans: list[Span] = []
         for hit in hits:
             if hit >= len(self._detectors):
                 continue
             detector, expression = self._detectors[hit]
             classes = _alone(detector.data_class)
+            before = len(spans)
             for start, end in expression.pieces(text):
+                effort.judge()
+                check_findings(len(spans) - before)
                 spans += [Span(first, last, classes) for first, last in detector.judge(text, start, end)]
         for classes, expression in self._patterns:
-            spans += self._own(text, classes, expression)
+            spans += self._own(text, classes, expression, effort)
         return spans
 
-    def _own(self, text: bytes, classes: frozenset[str], expression: Expression) -> Iterable[Span]:
+    def _own(
+        self, text: bytes, classes: frozenset[str], expression: Expression, effort: _Effort
+    ) -> Iterable[Span]:
         """A policy's pattern sees one text at a time: its anchors and its negated classes know of no barrier."""
         offset = 0
         for part in text.split(_BARRIER):
             if part:
                 for start, end in expression.pieces(part):
+                    effort.judge()
                     yield Span(offset + start, offset + end, classes)
             offset += len(part) + 1
+
+
+def check_findings(count: int) -> None:
+    """Check how much was found.
+
+    Raises:
+        DataTooLargeError: it is more than MAX_FINDINGS.
+    """
+    if count > MAX_FINDINGS:
+        raise DataTooLargeError(
+            f"it holds more than {MAX_FINDINGS} stretches of data that policy looks for; send or ask for less at once"
+        )
 
 
 def _blank(match: re.Match[bytes]) -> bytes:

@@ -34,6 +34,7 @@ _ESCAPE: Final = re.compile(
     rb"%([0-9A-Fa-f]{2})|\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))|&#(?:([0-9]{1,7})|[xX]([0-9A-Fa-f]{1,6}));?"
 )
 _CONTROL: Final = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_PLAIN_OR_NOT: Final = re.compile(rb"([\0\t\n\r -~]+)|[^\0\t\n\r -~]+")
 _UNSEEN: Final = frozenset({"Cf", "Cc", "Cn", "Co", "Mn", "Me"})
 _BLANK: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _SEPARATORS: Final = frozenset("\0\t\n\r")
@@ -222,14 +223,20 @@ def _folded_view(text: bytes) -> View | None:
         return None
     content = bytearray()
     starts, ends = array("L"), array("L")
-    position = 0
-    for character in _decoded(text):
-        length = len(_encoded(character))
-        said = _encoded(_FOLDED[ord(character)])
-        content += said
-        starts.extend([position] * len(said))
-        ends.extend([position + length] * len(said))
-        position += length
+    for match in _PLAIN_OR_NOT.finditer(text):
+        position = match.start()
+        if match[1]:
+            content += match[1]
+            starts.extend(range(position, match.end()))
+            ends.extend(range(position + 1, match.end() + 1))
+            continue
+        for character in _decoded(match[0]):
+            length = len(_encoded(character))
+            said = _encoded(_FOLDED[ord(character)])
+            content += said
+            starts.extend([position] * len(said))
+            ends.extend([position + length] * len(said))
+            position += length
     return View(bytes(content), starts, ends)
 
 

@@ -52,7 +52,7 @@ class _Side:
             return Inspected(value)
         if len(document) > MAX_TEXT_BYTES:
             raise DataTooLargeError(
-                f"it has more than {MAX_TEXT_BYTES} bytes, which are too many to look through"
+                f"it has more than {MAX_TEXT_BYTES} bytes, which are too many to look through; send or ask for less at once"
             )
         if not self.finder.patterns and not self.finder.may_hold(document):
             return Inspected(value)

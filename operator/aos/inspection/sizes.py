@@ -9,8 +9,12 @@ MAX_DEPTH: Final = 100
 """Of objects and lists in each other."""
 MAX_NODES: Final = 200_000
 """Keys and values together."""
-MAX_TEXT_BYTES: Final = 16 * 1024 * 1024
+MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
 """Of all that a value says, as JSON, where policies look into it."""
+MAX_FINDINGS: Final = 5_000
+"""Stretches of data in one value: a page of a thousand records with five such fields each."""
+MAX_CANDIDATES: Final = 100_000
+"""Stretches of one value that look like data at first and are judged one by one, in all its writings."""
 
 
 class DataTooLargeError(Exception):

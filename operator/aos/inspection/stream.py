@@ -15,6 +15,8 @@ MAX_HELD_CHARACTERS: Final = 65_536
 """Of a value that goes on and on, as a private key does: more is redacted without waiting for its end."""
 STEP_CHARACTERS: Final = 32
 """The text is looked at each time so much more has come. What goes out is the same however the text was split."""
+STEP_SHARE: Final = 16
+"""Of a text that is held back long, the step is this part: its cost grows with its length, and not with the square."""
 
 
 class StreamInspector:
@@ -25,7 +27,7 @@ class StreamInspector:
         blocked: those of them that forbid to pass the text on; from then on nothing goes out.
     """
 
-    __slots__ = ("_block", "_finder", "_redact", "_released", "_since", "_text", "blocked", "found")
+    __slots__ = ("_block", "_finder", "_redact", "_released", "_since", "_step", "_text", "blocked", "found")
 
     def __init__(self, finder: Finder | None, redact: frozenset[str], block: frozenset[str]) -> None:
         """Start at the beginning of a text; without ``finder`` all of it passes."""
@@ -36,27 +38,42 @@ class StreamInspector:
         self._text = ""
         self._released = 0
         self._since = 0
+        self._step = STEP_CHARACTERS
         self.found: frozenset[str] = frozenset()
         self.blocked: frozenset[str] = frozenset()
 
+    @property
+    def held(self) -> int:
+        """Characters that are held back, and those before them that are looked at with them."""
+        return len(self._text)
+
     def feed(self, text: str) -> str:
-        """Take the next piece; return what may go out now."""
+        """Take the next piece; return what may go out now.
+
+        Raises:
+            DataTooLargeError: what is held back holds more than can be judged.
+        """
         if self._finder is None:
             return text
         out = []
         position = 0
         while position < len(text) and not self.blocked:
-            piece = text[position : position + STEP_CHARACTERS - self._since]
+            piece = text[position : position + self._step - self._since]
             position += len(piece)
             self._text += piece
             self._since += len(piece)
-            if self._since == STEP_CHARACTERS:
+            if self._since == self._step:
                 self._since = 0
                 out.append(self._look(self._finder, last=False))
+                self._step = max(STEP_CHARACTERS, len(self._text) // STEP_SHARE)
         return "".join(out)
 
     def close(self) -> str:
-        """Return the rest, once nothing more comes."""
+        """Return the rest, once nothing more comes.
+
+        Raises:
+            DataTooLargeError: it holds more than can be judged.
+        """
         if self._finder is None or self.blocked:
             return ""
         return self._look(self._finder, last=True)

@@ -5,7 +5,7 @@ import pytest
 from pydantic import JsonValue
 
 from aos.inspection.document import MAX_NESTED_JSON, Document
-from aos.inspection.sizes import MAX_DEPTH, MAX_NODES, DataTooLargeError
+from aos.inspection.sizes import MAX_DEPTH, MAX_FINDINGS, MAX_NODES, DataTooLargeError
 from tests.unit.inspection.make import ALL, EMAIL, VISA, finder
 
 PII = "[redacted:pii]"
@@ -131,3 +131,17 @@ def test_json_is_not_opened_without_end() -> None:
         value = text_of([value])
     left = redacted(value)
     assert EMAIL not in str(left)
+
+
+def test_many_keys_of_one_kind_keep_names_of_their_own() -> None:
+    value: dict[str, JsonValue] = {f"{EMAIL}{letter}": letter for letter in "abcd"}
+    value[f"{PII}#3"] = "e"
+    said = redacted(value)
+    assert isinstance(said, dict)
+    assert sorted(map(str, said.values())) == list("abcde")
+
+
+def test_fields_that_their_keys_make_data_count_as_findings() -> None:
+    value: JsonValue = [{"password": "correct horse"}] * (MAX_FINDINGS + 1)
+    with pytest.raises(DataTooLargeError, match=f"more than {MAX_FINDINGS} stretches"):
+        redacted(value)

@@ -1,6 +1,6 @@
 import pytest
 
-from aos.inspection.expressions import Expression, PatternError, Prefilter
+from aos.inspection.expressions import LONG_BYTES, Expression, PatternError, Prefilter
 
 
 def test_the_first_group_that_took_part_is_the_value() -> None:
@@ -33,3 +33,10 @@ def test_a_prefilter_that_can_not_tell_hits_everything(monkeypatch: pytest.Monke
     prefilter = Prefilter(["foo", "bar"])
     monkeypatch.setattr(prefilter, "_set", OutOfMemory())
     assert prefilter.hits(b"nothing") == {0, 1}
+
+
+def test_a_prefilter_says_the_same_of_a_long_text() -> None:
+    prefilter = Prefilter(["fo{2}", "bar", "x{3}", "q"])
+    long = b" " * LONG_BYTES
+    for text in (b"bar", b"foo", b"foo bar", b"xxx", b"q xxx", b"nothing"):
+        assert prefilter.hits(long + text) == prefilter.hits(text)

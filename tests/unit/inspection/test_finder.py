@@ -3,7 +3,8 @@ import base64
 import orjson
 import pytest
 
-from aos.inspection.finder import DETECTORS
+from aos.inspection.finder import BUILT_IN, DETECTORS, Finder
+from aos.inspection.sizes import MAX_CANDIDATES, MAX_FINDINGS, DataTooLargeError
 from tests.unit.inspection import test_detect_payment, test_detect_phi, test_detect_pii, test_detect_secret
 from tests.unit.inspection.make import EMAIL, LETTERS, VISA, finder, grouped, texts_found
 
@@ -83,3 +84,16 @@ def test_a_long_document_without_data_is_quick_to_pass() -> None:
 def test_many_encoded_values_in_one_text_are_found_in_linear_time() -> None:
     run = base64.b64encode(f"my card is {VISA} ok".encode()).decode()
     assert len(finder("payment").find(f"{run} ".encode() * 1_000)) == 1_000
+
+
+def test_a_text_with_more_findings_than_can_be_judged_is_too_large() -> None:
+    finder = Finder(BUILT_IN)
+    some = f"{EMAIL} ".encode()
+    assert len(finder.find(some * MAX_FINDINGS)) == MAX_FINDINGS
+    with pytest.raises(DataTooLargeError, match=f"more than {MAX_FINDINGS} .*less at once"):
+        finder.find(some * (MAX_FINDINGS + 1))
+
+
+def test_a_text_that_only_looks_like_data_is_bounded_too() -> None:
+    with pytest.raises(DataTooLargeError, match=f"more than {MAX_CANDIDATES} .*less at once"):
+        Finder(BUILT_IN).find(b"10.0.0.1 " * (MAX_CANDIDATES + 1))
