@@ -194,6 +194,14 @@ def test_what_is_not_looked_through_is_dropped() -> None:
     assert CARD not in str(sent)
 
 
+def test_attack_17_neither_a_role_nor_how_it_ended_carries_data() -> None:
+    out = events(output(), chunk({"role": CARD, "content": "Hello"}), chunk({}, finish=CARD))
+    assert CARD not in orjson.dumps(out).decode()
+    for data in (chunk({"role": CARD}), chunk({}, finish=CARD)):
+        with pytest.raises(OutputCutError):
+            output(BLOCK).event(data)
+
+
 def test_odd_choices_do_no_harm() -> None:
     stream = output()
     data = orjson.dumps(

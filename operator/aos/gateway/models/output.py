@@ -1,11 +1,13 @@
-"""A streamed output: measured, looked through as it comes, and given on piece by piece. No I/O."""
+"""A streamed output: measured, looked through as it comes, and given on piece by piece."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from pydantic import JsonValue
 
+from aos.gateway.caller import Caller
 from aos.gateway.models.answer import (
     DONE,
     TokenUsage,
@@ -17,6 +19,7 @@ from aos.gateway.models.answer import (
 )
 from aos.gateway.models.estimate import fewest_output_tokens
 from aos.gateway.models.inspecting import blocked
+from aos.gateway.off_loop import OFF_LOOP
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspector
 from aos.inspection.sizes import DataTooLargeError
@@ -25,6 +28,7 @@ from aos.model.base import JsonObject
 from aos.policy.decision import Effect
 
 _WHAT: Final = "the model's output"
+_SMALL_EVENT_BYTES: Final = 2_048
 
 
 class OutputCutError(Exception):
@@ -99,6 +103,16 @@ class OutputStream:
         self._choices: dict[int, _Choice] = {}
         self.usage: TokenUsage | None = None
         self.found: frozenset[str] = frozenset()
+
+    @property
+    def held(self) -> int:
+        """Characters that are held back, and those that are looked at with them."""
+        return sum(
+            sum(stream.held for stream in choice.texts.values())
+            + sum(len(call.arguments) for call in choice.calls.values())
+            + (len(choice.function.arguments) if choice.function is not None else 0)
+            for choice in self._choices.values()
+        )
 
     def event(self, data: bytes) -> tuple[bytes, bool]:
         """Take one event; return what may go out now, and whether it was the last one.
@@ -175,14 +189,15 @@ class OutputStream:
         if not ends and not any(delta.values()):
             return None
         # Log probabilities spell the text out token by token.
-        return {"index": index, "delta": delta, "finish_reason": choice.get("finish_reason")}
+        reason = choice.get("finish_reason")
+        return {"index": index, "delta": delta, "finish_reason": self._checked(reason) if reason else reason}
 
     def _taken(self, held: _Choice, given: JsonObject) -> JsonObject:
         """Return what of a delta may go out. What is neither text nor a call is not looked through, and dropped."""
         delta: JsonObject = {}
         for name, item in given.items():
             if name == "role":
-                delta[name] = item
+                delta[name] = self._checked(item)
             elif name == "tool_calls" and isinstance(item, list):
                 _hold_calls(held, item)
             elif name == "function_call" and isinstance(item, dict):
@@ -190,14 +205,14 @@ class OutputStream:
                 _hold(held.function, item)
             elif isinstance(item, str):
                 stream = held.texts.setdefault(name, self._inspector.stream())
-                delta[name] = self._passed(stream, stream.feed(item))
+                delta[name] = self._passed(stream, partial(stream.feed, item))
         return delta
 
     def _flushed(self, index: int, delta: JsonObject) -> JsonObject:
         """Return ``delta`` with all that was held back of a choice."""
         held = self._choices.pop(index)
         for name, stream in held.texts.items():
-            rest = self._passed(stream, stream.close())
+            rest = self._passed(stream, stream.close)
             if rest:
                 delta[name] = f"{delta.get(name) or ''}{rest}"
         if held.calls:
@@ -210,23 +225,49 @@ class OutputStream:
         return delta
 
     def _looked_through_call(self, call: _Call) -> JsonValue:
+        return self._checked({"name": call.name, "arguments": call.arguments})
+
+    def _checked(self, value: JsonValue) -> JsonValue:
         try:
-            inspected = self._inspector.response({"name": call.name, "arguments": call.arguments})
+            inspected = self._inspector.response(value)
         except DataTooLargeError as error:
-            message = f"{_WHAT} is too large: {error}"
-            raise OutputCutError(
-                Refused(Effect.DENY, RefusalCode.DATA_TOO_LARGE, message, note=message)
-            ) from None
+            raise _too_large(error) from None
         self.found |= inspected.found
         if inspected.blocked:
             raise OutputCutError(blocked(_WHAT, inspected.blocked))
         return inspected.value
 
-    def _passed(self, stream: StreamInspector, text: str) -> str:
+    def _passed(self, stream: StreamInspector, look: Callable[[], str]) -> str:
+        try:
+            text = look()
+        except DataTooLargeError as error:
+            raise _too_large(error) from None
         self.found |= stream.found
         if stream.blocked:
             raise OutputCutError(blocked(_WHAT, stream.blocked))
         return text
+
+
+async def event_checked(caller: Caller, output: OutputStream, data: bytes) -> tuple[bytes, bool]:
+    """Return what ``output.event(data)`` does; beside the event loop where there is much to look through.
+
+    Raises:
+        UpstreamError: it can't be given on.
+        OutputCutError: a bound is reached, or policy blocks what it holds.
+    """
+    if not output.held and len(data) <= _SMALL_EVENT_BYTES:
+        return output.event(data)
+    # A piece is looked at in steps, each with what is held back.
+    size = len(data) * (1 + len(data) // _SMALL_EVENT_BYTES) + output.held
+    try:
+        return await OFF_LOOP.do(caller.task.metadata.uid, size, partial(output.event, data))
+    except DataTooLargeError as error:
+        raise _too_large(error) from None
+
+
+def _too_large(error: DataTooLargeError) -> OutputCutError:
+    message = f"{_WHAT} is too large: {error}"
+    return OutputCutError(Refused(Effect.DENY, RefusalCode.DATA_TOO_LARGE, message, note=message))
 
 
 def _hold_calls(held: _Choice, given: list[JsonValue]) -> None:
