@@ -37,11 +37,11 @@ def test_tools_count_with_what_providers_add_for_them() -> None:
     assert more == len(orjson.dumps(tools)) + TOKENS_OF_TOOLS
 
 
-def test_images_and_sound_do_not_count_by_their_bytes() -> None:
+def test_attack_23_images_and_sound_do_not_count_by_their_bytes() -> None:
     small = most_prompt_tokens(ask(image(100)))
     large = most_prompt_tokens(ask(image(1_000_000)))
     assert TOKENS_PER_IMAGE < large < TOKENS_PER_IMAGE + 1_000
-    assert small < 1_000
+    assert TOKENS_PER_IMAGE < small < TOKENS_PER_IMAGE + 1_000
     sound: JsonValue = {"type": "input_audio", "input_audio": {"data": "A" * 320_000, "format": "mp3"}}
     assert 10_000 < most_prompt_tokens(ask(sound)) < 11_000
 
