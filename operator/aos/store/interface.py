@@ -1,6 +1,6 @@
 """What the gateway asks of its store. Both backends pass one conformance suite, concurrency included."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -212,8 +212,11 @@ class Store(Protocol):
     async def admit(self, admission: Admission) -> AdmissionResult:
         """Take everything that the call needs and write its intent, in one transaction; or nothing, and say why."""
 
-    async def finish(self, completion: Completion) -> None:
-        """Settle an admitted call and write its outcome, in one transaction. Repeating it changes nothing."""
+    def finish(self, completion: Completion) -> Awaitable[None]:
+        """Settle an admitted call and write its outcome, in one transaction. Repeating it changes nothing.
+
+        It is asked for when this returns, before what is asked for later; what is returned says how it ended.
+        """
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
         """Write rows that belong to no admission."""

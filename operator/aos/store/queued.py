@@ -52,9 +52,14 @@ class QueuedStore(ABC, Generic[Operation]):
         """Take everything that the call needs and write its intent, durably; or nothing, and say why."""
         return cast("AdmissionResult", await self._submit(admission))
 
-    async def finish(self, completion: Completion) -> None:
+    def finish(self, completion: Completion) -> "asyncio.Future[None]":
         """Settle a call and write its outcome; nothing if it is not open any more."""
-        await self._submit(completion)
+        try:
+            answer = self._submit(completion)
+        except StoreUnavailableError as error:
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(error)
+        return cast("asyncio.Future[None]", answer)
 
     async def append(self, events: Sequence[AuditEvent]) -> None:
         """Write rows that belong to no admission."""

@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from aos.audit.event import AuditEvent
@@ -90,6 +90,7 @@ class CallControl:
         self._charges = Charges()
         self._background = Background()
         self._held: list[Completion] = []
+        self._settling = 0
         self._rows: list[AuditEvent] = []
         self._kept: OrderedDict[str, None] = OrderedDict()
 
@@ -164,12 +165,12 @@ class CallControl:
         self._release()
         given_up = await self._background.settle(timeout_seconds)
         if given_up:
-            _log.error("%d rows or settlements were not written before the end", given_up)
+            _log.error("%d writes of rows or settlements were given up at the end", given_up)
 
     @property
     def pending(self) -> int:
         """Rows and settlements that wait for the store."""
-        return len(self._background) + len(self._held) + len(self._rows)
+        return len(self._background) + self._settling + len(self._held) + len(self._rows)
 
     def _ticket(self, asked: AskedCall, record: str = "") -> Ticket:
         return Ticket(_call(), asked, self._charges.of(asked), record)
@@ -192,10 +193,8 @@ class CallControl:
             return None
         self._keep(ticket.asked.caller.policy)
         asked_at = self._clock()
-        if self._held or self._rows:
-            self._release()
-            # What is settled is handed to the store before what is asked for.
-            await asyncio.sleep(0)
+        # What is settled is handed to the store before what is asked for.
+        self._release()
         try:
             result = await self._store.admit(admission)
         except asyncio.CancelledError:
@@ -252,8 +251,9 @@ class CallControl:
     def _release(self) -> None:
         """Hand to the store what was held to share a transaction."""
         held, self._held = self._held, []
-        for completion in held:
-            self._background.start(self._settle(completion))
+        if held:
+            self._settling += len(held)
+            self._background.start(self._settle([(each, self._store.finish(each)) for each in held]))
         rows, self._rows = self._rows, []
         if rows:
             self._background.start(self._write(rows))
@@ -273,7 +273,23 @@ class CallControl:
             self._metrics.store_failure("append")
             self._metrics.audit_loss(len(rows))
 
-    async def _settle(self, completion: Completion) -> None:
+    async def _settle(self, asked: Sequence[tuple[Completion, Awaitable[None]]]) -> None:
+        """See what became of settlements that the store was asked for, which most often share a transaction."""
+        asked_at = self._clock()
+        try:
+            for completion, answer in asked:
+                try:
+                    await answer
+                except StoreUnavailableError:
+                    self._metrics.store_failure("finish")
+                    self._background.start(self._settle_later(completion))
+                else:
+                    self._metrics.store("finish", self._clock() - asked_at)
+        finally:
+            self._settling -= len(asked)
+
+    async def _settle_later(self, completion: Completion) -> None:
+        await asyncio.sleep(_BACKOFF.delay_seconds(1))
         if not await self._complete(completion, self._reservation_seconds):
             self._metrics.audit_loss()
             _log.error("call %s was not settled in time and stays charged", completion.call)
