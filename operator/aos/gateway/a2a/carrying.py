@@ -1,10 +1,12 @@
-"""What a handoff may carry there and back: the data rules of everybody concerned, and the receiver's schema. No I/O."""
+"""What a handoff may carry there and back: the data rules of everybody concerned, and the receiver's schema."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from pydantic import JsonValue
 
+from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.schemas import Schema, SchemaError, compile_schema
 from aos.inspection.inspector import Inspected, inspector_for
@@ -17,6 +19,22 @@ from aos.policy.obligations import DataRules
 
 _MAX_PROBLEMS: Final = 5
 _MAX_SCHEMAS: Final = 1024
+
+
+async def input_checked(owner: str, rules: DataRules, content: JsonObject) -> Inspected | Refused:
+    """Return what ``checked_input`` does; long inputs of ``owner`` are looked through beside the event loop."""
+    try:
+        return await OFF_LOOP.do(owner, size_of(content), partial(checked_input, rules, content))
+    except DataTooLargeError as error:
+        return _denied(RefusalCode.DATA_TOO_LARGE, f"the input was withheld: {error}")
+
+
+async def output_checked(owner: str, rules: DataRules, content: JsonValue) -> Inspected | Refused:
+    """Return what ``checked_output`` does; long outputs for ``owner`` are looked through beside the event loop."""
+    try:
+        return await OFF_LOOP.do(owner, size_of(content), partial(checked_output, rules, content))
+    except DataTooLargeError as error:
+        return _denied(RefusalCode.DATA_TOO_LARGE, f"the output was withheld: {error}")
 
 
 def checked_input(rules: DataRules, content: JsonObject) -> Inspected | Refused:

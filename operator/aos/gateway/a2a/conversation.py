@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pydantic import ValidationError
 
-from aos.gateway.a2a.carrying import checked_output
+from aos.gateway.a2a.carrying import output_checked
 from aos.gateway.a2a.handoffs import Handoffs
 from aos.gateway.a2a.message import A2aRequest, read_listing
 from aos.gateway.a2a.protocol import INVALID_PARAMS, TASK_NOT_FOUND, A2aError
@@ -55,13 +55,14 @@ class Conversation:
             )
         return found
 
-    def view(self, task: Task) -> TaskView:
+    async def view(self, task: Task) -> TaskView:
         """Return what may be seen of ``task``: what its agent said is looked through on the way back."""
         view = view_of(task)
         if view.output is None and not (view.state.is_final and view.message):
             return view
         rules = self._handoffs.response_rules(self.caller, self.agent)
-        looked_at = checked_output(rules, {"output": view.output, "message": view.message})
+        said: JsonObject = {"output": view.output, "message": view.message}
+        looked_at = await output_checked(self.caller.task.metadata.uid, rules, said)
         if isinstance(looked_at, Refused):
             return view.without_output(f"{looked_at.reason.value}: {looked_at.message}")
         value = looked_at.value
@@ -83,7 +84,7 @@ class Conversation:
                     yield cancelled(last)
                     return
                 last = view_of(step)
-                yield self.view(step)
+                yield await self.view(step)
 
     async def end(self, task: Task, seconds: float) -> TaskView:
         """Return what may be seen of the Task once it is final, or when time is up."""
@@ -92,13 +93,13 @@ class Conversation:
             last = view
         return last
 
-    def page(self, asked: A2aRequest) -> JsonObject:
+    async def page(self, asked: A2aRequest) -> JsonObject:
         """Return one page of what this Task handed to this agent."""
         wanted = read_listing(asked.params)
         own = self._handoffs.children.all(self.caller, self.agent)
         if wanted.context not in ("", self.caller.task.metadata.uid):
             own = []
-        views = [self.view(task) for task in own]
+        views = [await self.view(task) for task in own]
         chosen = [view for view in views if wanted.state in ("", view.state.value)]
         names = [view.id for view in chosen]
         start = names.index(wanted.after) + 1 if wanted.after in names else 0

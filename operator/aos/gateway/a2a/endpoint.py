@@ -137,7 +137,7 @@ class A2aEndpoint:
                 task = await own.task(read_task_id(asked.params))
                 await _while_connected(request, _send_events(send, self._events(asked, own, task)))
             case Operation.GET:
-                view = own.view(await own.task(read_task_id(asked.params)))
+                view = await own.view(await own.task(read_task_id(asked.params)))
                 await send_json(send, answer(asked.id, shown(view, asked.dialect)))
             case Operation.CANCEL:
                 task = await own.task(read_task_id(asked.params))
@@ -145,7 +145,7 @@ class A2aEndpoint:
                 view = cancelled(view_of(task))
                 await send_json(send, answer(asked.id, shown(view, asked.dialect)))
             case Operation.LIST:
-                await send_json(send, answer(asked.id, own.page(asked)))
+                await send_json(send, answer(asked.id, await own.page(asked)))
             case Operation.PUSH:
                 raise push_refused()
             case Operation.EXTENDED_CARD:
@@ -158,7 +158,7 @@ class A2aEndpoint:
         if asked.operation is Operation.STREAM:
             await _while_connected(request, _send_events(send, self._events(asked, own, task)))
             return
-        view = own.view(task)
+        view = await own.view(task)
         if message.waits and not view.state.is_final:
             view = await _while_connected(request, own.end(task, self._wait_seconds))
         seen = shown(view, asked.dialect)

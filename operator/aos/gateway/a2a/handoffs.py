@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from aos.gateway.a2a import rights
-from aos.gateway.a2a.carrying import InputSchemas, checked_input
+from aos.gateway.a2a.carrying import InputSchemas, input_checked
 from aos.gateway.a2a.children import Children, TaskReader, TaskSource, child_manifest, child_name
 from aos.gateway.a2a.message import HandoffMessage
 from aos.gateway.a2a.protocol import INVALID_PARAMS, REFUSED, TASK_NOT_CANCELABLE, A2aError, Operation
@@ -103,7 +103,7 @@ class Handoffs:
             A2aError: it is refused, or it is not known whether the Task was made; then the same message may be sent again.
         """
         began_at = self._clock()
-        judged = self._judge(caller, name, message)
+        judged = await self._judge(caller, name, message)
         if isinstance(judged, Task):
             return judged
         if isinstance(judged, _Cleared):
@@ -160,14 +160,14 @@ class Handoffs:
         receiver = self._registry.policy(caller.namespace, name)
         return rights.with_receiver(rights.obligations_of(caller), receiver).data
 
-    def _judge(
+    async def _judge(
         self, caller: Caller, name: str, message: HandoffMessage
     ) -> Task | _Cleared | tuple[AskedCall, Refused]:
         receiver = self._registry.policy(caller.namespace, name)
         own = rights.obligations_of(caller)
         held_to = rights.with_receiver(own, receiver)
         asked = _asked(caller, name, message, own)
-        inspected = checked_input(held_to.data, message.input)
+        inspected = await input_checked(caller.task.metadata.uid, held_to.data, message.input)
         if isinstance(inspected, Refused):
             return asked, inspected
         content = inspected.value

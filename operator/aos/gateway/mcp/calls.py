@@ -20,7 +20,7 @@ from aos.gateway.mcp import answers
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import OfferedAction
 from aos.gateway.mcp.header_values import headers_for
-from aos.gateway.mcp.inspecting import Sendable, inspect_request, inspect_result
+from aos.gateway.mcp.inspecting import Sendable, request_inspected, result_inspected
 from aos.gateway.mcp.judging import Cleared, ToolCall, judge
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.upstream import Upstream
@@ -107,7 +107,7 @@ class ToolCalls:
         judged = judge(call, self._catalogue)
         if isinstance(judged, Refused):
             return self._refuse(call, _asked_in_vain(call, digest, judged), judged, started_at)
-        sendable = inspect_request(call, judged)
+        sendable = await request_inspected(call, judged)
         asked = _asked(call, judged, digest, sendable)
         if isinstance(sendable, Refused):
             return self._refuse(call, asked, sendable, started_at)
@@ -124,7 +124,7 @@ class ToolCalls:
             case Ticket():
                 return await self._send(call, judged, sendable.arguments, admitted, started_at)
             case Repeated():
-                return self._repeat(call, judged, admitted, digest, started_at)
+                return await self._repeat(call, judged, admitted, digest, started_at)
             case _:
                 return self._refused(call, admitted, digest, started_at)
 
@@ -137,7 +137,7 @@ class ToolCalls:
         self._write(call, record, self._clock() - started_at)
         return answers.refused(call.request, refused)
 
-    def _repeat(
+    async def _repeat(
         self, call: ToolCall, cleared: Cleared, repeated: Repeated, digest: str, started_at: float
     ) -> bytes:
         """Answer with what the identical write of another Task gave, as this caller may see it."""
@@ -146,7 +146,7 @@ class ToolCalls:
             decision.effect, decision.reason, CallOutcome.DUPLICATE, decision.determined_by, digest
         )
         result: JsonObject = orjson.loads(repeated.result)
-        checked = inspect_result(call, cleared, result)
+        checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
             record.reason = checked.reason
         self._write(call, record, self._clock() - started_at)
@@ -208,7 +208,7 @@ class ToolCalls:
         _check_result(result, cleared.action)
         failed = result.get("isError") is True
         keeps = duplicate_check(ticket.asked) is not None
-        checked = inspect_result(call, cleared, result)
+        checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
             self._control.guard.answered(call.caller, cleared.tool, with_error=failed)
             record.outcome, record.reason = CallOutcome.FAILED, checked.reason

@@ -1,13 +1,14 @@
-"""What tool calls carry, held to the data rules: arguments on their way out, results on their way back. No I/O."""
+"""What tool calls carry, held to the data rules: arguments on their way out, results on their way back."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import orjson
 from pydantic import JsonValue
 
 from aos.gateway.mcp.judging import Cleared, ToolCall
+from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspector, inspector_for
 from aos.inspection.projection import ProjectionError, project
@@ -35,6 +36,26 @@ class Answerable:
 
     result: JsonObject
     found: frozenset[str] = NOTHING
+
+
+async def request_inspected(call: ToolCall, cleared: Cleared) -> Sendable | Refused:
+    """Return what ``inspect_request`` does; long arguments are looked through beside the event loop."""
+    work = partial(inspect_request, call, cleared)
+    try:
+        return await OFF_LOOP.do(call.caller.task.metadata.uid, size_of(call.arguments), work)
+    except DataTooLargeError as error:
+        return _too_large(cleared, f"the arguments of {call.tool}.{call.action}", str(error))
+
+
+async def result_inspected(call: ToolCall, cleared: Cleared, result: JsonObject) -> Answerable | Refused:
+    """Return what ``inspect_result`` does; long results are looked through beside the event loop."""
+    if _inspector(cleared).idle and not cleared.obligations.data.projections:
+        return inspect_result(call, cleared, result)
+    work = partial(inspect_result, call, cleared, result)
+    try:
+        return await OFF_LOOP.do(call.caller.task.metadata.uid, size_of(result), work)
+    except DataTooLargeError as error:
+        return _withheld(cleared, _too_large(cleared, f"the answer of {call.tool}.{call.action}", str(error)))
 
 
 def inspect_request(call: ToolCall, cleared: Cleared) -> Sendable | Refused:

@@ -21,8 +21,8 @@ from aos.gateway.models.answer import NOTHING_USED, TokenUsage
 from aos.gateway.models.completion import Completion, prepare
 from aos.gateway.models.estimate import most_prompt_tokens
 from aos.gateway.models.failure import ModelFailure
-from aos.gateway.models.inspecting import checked_choices, checked_failure, checked_request
-from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream
+from aos.gateway.models.inspecting import checked_failure, choices_checked, request_checked
+from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream, event_checked
 from aos.gateway.models.spending import (
     DEFAULT_MAX_OUTPUT_TOKENS,
     Reservation,
@@ -260,7 +260,7 @@ class ModelEndpoint:
         said = body if isinstance(body, dict) else {}
         record.digest = arguments_digest(said)
         inspector = inspector_for(obligations.data)
-        sendable = checked_request(obligations.data, inspector, completion.body)
+        sendable = await request_checked(caller, obligations.data, inspector, completion.body)
         prompt_tokens = most_prompt_tokens(completion.body)
         reservation = reserve(model, obligations, prompt_tokens, completion.max_output_tokens)
         asked = AskedCall(
@@ -345,7 +345,7 @@ class ModelEndpoint:
             return
         value, choices = answer.read_value(await outbound.read_all(response, self._max_response_bytes))
         record.usage = answer.usage_of(value)
-        checked = checked_choices(cleared.inspector, choices)
+        checked = await choices_checked(caller, cleared.inspector, choices)
         if isinstance(checked, Refused):
             self._control.announce(caller, checked)
             raise _failure(checked)
@@ -381,7 +381,7 @@ class ModelEndpoint:
             async for received in outbound.chunks(response, self._max_response_bytes):
                 given_on = b""
                 for data in parser.feed(received):
-                    content, ends = output.event(data)
+                    content, ends = await event_checked(caller, output, data)
                     record.found = output.found
                     given_on += content
                     if ends:

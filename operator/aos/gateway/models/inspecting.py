@@ -1,17 +1,44 @@
-"""What prompts and whole outputs carry, held to the data rules. No I/O."""
+"""What prompts and whole outputs carry, held to the data rules."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from pydantic import JsonValue
 
+from aos.gateway.caller import Caller
 from aos.gateway.models.estimate import media_places
 from aos.gateway.models.failure import ModelFailure
+from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspected, Inspector
 from aos.inspection.sizes import DataTooLargeError, check_size
 from aos.model.base import JsonObject
 from aos.policy.decision import Effect
 from aos.policy.obligations import DataRules
+
+
+async def request_checked(
+    caller: Caller, rules: DataRules, inspector: Inspector, body: JsonObject
+) -> Inspected | Refused:
+    """Return what ``checked_request`` does; long requests are looked through beside the event loop."""
+    if inspector.idle:
+        return Inspected(body)
+    work = partial(checked_request, rules, inspector, body)
+    try:
+        return await OFF_LOOP.do(caller.task.metadata.uid, size_of(body), work)
+    except DataTooLargeError as error:
+        return _too_large("the request", error)
+
+
+async def choices_checked(
+    caller: Caller, inspector: Inspector, choices: list[JsonValue]
+) -> Inspected | Refused:
+    """Return what ``checked_choices`` does; long answers are looked through beside the event loop."""
+    size = 0 if inspector.idle else size_of(choices)
+    try:
+        return await OFF_LOOP.do(caller.task.metadata.uid, size, partial(checked_choices, inspector, choices))
+    except DataTooLargeError as error:
+        return _too_large("the model's answer", error)
 
 
 def checked_request(rules: DataRules, inspector: Inspector, body: JsonObject) -> Inspected | Refused:
