@@ -1,131 +1,52 @@
-"""Feeds decisions policies and calls at random, and compares them with the slow reference of the tests.
+"""Feeds the gateway's judges inputs at random, by seed, and checks for each what must hold for all of them.
 
-    python -m tests.bench.fuzz [INPUTS] [SEED]
+    python -m tests.bench fuzz [--inputs N] [--seed N] [--only decision|mcp|redactor]
 
-It stops at the first input that breaks a rule and prints it: no crash, no Allow that the reference denies, and beyond that
-the same answer wherever the reference knows what conditions see. Every tenth input is source text instead, for conditions
-and templates: it compiles or is refused with a message, and what compiles gives a verdict.
+It stops at the first input that breaks a rule, and tells it.
 """
 
+import argparse
 import sys
 import time
+import traceback
 from collections import Counter
-from collections.abc import Iterator
-from random import Random
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from pydantic import JsonValue
-
-from aos.policy.cost import room_for, size_of
-from aos.policy.decision import Call, decide, may_ever
-from aos.policy.effective import effective_policy
-from aos.policy.expression import Activation, Expression, ExpressionError
-from aos.policy.template import Template
-from tests.unit.policy.generated import World, a_call, a_world
+from tests.bench import fuzz_decision, fuzz_inspection, fuzz_mcp
 
 DEFAULT_INPUTS: Final = 2_000
-CALLS_OF_A_WORLD: Final = 90
-TEXTS_OF_A_WORLD: Final = 10
-MAX_TOKENS: Final = 12
-TOKENS: Final = (
-    "args", ".", "x", "l", "s", "(", ")", "[", "]", "{", "}", "'a'", "''", "1", "-1", "1.5", "9223372036854775807", "true", "null", "==",
-    "!=", "<", "+", "-", "*", "/", "%", "&&", "||", "!", "?", ":", ",", " in ", "has(", "size(", ".all(v, ", ".map(v, ", ".exists(v, ",
-    ".filter(v, ", "v", ".contains(", ".split(", ".join(", ".replace('a', ", ".matches('a+')", ".matches(", ".?", ".optMap(v, ",
-    ".orValue(", "agent.labels.role", "task.lineage", "now", ".getHours(", "'UTC'", "${", "}", "/", "\\", "\0", "\n", "//", "\u00e9", "'", '"',
-    "string(", "int(", "type(", "duration('1s')", "strings.quote(", ".format([", "b'\\xff'", "r'", "'''",
-)  # fmt: skip
-ARGUMENTS: Final[dict[str, JsonValue]] = {"x": 1, "l": [1, "a", [True]], "s": "a,b", "m": {"k": None}}
+FUZZERS: Final[dict[str, Callable[[int], Iterator[str]]]] = {
+    "decision": fuzz_decision.outcomes,
+    "mcp": fuzz_mcp.outcomes,
+    "redactor": fuzz_inspection.outcomes,
+}
 
 
-class Broken(Exception):  # noqa: N818 - what was looked for
-    """An input that breaks a rule."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Run the fuzzers one after the other; exit with 1 at the first input that breaks a rule."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench fuzz")
+    parser.add_argument("--inputs", type=int, default=DEFAULT_INPUTS, help="to each fuzzer")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=sorted(FUZZERS))
+    options = parser.parse_args(arguments)
+    for name in (options.only,) if options.only else FUZZERS:
+        started = time.perf_counter()
+        seen = Counter[str]()
+        try:
+            feed(name, options.inputs, options.seed, seen)
+        except Exception:  # noqa: BLE001 - whatever comes out is what was looked for
+            traceback.print_exc()
+            print(f"{name}: seed {options.seed}, input {seen.total() + 1} breaks a rule", file=sys.stderr)
+            raise SystemExit(1) from None
+        print(
+            f"{name}: {seen.total()} inputs of seed {options.seed} in {time.perf_counter() - started:.0f} s, nothing broke"
+        )
+        print("  " + ", ".join(f"{number} {outcome}" for outcome, number in sorted(seen.items())))
 
 
-def main(options: list[str]) -> int:
-    """Run the fuzzer; return the exit code."""
-    inputs = int(options[0]) if options else DEFAULT_INPUTS
-    seed = int(options[1]) if len(options) > 1 else 1
-    started = time.perf_counter()
-    outcomes = Counter[str]()
-    try:
-        for outcome in _outcomes(Random(seed)):  # noqa: S311 - to be repeated, not to be secret
-            outcomes[outcome] += 1
-            if outcomes.total() >= inputs:
-                break
-    except Broken as error:
-        print(f"seed {seed}, input {outcomes.total() + 1}: {error}", file=sys.stderr)
-        return 1
-    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    print(f"{outcomes.total()} inputs in {time.perf_counter() - started:.0f} s: {told}")
-    return 0
-
-
-def _outcomes(random: Random) -> Iterator[str]:
-    """Give what became of one input after the other, without end."""
-    while True:
-        world = a_world(random)
-        policy = effective_policy(world.inputs())
-        for _ in range(CALLS_OF_A_WORLD):
-            call = a_call(random)
-            decision = decide(policy, call)
-            _compare(world, call, is_allowed=decision.allowed)
-            if decision.allowed and not may_ever(policy, call.tool, call.action):
-                raise Broken(f"allowed, and not listed: {call}")
-            yield decision.reason.value
-        for _ in range(TEXTS_OF_A_WORLD):
-            yield _compile(_text(random, list(world.conditions)))
-
-
-def _text(random: Random, sources: list[str]) -> str:
-    """Return tokens in a row, or a condition with one of them put in."""
-    if not sources or random.random() < 1 / 2:
-        return "".join(random.choices(TOKENS, k=random.randint(1, MAX_TOKENS)))
-    source = random.choice(sources)
-    place = random.randint(0, len(source))
-    return source[:place] + random.choice(TOKENS) + source[place + random.randint(0, 2) :]
-
-
-def _compare(world: World, call: Call, *, is_allowed: bool) -> None:
-    expected = world.reference_allows(call)
-    if is_allowed and not expected:
-        raise Broken(f"allowed, and the reference denies: {call} in {world}")
-    if is_allowed is not expected and size_of([dict(call.arguments)]) is not None:
-        raise Broken(f"denied, and the reference allows: {call} in {world}")
-
-
-def _compile(source: str) -> str:
-    try:
-        condition = Expression(source)
-    except ExpressionError:
-        outcome = "text refused"
-    else:
-        _judge(condition)
-        outcome = "text compiled"
-    try:
-        name = Template.compile(source).render(ARGUMENTS)
-    except ExpressionError:
-        return outcome
-    if not (name.isascii() and name.isprintable()):
-        raise Broken(f"the template {source!r} gives {name!r}")
-    return outcome
-
-
-def _judge(condition: Expression) -> None:
-    size = size_of([ARGUMENTS])
-    if size is None or not size.fits(room_for([condition.works])):
-        return
-    values: dict[str, dict[str, JsonValue]] = {
-        "args": ARGUMENTS,
-        "agent": {"labels": {}},
-        "task": {"lineage": []},
-        "ns": {},
-    }
-    verdict = condition.evaluate(
-        Activation({name: values[name] for name in values if name in condition.variables})
-    )
-    if verdict.holds and verdict.failure:
-        raise Broken(f"{condition.source!r} both holds and failed")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def feed(name: str, inputs: int, seed: int, seen: Counter[str]) -> None:
+    """Feed the fuzzer ``name`` so many inputs, counting in ``seen`` what became of them; what breaks a rule raises."""
+    outcomes = FUZZERS[name](seed)
+    for _ in range(inputs):
+        seen[next(outcomes)] += 1

@@ -98,6 +98,13 @@ def test_arguments_are_mirrored_and_absent_ones_are_not() -> None:
     }
 
 
+@pytest.mark.parametrize(("limit", "sent"), [(42, "42"), (-3.0, "-3"), (1e16, "10000000000000000")])
+def test_an_integer_is_mirrored_in_decimal_however_json_wrote_it(limit: float, sent: str) -> None:
+    marked = param_headers(SCHEMA)
+    assert headers_for(marked, {"limit": limit}) == {"Mcp-Param-Limit": sent}
+    check_param_headers(marked, {"limit": limit}, {b"mcp-param-limit": sent.encode()}, required=True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "headers"),
     [

@@ -162,6 +162,14 @@ def test_attack_05_the_era_with_sessions_may_leave_routing_headers_out_but_not_l
     assert code_of({b"mcp-name": b"a.b"}, ping) == HEADER_MISMATCH
 
 
+@pytest.mark.parametrize("given", [{}, {"name": None}])
+def test_a_name_in_the_headers_that_cannot_be_read_does_not_agree_with_none_in_the_body(
+    given: JsonObject,
+) -> None:
+    body: JsonObject = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": given}
+    assert code_of({b"mcp-name": b"\xff"}, body) == HEADER_MISMATCH
+
+
 def test_a_version_that_the_gateway_does_not_speak_is_told_which_it_does() -> None:
     body = modern_call()
     meta(body)[VERSION] = "2099-01-01"

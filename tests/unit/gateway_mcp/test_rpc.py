@@ -56,6 +56,7 @@ def test_what_the_tool_says_or_asks_in_between_is_no_answer(method: str) -> None
         {"jsonrpc": "2.0", "id": 7, "result": []},
         {"jsonrpc": "2.0", "id": 7, "error": {}},
         {"jsonrpc": "2.0", "id": 7, "error": {"code": "x"}},
+        {"jsonrpc": "2.0", "id": 7, "error": {"code": True}},
     ],
 )
 def test_an_answer_to_something_else_is_refused(message: JsonValue) -> None:
@@ -63,6 +64,7 @@ def test_an_answer_to_something_else_is_refused(message: JsonValue) -> None:
         rpc.result_of(message, 7, 200)
     assert raised.value.code is RefusalCode.UPSTREAM_INVALID
     assert raised.value.maybe_done
+    assert not isinstance(raised.value, RpcAnswerError)
 
 
 def test_a_result_for_true_is_no_result_for_one() -> None:

@@ -35,6 +35,24 @@ def test_one_byte_at_a_time_is_as_good() -> None:
     assert [event for byte in STREAM for event in parser.feed(bytes([byte]))] == EVENTS
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_an_event_is_there_as_soon_as_its_empty_line_has_ended(end: bytes) -> None:
+    parser = EventParser(1000)
+    assert [parser.feed(piece) for piece in (b"data: x" + end, end, b"", b"data: y", end + end)] == [
+        [],
+        [b"x"],
+        [],
+        [],
+        [b"y"],
+    ]
+
+
+def test_a_line_end_that_comes_in_two_pieces_is_one() -> None:
+    parser = EventParser(1000)
+    pieces = (b"data: x\r", b"\n", b"data: y\r", b"", b"\n\r", b"\n")
+    assert [event for piece in pieces for event in parser.feed(piece)] == [b"x\ny"]
+
+
 @pytest.mark.parametrize(
     "pieces",
     [

@@ -106,7 +106,7 @@ def headers_for(marked: tuple[ParamHeader, ...], arguments: Mapping[str, JsonVal
     """Return the headers in which a call with ``arguments`` mirrors them."""
     headers: dict[str, str] = {}
     for item in marked:
-        text = _text(_value(arguments, item.path))
+        text = _text(item, _value(arguments, item.path))
         if text is not None:
             headers[item.header] = encode_value(text)
     return headers
@@ -135,7 +135,7 @@ def check_param_headers(
         known.add(item.key)
         sent = headers.get(item.key)
         value = _value(arguments, item.path)
-        text = _text(value)
+        text = _text(item, value)
         if sent is None:
             if required and text is not None:
                 raise ParamHeaderError(f"the header {item.header} is missing")
@@ -194,8 +194,11 @@ def _value(arguments: Mapping[str, JsonValue], path: tuple[str, ...]) -> JsonVal
     return node
 
 
-def _text(value: JsonValue) -> str | None:
+def _text(item: ParamHeader, value: JsonValue) -> str | None:
     match value:
+        case float() if item.is_integer and value.is_integer():
+            # Python writes large ones as 1e+16, which is no integer to who reads the header.
+            return str(int(value))
         case bool():
             return "true" if value else "false"
         case str():

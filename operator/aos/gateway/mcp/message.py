@@ -206,7 +206,9 @@ def _check_name(
     sent = headers.get(_NAME_KEY)
     if sent is None and (not required or method != Method.CALL_TOOL):
         return
-    if sent is None or method != Method.CALL_TOOL or decode_value(sent) != params.get("name"):
+    said = None if sent is None or method != Method.CALL_TOOL else decode_value(sent)
+    # A header that can't be read agrees with nothing, a missing name included.
+    if said is None or said != params.get("name"):
         raise RpcError(HEADER_MISMATCH, f"the header {HEADER_NAME} and params.name differ")
 
 

@@ -183,7 +183,7 @@ def result_of(message: JsonValue, identifier: int, status: int) -> dict[str, Jso
     error = message.get("error")
     if isinstance(error, dict) and (answered == identifier or answered is None):
         code = error.get("code")
-        if not isinstance(code, int):
+        if not isinstance(code, int) or isinstance(code, bool):
             raise invalid("it answered with an unsound JSON-RPC error", maybe_done=True, status=status)
         raise RpcAnswerError(code, status)
     if answered != identifier or isinstance(answered, bool):

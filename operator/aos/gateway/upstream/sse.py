@@ -20,6 +20,7 @@ class EventParser:
         self._data_bytes = 0
         self._type = b""
         self._started = False
+        self._after_return = False
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of each event of type ``message`` that ``chunk`` completes.
@@ -27,6 +28,10 @@ class EventParser:
         Raises:
             EventTooLargeError: an event is longer than allowed.
         """
+        if self._after_return and chunk:
+            # The \r that came last was half of \r\n, or a whole end: either way its line has been read.
+            self._after_return = False
+            chunk = chunk.removeprefix(b"\n")
         self._rest.append(chunk)
         self._rest_bytes += len(chunk)
         # A line without an end is not looked at again and again: one byte at a time would cost its square.
@@ -34,8 +39,8 @@ class EventParser:
             self._check()
             return []
         lines = b"".join(self._rest).splitlines(keepends=True)
-        # A final \r may be half of \r\n.
-        incomplete = [] if lines[-1].endswith(b"\n") else [lines.pop()]
+        self._after_return = lines[-1].endswith(b"\r")
+        incomplete = [] if lines[-1].endswith((b"\n", b"\r")) else [lines.pop()]
         self._rest = incomplete
         self._rest_bytes = len(incomplete[0]) if incomplete else 0
         events = [data for line in lines if (data := self._line(line.rstrip(b"\r\n"))) is not None]
