@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from aos.audit.event import Phase
 from aos.gateway.control.asked import Finished, Repeated, Ticket, Tokens
 from aos.gateway.control.charges import Charges
+from aos.gateway.control.refusals import Refusals
 from aos.gateway.journal import CallOutcome
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.task import TaskUsage
@@ -38,6 +39,20 @@ DONE = Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0.25)
 async def held() -> AsyncIterator[Held]:
     async with opened() as store, controlled(store, FAST) as made:
         yield made
+
+
+async def test_attack_27_an_agent_that_is_refused_without_end_does_not_fill_the_store(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held.calls, "_refusals", Refusals(most=3))
+    by = caller(effective())
+    for _ in range(5):
+        held.calls.refuse(asked(by), Refused(Effect.DENY, DecisionReason.NOT_ALLOWED, "no rule allows it"))
+    given = [await held.calls.admit_tool(asked(by)), await held.calls.admit(asked_of_model(by, 1, 1))]
+    assert [item.reason for item in given if isinstance(item, Refused)] == ["TooManyTaskCalls"] * 2
+    assert len(await held.rows()) == 3
+    other = caller(effective(), task("t2"))
+    assert isinstance(await held.calls.admit_tool(asked(other)), Ticket)
 
 
 async def test_a_call_is_on_record_before_it_is_made_and_when_it_is_over(held: Held) -> None:

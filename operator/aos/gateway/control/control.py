@@ -23,6 +23,7 @@ from aos.gateway.control.charges import (
     used_counters,
 )
 from aos.gateway.control.records import RecordUnknownError, duplicate_check, lease_request
+from aos.gateway.control.refusals import Refusals
 from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import Refused
@@ -88,6 +89,7 @@ class CallControl:
         self._reservation_seconds = settings.reservation_seconds
         self._clock = clock
         self._charges = Charges()
+        self._refusals = Refusals()
         self._background = Background()
         self._held: list[Completion] = []
         self._settling = 0
@@ -99,6 +101,9 @@ class CallControl:
 
         A refusal that is returned is on record and announced already. A ticket must be given to `finish`.
         """
+        barred = self._barred(asked)
+        if barred is not None:
+            return barred
         ticket = self._ticket(asked)
         result = await self._take(self._admission(ticket, None, None), ticket)
         if isinstance(result, Admitted):
@@ -108,6 +113,9 @@ class CallControl:
 
     async def admit_tool(self, asked: AskedCall) -> Ticket | Repeated | Refused:
         """Do the same for a tool call: take its record, too, and look for an identical write of another Task."""
+        barred = self._barred(asked)
+        if barred is not None:
+            return barred
         try:
             lease = lease_request(asked)
         except RecordUnknownError as error:
@@ -258,8 +266,16 @@ class CallControl:
         if rows:
             self._background.start(self._write(rows))
 
+    def _barred(self, asked: AskedCall) -> Refused | None:
+        """Return the refusal of a Task that was refused too often; None of any other."""
+        if not self._refusals.are_too_many(asked.caller.task.metadata.uid):
+            return None
+        refused = verdicts.refused_too_often(asked)
+        self.refuse(asked, refused)
+        return refused
+
     def _append(self, event: AuditEvent) -> None:
-        if self.pending >= MAX_PENDING:
+        if not self._refusals.count(event.task_uid) or self.pending >= MAX_PENDING:
             self._metrics.audit_loss()
             return
         self._release_soon()

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from aos.gateway.control.asked import AskedCall
 from aos.gateway.control.charges import CALLS, CALLS_PER_TASK, HANDOFFS, IDENTICAL_CALLS, prefix_of
+from aos.gateway.control.refusals import MAX_REFUSALS
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.policy.decision import Effect
 from aos.store.interface import Duplicate, Exhausted, Lease
@@ -93,6 +94,17 @@ def record_unknown(asked: AskedCall, why: str) -> Refused:
         f"{_name(asked)} writes a record that its arguments do not name: {why}",
         asked.rules,
         note=f"the record that {_name(asked)} writes can't be told from its arguments: see the Tool's record",
+    )
+
+
+def refused_too_often(asked: AskedCall) -> Refused:
+    """Return the refusal of whatever a Task asks for that was refused again and again."""
+    return Refused(
+        Effect.DENY,
+        RefusalCode.TOO_MANY_TASK_CALLS,
+        f"{_name(asked)} was not made: calls of this Task were refused {MAX_REFUSALS} times; end the task with what is known",
+        asked.rules,
+        note=f"calls of the Task were refused {MAX_REFUSALS} times; nothing more is let through, or recorded, for it",
     )
 
 
