@@ -1,4 +1,4 @@
-"""Feeds what reads the bytes of clients and tools messages at random: strict JSON, MCP, its headers and streams, A2A.
+"""Feeds what reads the bytes of clients, tools and models messages at random: strict JSON, MCP, its headers and streams, A2A.
 
 For each input: nothing but the documented errors, and those short; strict JSON takes what a plain reading of its rules takes, and
 reads what others read; what is taken says the same when it is written and read again, and however a stream is split.
@@ -14,6 +14,7 @@ from typing import Final, NoReturn, TypeVar
 import orjson
 from pydantic import JsonValue
 
+from aos.agent.strict_json import NotAnObjectError, read_object
 from aos.gateway.a2a import message as a2a
 from aos.gateway.a2a.protocol import A2aError, Operation
 from aos.gateway.mcp import rpc
@@ -48,6 +49,7 @@ def outcomes(seed: int) -> Iterator[str]:
     messages = Messages(Random(seed))  # noqa: S311 - to be repeated, not to be secret
     while True:
         yield _checked(check_json, messages.body(messages.object()))
+        yield _checked(check_model_json, messages.body(messages.object()))
         for _ in range(2):
             headers, body = messages.mcp()
             yield _checked(check_mcp, (messages.headers(headers), messages.body(body)))
@@ -79,6 +81,17 @@ def check_json(content: bytes) -> str:
     except StrictJsonError:
         return REFUSED
     return "JSON read"
+
+
+def check_model_json(content: bytes) -> str:
+    """Check what the agent makes of JSON that a model wrote: what it reads, whoever gets it can read."""
+    try:
+        value = read_object(content.decode(errors="replace"))
+    except NotAnObjectError as error:
+        _check_length(str(error))
+        return "model's JSON refused"
+    assert _are_same(value, json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False).encode()))
+    return "model's JSON read"
 
 
 def check_mcp(given: tuple[Headers, bytes]) -> str:
