@@ -1,6 +1,7 @@
 """Long texts are looked through beside the event loop, so that one agent's texts keep nobody else waiting."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -20,6 +21,8 @@ WAIT_SECONDS: Final = 20.0
 """For a longer text, the texts before it included."""
 MAX_WAITING: Final = 64
 """Longer texts at a time, of all agents; each is held in memory."""
+MAX_WAITING_OF_ONE: Final = 16
+"""Of those, of one owner: a few that send many must not take all places."""
 _THREADS: Final = 2
 
 
@@ -39,11 +42,13 @@ class OffLoop:
         threads: int = _THREADS,
         wait_seconds: float = WAIT_SECONDS,
         max_waiting: int = MAX_WAITING,
+        max_waiting_of_one: int = MAX_WAITING_OF_ONE,
     ) -> None:
         self._threads = ThreadPoolExecutor(threads, "aos-inspect")
         self._wait_seconds = wait_seconds
         self._max_waiting = max_waiting
-        self._waiting = 0
+        self._max_waiting_of_one = max_waiting_of_one
+        self._waiting: Counter[str] = Counter()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def do(self, owner: str, size: int, work: Callable[[], Result]) -> Result:
@@ -61,12 +66,13 @@ class OffLoop:
         """
         if size <= MAX_BYTES_ON_LOOP:
             return work()
-        if self._waiting >= self._max_waiting:
+        own, all_ = self._waiting[owner], self._waiting.total()
+        if own >= self._max_waiting_of_one or all_ >= self._max_waiting:
             raise DataTooLargeError(
-                f"it has {size} bytes, and {self._max_waiting} long texts are being looked through already; send less at"
-                " once, or try again later"
+                f"it has {size} bytes, and {all_} long texts, {own} of them of this Task, are being looked through already;"
+                " send less at once, or try again later"
             )
-        self._waiting += 1
+        self._waiting[owner] += 1
         try:
             async with asyncio.timeout(self._wait_seconds):
                 return await self._in_turn(owner, work)
@@ -76,7 +82,9 @@ class OffLoop:
                 " for less at once"
             ) from None
         finally:
-            self._waiting -= 1
+            self._waiting[owner] -= 1
+            if not self._waiting[owner]:
+                del self._waiting[owner]
 
     async def _in_turn(self, owner: str, work: Callable[[], Result]) -> Result:
         turn = self._turns.get(owner)

@@ -57,6 +57,19 @@ async def test_more_long_texts_than_may_wait_are_refused() -> None:
     assert await here.do("b", LONG, lambda: 1) == 1
 
 
+async def test_one_that_sends_many_leaves_places_to_others() -> None:
+    here = OffLoop(max_waiting=3, max_waiting_of_one=2)
+    hangs = threading.Event()
+    many = [asyncio.ensure_future(here.do("a", LONG, hangs.wait)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(DataTooLargeError, match="2 of them of this Task"):
+        await here.do("a", LONG, lambda: None)
+    assert await here.do("b", LONG, lambda: 1) == 1
+    hangs.set()
+    assert await asyncio.gather(*many) == [True, True]
+    assert await here.do("a", LONG, lambda: 2) == 2
+
+
 async def test_a_client_that_leaves_gives_up_its_place() -> None:
     here = OffLoop(max_waiting=1)
     hangs = threading.Event()
