@@ -315,3 +315,16 @@ async def test_every_request_is_on_record_once(refuse: Callable[[Front], None]) 
         rows = await here.rows()
     assert len({row.call for row in rows}) == 1
     assert len(here.journal.entries) == 1
+
+
+async def test_attack_23_an_output_beyond_its_bound_is_charged_as_far_as_it_came() -> None:
+    async def on_request(_: JsonObject, send: Send) -> None:
+        await stream(send, delta("word " * 400), "[DONE]")
+
+    async with front() as here:
+        here.caller = bounded(SMALL, budgets=TOKENS)
+        here.model.on_request = on_request
+        await here.ask(stream=True)
+        assert await used(here) > 500
+        rows = await here.rows()
+    assert rows[-1].completion_tokens == 500

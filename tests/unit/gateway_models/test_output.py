@@ -242,3 +242,49 @@ def test_what_an_agent_reads_does_not_depend_on_how_the_output_was_split(cuts: l
     split = text_of(events(output(), *parts, b"[DONE]"))
     assert split == text_of(events(output(), chunk({"content": text}), b"[DONE]"))
     assert CARD not in split
+
+
+SECRET = "sk-" + "sk-live1"
+
+
+@pytest.mark.parametrize("rules", [DataRules(), REDACT])
+@pytest.mark.parametrize("cut", range(1, len(SECRET)))
+@pytest.mark.parametrize("name", ["content", "reasoning"])
+def test_attack_17_a_credential_split_over_chunks_is_withheld(rules: DataRules, cut: int, name: str) -> None:
+    stream = OutputStream(
+        Inspector(rules), OutputBounds(), lambda _: False, shows_usage=False, credential=SECRET
+    )
+    sent = events(stream, chunk({name: f"it is {SECRET[:cut]}"}))
+    assert "it is ".startswith(text_of(sent, name))
+    with pytest.raises(UpstreamError, match="credential"):
+        events(stream, chunk({name: SECRET[cut:]}), b"[DONE]")
+
+
+@pytest.mark.parametrize("finish", [None, "stop"])
+@pytest.mark.parametrize("size", [1, 2, 5, 50])
+def test_what_only_begins_like_a_credential_goes_out_whole(finish: str | None, size: int) -> None:
+    stream = OutputStream(
+        Inspector(DataRules()), OutputBounds(), lambda _: False, shows_usage=False, credential=SECRET
+    )
+    text = "sk-sk-sk-lives sk-sk-live"
+    parts = [chunk({"content": text[start : start + size]}) for start in range(0, len(text), size)]
+    sent = events(stream, *parts, chunk({}, finish=finish), b"[DONE]")
+    assert text_of(sent) == text
+    assert {event["model"] for event in sent} == {"m"}
+
+
+def test_attack_17_a_credential_in_pieces_of_a_calls_arguments_is_withheld() -> None:
+    stream = OutputStream(
+        Inspector(DataRules()), OutputBounds(), lambda _: False, shows_usage=False, credential=SECRET
+    )
+    call: JsonObject = {"tool_calls": [{"index": 1, "function": {"arguments": SECRET[:-1]}}]}
+    assert SECRET[:-1].encode() not in stream.event(chunk(call))[0]
+    kept = stream.event(chunk({}, finish="tool_calls"))[0].split(b"\n\n")[0]
+    assert orjson.loads(kept.removeprefix(b"data: "))["choices"][0]["delta"] == call
+
+
+def test_what_came_is_estimated_where_nobody_counted_it() -> None:
+    stream = output(DataRules(), OutputBounds(tokens=10))
+    with pytest.raises(OutputCutError):
+        stream.event(chunk({"content": "a" * 66}))
+    assert stream.seen_tokens() == 17

@@ -4,7 +4,14 @@ from pydantic import JsonValue
 
 from aos.gateway.control.asked import Tokens
 from aos.gateway.models.answer import TokenUsage
-from aos.gateway.models.spending import Reservation, counts_tokens, obligations_of, reserve, tokens_of
+from aos.gateway.models.spending import (
+    Reservation,
+    counts_tokens,
+    obligations_of,
+    reserve,
+    settled,
+    tokens_of,
+)
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.model import Model
 from aos.policy.obligations import Obligations
@@ -75,3 +82,11 @@ def test_an_agent_that_acts_for_another_is_held_to_both_their_bounds() -> None:
     assert obligations_of(alone) is own.model_obligations()
     names = {bound.reference.part for bound in obligations_of(replace(alone, ancestors=(other,))).budgets}
     assert len(names) == 2
+
+
+def test_an_output_beyond_what_was_reserved_is_charged_though_nobody_counted_it() -> None:
+    reservation = Reservation(5, 10, None)
+    assert settled(reservation, None, 10) is None
+    assert settled(reservation, None, 17) == TokenUsage(5, 17)
+    assert settled(reservation, TokenUsage(3, 4), 17) == TokenUsage(3, 4)
+    assert settled(Reservation(5, None, None), None, 17) is None

@@ -50,7 +50,7 @@ def read_value(content: bytes) -> tuple[JsonObject, list[JsonValue]]:
     value = decoded(content)
     choices = value.get("choices") if isinstance(value, dict) else None
     if not isinstance(value, dict) or not isinstance(choices, list):
-        raise _unsound("its answer is no chat completion")
+        raise unsound("its answer is no chat completion")
     return value, choices
 
 
@@ -62,7 +62,7 @@ def written(value: JsonObject, gives_away: Callable[[bytes], bool]) -> bytes:
     """
     content = encoded(value)
     if gives_away(content):
-        raise _unsound("its answer holds the gateway's credential and was withheld")
+        raise unsound("its answer holds the gateway's credential and was withheld")
     return content
 
 
@@ -179,5 +179,6 @@ def _said(content: bytes) -> tuple[str, str]:
     )
 
 
-def _unsound(message: str) -> UpstreamError:
+def unsound(message: str) -> UpstreamError:
+    """Return the error of an answer that can't be given on."""
     return UpstreamError(RefusalCode.UPSTREAM_INVALID, message, maybe_done=True)

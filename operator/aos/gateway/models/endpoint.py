@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -22,13 +23,21 @@ from aos.gateway.models.completion import Completion, prepare
 from aos.gateway.models.estimate import most_prompt_tokens
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.models.inspecting import checked_failure, choices_checked, request_checked
-from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream, event_checked
+from aos.gateway.models.output import (
+    OutputCutError,
+    OutputStream,
+    bounds_of,
+    event_checked,
+    rest_checked,
+    tokens_said,
+)
 from aos.gateway.models.spending import (
     DEFAULT_MAX_OUTPUT_TOKENS,
     Reservation,
     counts_tokens,
     obligations_of,
     reserve,
+    settled,
     tokens_of,
 )
 from aos.gateway.refusal import Refusal, RefusalCode, Refused, refusal_of
@@ -67,6 +76,7 @@ class _Record:
     sent_at: float | None = None
     released: bool = False
     usage: TokenUsage | None = None
+    seen_tokens: Callable[[], int] = int
     found: frozenset[str] = frozenset()
     refused: bool = False
 
@@ -90,15 +100,6 @@ class _Cleared:
     obligations: Obligations
     inspector: Inspector
     reservation: Reservation
-
-    @property
-    def bounds(self) -> OutputBounds:
-        """What its output is held to."""
-        counts = counts_tokens(self.obligations)
-        return OutputBounds(
-            tokens=self.reservation.output_tokens if counts else None,
-            text_bytes=self.obligations.data.max_response_bytes,
-        )
 
 
 class ModelEndpoint:
@@ -345,6 +346,7 @@ class ModelEndpoint:
             return
         value, choices = answer.read_value(await outbound.read_all(response, self._max_response_bytes))
         record.usage = answer.usage_of(value)
+        record.seen_tokens = partial(int, tokens_said(choices))
         checked = await choices_checked(caller, cleared.inspector, choices)
         if isinstance(checked, Refused):
             self._control.announce(caller, checked)
@@ -373,10 +375,12 @@ class ModelEndpoint:
         parser = EventParser(self._max_response_bytes)
         output = OutputStream(
             cleared.inspector,
-            cleared.bounds,
+            bounds_of(cleared.obligations, cleared.reservation),
             target.gives_away,
             shows_usage=cleared.completion.shows_usage,
+            credential=target.credential,
         )
+        record.seen_tokens = output.seen_tokens
         try:
             async for received in outbound.chunks(response, self._max_response_bytes):
                 given_on = b""
@@ -391,7 +395,7 @@ class ModelEndpoint:
                         yield given_on
                         return
                 yield given_on
-            yield output.end()
+            yield await rest_checked(caller, output)
         except (UpstreamError, EventTooLargeError, OutputCutError) as error:
             failure = self._cut(error, caller)
             record.found = output.found
@@ -413,7 +417,7 @@ class ModelEndpoint:
 
     def _finish(self, ticket: Ticket, reservation: Reservation, record: _Record) -> None:
         # What the model did not count stays charged as it was reserved: an agent that leaves early saves nothing.
-        usage = record.usage
+        usage = settled(reservation, record.usage, record.seen_tokens())
         self._control.finish(
             ticket,
             Finished(

@@ -20,6 +20,7 @@ TOKENS_OF_REQUEST: Final = 64
 """What providers put around any request."""
 BYTES_PER_OUTPUT_TOKEN: Final = 6
 """No language has so many bytes in its average token: an output is at least a sixth of its bytes in tokens."""
+LIKELY_BYTES_PER_TOKEN: Final = 4
 
 _MEDIA: Final = {"image_url": "url", "input_audio": "data"}
 _ENCODED: Final = {
@@ -40,6 +41,11 @@ def most_prompt_tokens(body: JsonObject) -> int:
     text = sum(len(orjson.dumps(body[name])) for name in _READ if name in body)
     tokens = text - sum(size for size, _ in media) + sum(count for _, count in media)
     return tokens + TOKENS_OF_REQUEST + (TOKENS_OF_TOOLS if body.get("tools") or body.get("functions") else 0)
+
+
+def likely_output_tokens(text_bytes: int) -> int:
+    """Return how many tokens an output of so many bytes is charged where nobody counted them: a quarter, rounded up."""
+    return -(-text_bytes // LIKELY_BYTES_PER_TOKEN)
 
 
 def fewest_output_tokens(text_bytes: int) -> int:

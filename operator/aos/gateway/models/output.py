@@ -17,8 +17,10 @@ from aos.gateway.models.answer import (
     usage_of,
     written,
 )
-from aos.gateway.models.estimate import fewest_output_tokens
+from aos.gateway.models.estimate import fewest_output_tokens, likely_output_tokens
 from aos.gateway.models.inspecting import blocked
+from aos.gateway.models.spending import Reservation, counts_tokens
+from aos.gateway.models.withholding import CredentialGuard
 from aos.gateway.off_loop import OFF_LOOP
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.inspection.inspector import Inspector
@@ -26,6 +28,7 @@ from aos.inspection.sizes import DataTooLargeError
 from aos.inspection.stream import StreamInspector
 from aos.model.base import JsonObject
 from aos.policy.decision import Effect
+from aos.policy.obligations import Obligations
 
 _WHAT: Final = "the model's output"
 _SMALL_EVENT_BYTES: Final = 2_048
@@ -50,6 +53,14 @@ class OutputBounds:
 
     tokens: int | None = None
     text_bytes: int | None = None
+
+
+def bounds_of(obligations: Obligations, reservation: Reservation) -> OutputBounds:
+    """Return what an output is held to."""
+    return OutputBounds(
+        tokens=reservation.output_tokens if counts_tokens(obligations) else None,
+        text_bytes=obligations.data.max_response_bytes,
+    )
 
 
 @dataclass(slots=True)
@@ -85,6 +96,7 @@ class OutputStream:
         gives_away: Callable[[bytes], bool],
         *,
         shows_usage: bool,
+        credential: str | None = None,
     ) -> None:
         """Start before the first event.
 
@@ -93,11 +105,13 @@ class OutputStream:
             bounds: on the output.
             gives_away: whether JSON holds the credential.
             shows_usage: whether the agent asked for the chunk that only counts tokens.
+            credential: the gateway's own, which may come in pieces; None where it shows none.
         """
         self._inspector = inspector
         self._bounds = bounds
         self._gives_away = gives_away
         self._shows_usage = shows_usage
+        self._guard = CredentialGuard(credential) if credential else None
         self._text_bytes = 0
         self._envelope: JsonObject = {}
         self._choices: dict[int, _Choice] = {}
@@ -132,13 +146,31 @@ class OutputStream:
             return b"", False
         if self._inspector.looks_into_responses:
             value = known_fields(value)
-        if self._inspector.looks_into_responses and choices:
+        if choices:
             self._envelope = {name: item for name, item in value.items() if name not in ("choices", "usage")}
+        if self._inspector.looks_into_responses and choices:
             kept: list[JsonValue] = [each for each in map(self._looked_through, choices) if each is not None]
             if not kept and usage is None:
                 return b"", False
             value["choices"] = kept
-        return event_of(written(value, self._gives_away)), False
+        return self._written(value), False
+
+    def seen_tokens(self) -> int:
+        """Return the tokens of what came so far: what the model counted of it, or an estimate where that is more."""
+        counted = self.usage.completion if self.usage is not None else 0
+        return max(counted, likely_output_tokens(self._text_bytes))
+
+    def _written(self, value: JsonObject) -> bytes:
+        choices = value.get("choices")
+        if self._guard is None or not isinstance(choices, list):
+            return event_of(written(value, self._gives_away))
+        passed, before = self._guard.passed(choices)
+        first = self._chunk(value, before) if before else b""
+        return first + event_of(written({**value, "choices": passed}, self._gives_away))
+
+    def _chunk(self, value: JsonObject, choices: list[JsonValue]) -> bytes:
+        envelope = {name: item for name, item in value.items() if name != "usage"}
+        return event_of(written({**envelope, "choices": choices}, self._gives_away))
 
     def end(self) -> bytes:
         """Return what was held back of choices that nobody finished.
@@ -152,12 +184,12 @@ class OutputStream:
             delta = self._flushed(index, {})
             if delta:
                 rest.append({"index": index, "delta": delta, "finish_reason": None})
-        if not rest:
-            return b""
-        return event_of(written({**self._envelope, "choices": rest}, self._gives_away))
+        out = self._written({**self._envelope, "choices": rest}) if rest else b""
+        held = self._guard.rest() if self._guard is not None else []
+        return out + (self._chunk(self._envelope, held) if held else b"")
 
     def _measure(self, choices: list[JsonValue]) -> None:
-        self._text_bytes += sum(len(text.encode("utf-8", "surrogatepass")) for text in _said(choices))
+        self._text_bytes += _bytes_said(choices, "delta")
         most = self._bounds.text_bytes
         if most is not None and self._text_bytes > most:
             message = f"{_WHAT} is too large: it has more than {most} bytes, which policy allows"
@@ -265,6 +297,28 @@ async def event_checked(caller: Caller, output: OutputStream, data: bytes) -> tu
         raise _too_large(error) from None
 
 
+async def rest_checked(caller: Caller, output: OutputStream) -> bytes:
+    """Return what ``output.end()`` does; beside the event loop where there is much to look through.
+
+    Raises:
+        UpstreamError: it can't be given on.
+        OutputCutError: policy blocks what it holds.
+    """
+    try:
+        return await OFF_LOOP.do(caller.task.metadata.uid, output.held, output.end)
+    except DataTooLargeError as error:
+        raise _too_large(error) from None
+
+
+def tokens_said(choices: list[JsonValue]) -> int:
+    """Return an estimate of the tokens of a whole answer."""
+    return likely_output_tokens(_bytes_said(choices, "message"))
+
+
+def _bytes_said(choices: list[JsonValue], of: str) -> int:
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in _said(choices, of))
+
+
 def _too_large(error: DataTooLargeError) -> OutputCutError:
     message = f"{_WHAT} is too large: {error}"
     return OutputCutError(Refused(Effect.DENY, RefusalCode.DATA_TOO_LARGE, message, note=message))
@@ -294,10 +348,10 @@ def _index(item: JsonObject, otherwise: int) -> int:
     return index if isinstance(index, int) else otherwise
 
 
-def _said(choices: list[JsonValue]) -> Iterator[str]:
+def _said(choices: list[JsonValue], of: str) -> Iterator[str]:
     """Yield what the model says in a chunk: texts, names and arguments of calls."""
     for choice in choices:
-        delta = choice.get("delta") if isinstance(choice, dict) else None
+        delta = choice.get(of) if isinstance(choice, dict) else None
         waiting: list[JsonValue] = [delta]
         while waiting:
             node = waiting.pop()

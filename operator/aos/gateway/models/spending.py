@@ -77,6 +77,21 @@ def reserve(
     return Reservation(prompt_tokens, output_tokens, prices)
 
 
+def settled(reservation: Reservation, usage: TokenUsage | None, seen_tokens: int) -> TokenUsage | None:
+    """Return what a request is charged; None where what was reserved stays spent.
+
+    Where the model did not count, as of an output that was cut, what came of it counts if it is more than what was reserved.
+
+    Args:
+        reservation: of the request.
+        usage: what the model counted of the whole output.
+        seen_tokens: of what came of the output, estimated.
+    """
+    if usage is not None or reservation.output_tokens is None or seen_tokens <= reservation.output_tokens:
+        return usage
+    return TokenUsage(reservation.prompt_tokens, seen_tokens)
+
+
 def tokens_of(usage: TokenUsage | None) -> Tokens | None:
     """Return what the model counted, for the record; None where it did not."""
     return None if usage is None else Tokens(usage.prompt, usage.completion)
