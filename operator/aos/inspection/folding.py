@@ -33,7 +33,9 @@ _READABLE: Final = re.compile(rb"[\t\n\r -~]{12,}")
 _ESCAPE: Final = re.compile(
     rb"%([0-9A-Fa-f]{2})|\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))|&#(?:([0-9]{1,7})|[xX]([0-9A-Fa-f]{1,6}));?"
 )
-_CONTROL: Final = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_ESCAPES: Final = (b"%", b"\\", b"&#")
+"""What escapes start with: looked for first, since it takes a tenth of the time."""
+_CONTROLS: Final = bytes({*range(0x20), 0x7F} - set(b"\0\t\n\r"))
 _PLAIN_OR_NOT: Final = re.compile(rb"([\0\t\n\r -~]+)|[^\0\t\n\r -~]+")
 _UNSEEN: Final = frozenset({"Cf", "Cc", "Cn", "Co", "Mn", "Me"})
 _BLANK: Final = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
@@ -106,7 +108,7 @@ class Decoded:
 def plain(text: bytes) -> bytes:
     """Return what ``view`` shows, without where it came from."""
     unescaped = _ESCAPE.sub(_unescaped, text)
-    if unescaped.isascii() and _CONTROL.search(unescaped) is None:
+    if _is_plain(unescaped):
         return unescaped
     return _encoded(_decoded(unescaped).translate(_FOLDED))
 
@@ -118,8 +120,8 @@ def plain_text(text: str) -> str:
 
 def view(text: bytes) -> View | None:
     """Return ``text`` with escapes resolved and characters folded; None where that changes nothing."""
-    escaped = _ESCAPE.search(text) is not None
-    if not escaped and text.isascii() and _CONTROL.search(text) is None:
+    escaped = any(start in text for start in _ESCAPES) and _ESCAPE.search(text) is not None
+    if not escaped and _is_plain(text):
         return None
     first = _unescaped_view(text) if escaped else None
     second = _folded_view(first.text if first else text)
@@ -219,7 +221,7 @@ def _unescaped_view(text: bytes) -> View:
 
 
 def _folded_view(text: bytes) -> View | None:
-    if text.isascii() and _CONTROL.search(text) is None:
+    if _is_plain(text):
         return None
     content = bytearray()
     starts, ends = array("L"), array("L")
@@ -254,6 +256,10 @@ def _fold_character(character: str) -> str:
     return "".join(
         part for part in folded if unicodedata.category(part) not in _UNSEEN and part not in _BLANK
     )
+
+
+def _is_plain(text: bytes) -> bool:
+    return text.isascii() and len(text.translate(None, _CONTROLS)) == len(text)
 
 
 def _decoded(text: bytes) -> str:
