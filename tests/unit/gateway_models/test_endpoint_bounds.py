@@ -127,7 +127,9 @@ async def test_a_request_that_never_left_costs_nothing() -> None:
         assert await used(here, "calls") == 0
 
 
-@pytest.mark.parametrize(("status", "costs"), [(400, False), (429, False), (500, True)])
+@pytest.mark.parametrize(
+    ("status", "costs"), [(400, False), (429, False), (408, True), (499, True), (500, True)]
+)
 async def test_what_the_model_refused_costs_no_tokens(status: int, *, costs: bool) -> None:
     async def on_request(_: JsonObject, send: Send) -> None:
         await respond(send, status, {"error": {"message": "no"}})

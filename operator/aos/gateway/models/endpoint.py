@@ -59,6 +59,8 @@ COMPLETIONS_PATH: Final = "/v1/chat/completions"
 MODELS_PATH: Final = "/v1/models"
 ACTION: Final = "chat.completions"
 
+_GAVE_UP: Final = (HTTPStatus.REQUEST_TIMEOUT, 499)
+"""Said by what stands before a model, of a request that may have been under way for long."""
 _MAX_ERROR_BYTES: Final = 65_536
 _EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 
@@ -329,7 +331,7 @@ class ModelEndpoint:
         outbound.check_encoding(response)
         if response.status != HTTPStatus.OK:
             content = await outbound.read_all(response, _MAX_ERROR_BYTES)
-            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR and response.status not in _GAVE_UP:
                 record.usage = NOTHING_USED  # the model did not take the request
             retry_after = response.headers.get("retry-after", "")
             failure = answer.failure_of(response.status, content, retry_after, target.gives_away)
