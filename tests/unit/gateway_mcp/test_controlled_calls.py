@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +16,8 @@ from starlette.types import Send
 from aos.audit.event import Phase
 from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Repeated
+from aos.gateway.mcp import inspecting
+from aos.gateway.off_loop import MAX_BYTES_ON_LOOP, OffLoop
 from aos.model.base import JsonObject
 from aos.model.tool import Tool
 from aos.policy.effective import EffectivePolicy
@@ -420,3 +423,31 @@ async def test_an_answer_with_the_credential_is_kept_for_nobody() -> None:
         result = await call(front, "update_contact")
         assert said(result)["reason"] == "DuplicateInFlight"
         assert CREDENTIAL not in result.model_dump_json()
+
+
+@pytest.mark.parametrize("where", ["arguments", "result"])
+async def test_a_long_text_that_can_not_be_looked_through_in_time_is_withheld_and_its_call_settled(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "words " * MAX_BYTES_ON_LOOP
+    hangs = threading.Event()
+
+    async def tells(_: str, body: JsonObject, send: Send) -> None:
+        text = long if where == "result" else "short"
+        await answer(send, body, {"content": [{"type": "text", "text": text}]})
+
+    settings = SETTINGS.model_copy(update={"max_response_bytes": 1_000_000})
+    async with scripted(BOTH, tells) as (url, _, seen), gateway(settings=settings) as front:
+        busy = OffLoop(threads=1, wait_seconds=0.2)
+        busy._threads.submit(hangs.wait)
+        monkeypatch.setattr(inspecting, "OFF_LOOP", busy)
+        await serve_for(
+            front, working(effective(policy(data={"redact": ["payment"]}), of=tool(url))), tool(url)
+        )
+        result = await call(front, id="7", note=long if where == "arguments" else "short")
+        assert said(result)["reason"] == "DataTooLarge"
+        assert "less at once" in str(said(result)["message"])
+        assert len(seen.of("tools/call")) == (1 if where == "result" else 0)
+        hangs.set()
+        phases = [row.phase for row in await front.held.rows()]
+        assert phases == ([Phase.INTENT, Phase.OUTCOME] if where == "result" else [Phase.REFUSAL])
