@@ -23,6 +23,7 @@ from aos.cli.output import Table, as_data
 from aos.cli.progress import Progress, progress
 from aos.model.base import JsonObject
 from aos.model.duration import duration_seconds
+from aos.policy.decision import Effect
 
 PAGE_ROWS: Final = 20_000
 """Rows of one answer where all of a chain are read."""
@@ -59,7 +60,7 @@ class AuditRequest:
         """Return it as parameters of the gateway.
 
         Raises:
-            CommandError: a time can't be read.
+            CommandError: a time can't be read, or the effect is none.
         """
         name, _, action = self.tool.partition(".")
         return {
@@ -70,7 +71,7 @@ class AuditRequest:
             "action": action,
             "record": self.record,
             "person": self.person,
-            "effect": self.effect.capitalize(),
+            "effect": _effect(self.effect),
             "since": _moment("--since", self.since, now),
             "until": _moment("--until", self.until, now),
             "limit": str(self.limit),
@@ -97,7 +98,7 @@ async def list_rows(
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print("\n".join(table(rows).render(width)))
     else:
-        print("no row matches", file=sys.stderr)
+        print(f"no row {place.where} matches{place.wider}", file=sys.stderr)
     if end.more:
         print(
             f"the first {end.rows} rows; narrow it with --since, or ask for more with --limit",
@@ -195,6 +196,13 @@ def _cells(row: AuditRow) -> tuple[str, ...]:
         event.record,
         f"{row.chain}/{row.sequence}",
     )
+
+
+def _effect(said: str) -> str:
+    effect = said.capitalize()
+    if effect not in {"", Effect.ALLOW, Effect.DENY}:
+        raise usage_error(f"--effect {said!r} is no effect: write allow or deny")
+    return effect
 
 
 def _moment(option: str, said: str, now: datetime) -> str:

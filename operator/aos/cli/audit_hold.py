@@ -48,7 +48,7 @@ async def list_holds(connection: Connection, place: AuditPlace, style: DataForma
     elif holds:
         print("\n".join(table(holds).render(None)))
     else:
-        print("there is no legal hold")
+        print(f"there is no legal hold {place.where}{place.wider}")
     return ExitCode.SUCCESS
 
 

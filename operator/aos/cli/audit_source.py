@@ -60,6 +60,16 @@ class AuditPlace:
         namespace, _, name = self.service_account.rpartition("/")
         return namespace or self.namespace or self.aos_namespace, name
 
+    @property
+    def where(self) -> str:
+        """The namespaces that are asked about, in words."""
+        return f"in namespace {self.namespace}" if self.namespace else "in any namespace"
+
+    @property
+    def wider(self) -> str:
+        """How to ask about more, for the end of a message that nothing was found; empty if all were asked about."""
+        return "; -n NAME asks about another namespace, -A about all" if self.namespace else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
@@ -144,13 +154,13 @@ class AuditSource:
 
     async def hold(self, name: str, reason: str) -> JsonObject:
         """Set a legal hold."""
-        return await self._ask(
+        return await self._change(
             "PUT", f"audit/holds/{quote(name, safe='')}", {**self._namespace(), "reason": reason}
         )
 
     async def release(self, name: str) -> JsonObject:
         """Release a legal hold."""
-        return await self._ask("DELETE", f"audit/holds/{quote(name, safe='')}", self._namespace())
+        return await self._change("DELETE", f"audit/holds/{quote(name, safe='')}", self._namespace())
 
     async def records(self) -> tuple[JsonObject, ...]:
         """Return who holds which record."""
@@ -158,7 +168,16 @@ class AuditSource:
 
     async def free(self, record: str) -> JsonObject:
         """Take a record from its holder, and return who that was."""
-        return await self._ask("DELETE", "records", {**self._namespace(), "record": record})
+        return await self._change("DELETE", "records", {**self._namespace(), "record": record})
+
+    async def _change(self, method: str, path: str, query: Mapping[str, str]) -> JsonObject:
+        try:
+            return await self._ask(method, path, query)
+        except Unavailable:
+            raise
+        except ApiError as error:
+            # The gateway's own words say what is wrong; the path through the proxy tells a person nothing.
+            raise CommandError(ExitCode.REFUSED, error.message) from error
 
     def _namespace(self) -> dict[str, str]:
         return {"namespace": self.place.namespace} if self.place.namespace else {}

@@ -1,10 +1,11 @@
 """``aos audit trace``: the whole story of a Task as a tree, with the Tasks that it handed over. Mostly pure."""
 
+import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
@@ -23,6 +24,7 @@ from aos.kube.objects import key_of
 from aos.kube.resources import TASKS
 from aos.model.base import JsonObject
 from aos.model.task import Task
+from aos.policy.decision import Effect
 
 MAX_ROWS = 20_000
 _MICRO = 1_000_000
@@ -149,7 +151,7 @@ def tree(node: Node) -> Tree:
 def _fill(branch: Tree, node: Node) -> None:
     task = node.task
     if task is not None:
-        branch.add(Text(f"input: {_short(str(task.spec.input))}"))
+        branch.add(Text(f"input: {_short(_json(task.spec.input))}"))
     revision = next((call.event.revision for call in node.calls), "")
     policy = next((call.event.policy_digest for call in node.calls), "")
     if revision:
@@ -162,7 +164,9 @@ def _fill(branch: Tree, node: Node) -> None:
     if task is not None and task.status.result is not None:
         result = task.status.result
         said = (
-            _short(str(result.output)) if result.output is not None else f"{result.reason}: {result.message}"
+            _short(_json(result.output))
+            if result.output is not None
+            else f"{result.reason}: {result.message}"
         )
         branch.add(Text(f"{result.outcome}: {said}"))
 
@@ -171,7 +175,7 @@ def _add_call(branch: Tree, call: Call) -> None:
     event = call.event
     words = [event.time[11:19], event.subject, called(call.last), event.effect, event.reason]
     words.append(event.outcome if event.phase is not Phase.INTENT else "no outcome is on record")
-    style = "red" if event.effect == "Deny" else "yellow" if event.phase is Phase.INTENT else ""
+    style = "red" if event.effect == Effect.DENY else "yellow" if event.phase is Phase.INTENT else ""
     made = branch.add(Text("  ".join(word for word in words if word), style=style))
     for said in _details(event):
         made.add(Text(said, style="dim"))
@@ -200,7 +204,10 @@ def _title(node: Node) -> str:
     money = sum(call.event.cost_micro_usd for call in node.calls) / _MICRO
     asked = f", asked for by {person}" if person else ""
     gone = "" if node.task else " (the Task is gone)"
-    return f"Task {node.name}: agent {agent}{asked}; {len(node.calls)} calls, {tokens} tokens, {money:.6f} USD{gone}"
+    # Counted as in the Task's status: what was denied is no call that was made.
+    denied = sum(call.event.effect == Effect.DENY for call in node.calls)
+    counts = f"{len(node.calls) - denied} calls, {denied} denied, {tokens} tokens, {money:.6f} USD"
+    return f"Task {node.name}: agent {agent}{asked}; {counts}{gone}"
 
 
 def data(node: Node) -> JsonObject:
@@ -240,6 +247,10 @@ async def _tasks(client: ApiClient, namespace: str) -> dict[str, Task]:
     except Forbidden as error:
         print(f"{one_line(error.message)}: only the audit rows are shown", file=sys.stderr)
     return found
+
+
+def _json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _short(said: str) -> str:

@@ -89,7 +89,7 @@ def load(text: str, name: str, namespace: str) -> list[Policy | ClusterPolicy]:
     """Return the policies in a manifest; one without a namespace is of ``namespace``, as for kubectl.
 
     Raises:
-        CommandError: it holds something else, or nothing.
+        CommandError: it holds something else, a Policy of another namespace, or nothing.
     """
     try:
         documents = [item for item in yaml.safe_load_all(text) if item is not None]
@@ -171,7 +171,8 @@ def _text(file: Path) -> str:
         with file.open(encoding="utf-8") as opened:
             return opened.read(MAX_FILE_BYTES)
     except (OSError, UnicodeDecodeError) as error:
-        raise usage_error(f"{file} can't be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise usage_error(f"{file} can't be read: {why}") from error
 
 
 def _policy(document: object, name: str, namespace: str) -> Policy | ClusterPolicy:
@@ -182,13 +183,20 @@ def _policy(document: object, name: str, namespace: str) -> Policy | ClusterPoli
     try:
         if document["kind"] == "ClusterPolicy":
             return ClusterPolicy.parse(document)
-        return Policy.parse({**document, "metadata": {"namespace": namespace, **own}})
+        policy = Policy.parse({**document, "metadata": {"namespace": namespace, **own}})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise usage_error(
             f"{document['kind']} {own.get('name')} in {name}: {where}: {first['msg']}"
         ) from error
+    if policy.metadata.namespace != namespace:
+        # Judged against the calls of this namespace it would seem to change nothing.
+        raise usage_error(
+            f"Policy {policy.metadata.name} in {name} is of namespace {policy.metadata.namespace}, and calls of namespace"
+            f" {namespace} are asked about; name its namespace with -n {policy.metadata.namespace}"
+        )
+    return policy
 
 
 async def _policies(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING
@@ -58,7 +59,10 @@ def explained(error: "ApiError") -> tuple[ExitCode, str]:
         case QuotaExceeded():
             return ExitCode.REFUSED, f"{error}; wait for room, or ask the namespace's owner for more"
         case Forbidden() if "cannot" in error.message:
-            asked = f"kubectl auth can-i {error.target.verb} {error.target.what}"
+            # The API server's words say where the right is missing; the target's key does so only for some verbs.
+            place = re.search(r'in the namespace "([^"]+)"', error.message)
+            where = f"-n {place[1]}" if place else "-A"
+            asked = f"kubectl auth can-i {error.target.verb} {error.target.what} {where}"
             return ExitCode.REFUSED, f"{error}; ask an administrator for that right (`{asked}` tells)"
         case NotFound() if "page not found" in error.message:
             return (

@@ -23,7 +23,7 @@ async def list_records(connection: Connection, place: AuditPlace, style: DataFor
     elif leases:
         print("\n".join(table(leases).render(None)))
     else:
-        print("no record is held")
+        print(f"no record is held {place.where}{place.wider}")
     return ExitCode.SUCCESS
 
 

@@ -27,7 +27,7 @@ from aos.cli.formats import ExportFormat
 from aos.cli.progress import PlainProgress
 from aos.cli.records import table as records_table
 from aos.kube.client import ApiClient
-from aos.kube.errors import Forbidden, NotFound, Target, Unavailable
+from aos.kube.errors import ApiError, Forbidden, NotFound, Target, Unavailable
 from aos.model.base import JsonObject
 from aos.model.task import Task
 from tests.unit.audit.make import EVENT, chain_of, event
@@ -161,6 +161,29 @@ def test_a_request_becomes_parameters() -> None:
     with pytest.raises(CommandError, match="--since 'yesterday' is no time") as caught:
         AuditRequest(since="yesterday").query("", NOW)
     assert caught.value.code is ExitCode.USAGE
+    with pytest.raises(CommandError, match="--effect 'denied' is no effect: write allow or deny"):
+        AuditRequest(effect="denied").query("", NOW)
+
+
+async def test_what_a_change_is_refused_for_is_said_without_the_path_to_the_gateway() -> None:
+    reader, _ = source(
+        ApiError(Target("put", "/api/v1/proxy"), 409, "", "there is a legal hold case-7 already")
+    )
+    with pytest.raises(CommandError) as caught:
+        await reader.hold("case-7", "why")
+    assert str(caught.value) == "there is a legal hold case-7 already"
+    reader, _ = source(Unavailable(Target("delete", "/api/v1/proxy"), 503, "", "the disk is gone"))
+    with pytest.raises(Unavailable):
+        await reader.free("contact/1")
+
+
+def test_nothing_found_says_where_it_was_looked_for_and_how_to_look_further() -> None:
+    assert (PLACE.where, PLACE.wider) == (
+        "in namespace sales",
+        "; -n NAME asks about another namespace, -A about all",
+    )
+    everywhere = AuditPlace("aos-system", "")
+    assert (everywhere.where, everywhere.wider) == ("in any namespace", "")
 
 
 def test_a_row_is_a_line_that_names_it() -> None:
@@ -285,16 +308,17 @@ def test_a_story_is_a_tree_of_calls_and_of_tasks_that_were_handed_over() -> None
     rows = chain_of([event(1, phase=Phase.INTENT, outcome=""), event(1), handed])
     said = drawn("t-1", list(rows), {"task-uid": first, "child-uid": second})
     assert (
-        "Task t-1: agent lead-enricher, asked for by jane@example.com; 1 calls, 0 tokens, 0.000200 USD"
+        "Task t-1: agent lead-enricher, asked for by jane@example.com; 1 calls, 0 denied, 0 tokens, 0.000200 USD"
         in said
     )
-    assert "input: {'lead': 'Halden'}" in said
+    assert 'input: {"lead": "Halden"}' in said
     assert "crm.update_contact  Allow  Allowed  OK" in said
     assert "decided by Policy sales-baseline, rule write-crm" in said
     assert "row gateway-1/2" in said
     assert "Task t-2: agent copywriter" in said
+    assert "0 calls, 1 denied" in said
     assert "Deny  NoRule  Refused" in said
-    assert said.rstrip().endswith("Succeeded: {'score': 1}")
+    assert said.rstrip().endswith('Succeeded: {"score": 1}')
 
 
 def test_a_story_without_its_task_is_told_from_the_rows() -> None:

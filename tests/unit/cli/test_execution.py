@@ -34,7 +34,12 @@ def run_into(error: BaseException) -> int:
         (Unavailable(TARGET, 0, "ClientConnectorError", "no answer"), 4, "check that the cluster is up"),
         (Unauthorized(TARGET, 401, "Unauthorized", "who?"), 3, "renew the credentials"),
         (QuotaExceeded(TARGET, 403, "Forbidden", "exceeded quota: q"), 3, "wait for room"),
-        (Forbidden(TARGET, 403, "Forbidden", "User eve cannot create"), 3, "kubectl auth can-i create tasks"),
+        (Forbidden(TARGET, 403, "Forbidden", "User eve cannot create"), 3, "can-i create tasks -A` tells"),
+        (
+            Forbidden(TARGET, 403, "Forbidden", 'eve cannot create "tasks" in the namespace "sales"'),
+            3,
+            "kubectl auth can-i create tasks -n sales` tells",
+        ),
         (Forbidden(TARGET, 403, "Forbidden", "denied request: not now"), 3, "not now"),
         (NotFound(TARGET, 404, "", "404 page not found"), 3, "install AOS first"),
         (NotFound(TARGET, 404, "NotFound", 'tasks "t1" not found'), 3, '"t1" not found'),

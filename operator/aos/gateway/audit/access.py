@@ -68,7 +68,8 @@ class Access:
         raise _forbidden(
             RefusalCode.FORBIDDEN,
             f"{user.username} may not {verb} {resource}.{GROUP} {where};"
-            " an administrator can bind a role with that right to it",
+            " an administrator can bind the ClusterRole aos-auditor (reads) or aos-records-manager (reads and changes)"
+            " to it; `aos` reads with another account by --service-account",
         )
 
 
