@@ -59,7 +59,8 @@ class Template:
         """Return the text for ``arguments``, at most `MAX_RENDERED_LENGTH` characters of printable ASCII.
 
         In values, ``/``, ``%`` and whatever is not printable ASCII stand percent-encoded, so that a value never reaches
-        into another part of the text. Texts that Unicode takes for the same are the same.
+        into another part of the text. Texts that Unicode takes for the same (NFKC) are the same, whatever invisible characters
+        they hold and whatever blanks stand around them.
 
         Raises:
             ExpressionError: an expression fails or gives something else than a non-empty string, an int or a bool, the
@@ -124,7 +125,15 @@ def _closing(source: str, start: int) -> int:
 
 
 def _value(expression: RecordExpression, activation: Activation) -> str:
-    text = unicodedata.normalize("NFC", expression.text(activation))
+    text = _seen(expression.text(activation))
     if not text:
         raise ExpressionError(f"${{{expression.source}}} is empty")
     return quote(text, safe=_SAFE)
+
+
+def _seen(text: str) -> str:
+    """Return ``text`` as many systems read it: a blank at its end, or what shows nothing, must not make another record."""
+    if not text.isascii():
+        shown = "".join(character for character in text if unicodedata.category(character) != "Cf")
+        text = unicodedata.normalize("NFKC", shown)
+    return text.strip()
