@@ -31,7 +31,7 @@ from tests.unit.gateway_control.world import Held, controlled, opened
 
 TWO: JsonValue = {"name": "calls", "calls": 2, "per": "1h"}
 BUDGET: JsonValue = {"name": "daily", "tokens": 100, "microUSD": 1000, "per": "24h"}
-HASTY = StoreSettings(answer_seconds=0.1)
+HASTY = StoreSettings(answer_seconds=1)
 DONE = Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0.25)
 
 
