@@ -68,6 +68,15 @@ def test_a_write_of_which_policy_redacts_a_part_is_not_identical_to_the_whole_on
     assert one.key != other.key
 
 
+def test_the_same_words_under_another_account_are_another_write() -> None:
+    by = caller(effective(policy(conflicts={"duplicateWindowSeconds": 60})))
+    mine = replace(asked(by, "update_contact"), account="sales/crm-emea/token")
+    one, other = duplicate_check(mine), duplicate_check(replace(mine, account="sales/crm-apac/token"))
+    assert one is not None
+    assert other is not None
+    assert one.key != other.key
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -35,6 +35,7 @@ class AskedCall:
             name, action and likeness count as identical. Empty: not counted so.
         declared: the Tool's action; None for Models and Agents.
         system: the Tool's URL: two Tools of one tenant with the same are one system.
+        account: the credential that the Tool is reached with, as ``NAMESPACE/SECRET/KEY``; empty where it has none.
         tokens: most tokens that the call may use.
         cost_micro_usd: the most that those tokens may cost; what a Tool's action costs is in the obligations.
         data_classes: classes of data that were found on the way in.
@@ -52,6 +53,7 @@ class AskedCall:
     likeness: str = ""
     declared: ToolAction | None = None
     system: str = ""
+    account: str = ""
     tokens: int = 0
     cost_micro_usd: int = 0
     data_classes: frozenset[str] = frozenset()

@@ -59,8 +59,14 @@ def duplicate_check(asked: AskedCall) -> DuplicateCheck | None:
     seconds = asked.obligations.conflicts.duplicate_window_seconds
     if not seconds or not writes(asked):
         return None
-    # By what is sent: what one agent's policies redact and another's do not are two writes.
-    key: list[JsonValue] = [_system_key(asked), asked.action, arguments_digest(asked.arguments)]
+    # By what is sent: what one agent's policies redact and another's do not are two writes. By whom it is sent as, too:
+    # the same words under another account of the system may do another thing there.
+    key: list[JsonValue] = [
+        _system_key(asked),
+        asked.account,
+        asked.action,
+        arguments_digest(asked.arguments),
+    ]
     return DuplicateCheck(
         key=json_digest(key),
         task_uid=asked.caller.task.metadata.uid,

@@ -31,7 +31,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import Target, target_of
 from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
-from aos.model.tool import Access
+from aos.model.tool import Access, Tool
 from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import RuleReference
 
@@ -306,8 +306,14 @@ def _asked(call: ToolCall, cleared: Cleared, digest: str, sendable: Sendable | R
         likeness=likeness(call.arguments),
         declared=cleared.action.declared,
         system=cleared.tool.spec.url,
+        account=_account(cleared.tool),
         data_classes=sent.found,
     )
+
+
+def _account(tool: Tool) -> str:
+    auth = tool.spec.auth
+    return f"{tool.metadata.namespace}/{auth.secret_ref.name}/{auth.secret_ref.key}" if auth else ""
 
 
 _NOTHING: Final = Sendable({})
