@@ -90,10 +90,10 @@ def reasons_page() -> str:
 
 def _table(schema: Schema) -> list[str]:
     rows = [
-        f"| `{path}` | {_type(field)} | {'yes' if required else ''} | {_bounds(field)} |"
+        f"| `{path}` | {_type(field)} | {'yes' if required else ''} | {_bounds(field)} | {_meaning(field)} |"
         for path, field, required in _fields(schema, "")
     ]
-    return ["| field | type | required | bounds |", "|---|---|---|---|", *rows]
+    return ["| field | type | required | bounds | meaning |", "|---|---|---|---|---|", *rows]
 
 
 def _fields(schema: Schema, prefix: str) -> Iterator[tuple[str, Schema, bool]]:
@@ -110,6 +110,10 @@ def _fields(schema: Schema, prefix: str) -> Iterator[tuple[str, Schema, bool]]:
         yield from _fields(field, f"{path}.")
         if isinstance(items, dict):
             yield from _fields(items, f"{path}[].")
+
+
+def _meaning(field: Schema) -> str:
+    return " ".join(str(field.get("description", "")).split()).replace("``", "`").replace("|", "\\|")
 
 
 def _type(field: Schema) -> str:

@@ -19,7 +19,12 @@ Quantity = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|
 
 
 class Owner(ApiModel):
-    """Who answers for the agent; shown in status and logs, and readable by rules as ``agent.owner``."""
+    """Who answers for the agent; shown in status and logs, and readable by rules as ``agent.owner``.
+
+    Attributes:
+        team: the team that answers for it.
+        contact: where the team is reached.
+    """
 
     team: str = Field(min_length=1, max_length=128)
     contact: str = Field(default="", max_length=256)
@@ -35,7 +40,13 @@ class InstructionsSource(ApiModel):
 
 
 class AgentModel(ApiModel):
-    """Which Model the agent may use, and the bounds that the gateway puts on each request."""
+    """Which Model the agent may use, and the bounds that the gateway puts on each request.
+
+    Attributes:
+        name: a Model of the agent's namespace.
+        temperature: put into each request, whatever the agent asks for.
+        max_output_tokens: most tokens of one answer.
+    """
 
     name: ObjectName
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -43,7 +54,12 @@ class AgentModel(ApiModel):
 
 
 class ToolRequest(ApiModel):
-    """Actions of one Tool that the agent asks for; policies decide."""
+    """Actions of one Tool that the agent asks for; policies decide.
+
+    Attributes:
+        name: a Tool of the agent's namespace.
+        actions: the Tool's actions; ``*`` stands for any run of characters.
+    """
 
     name: ObjectName
     actions: tuple[Glob, ...] = Field(min_length=1, max_length=MAX_ACTIONS)
@@ -89,7 +105,14 @@ class Runtime(ApiModel):
 
 
 class AgentSpec(ApiModel):
-    """What an agent is."""
+    """What an agent is.
+
+    Attributes:
+        instructions: what the model is told.
+        tools: Tools and actions that it asks for; none else is ever called, and policies decide on these.
+        delegates: the only agents that it may hand work to, of its own namespace.
+        suspend: starts no Task and denies every call while true.
+    """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(

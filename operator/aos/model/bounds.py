@@ -40,6 +40,12 @@ class Limit(ApiModel):
     """How many calls may be made in any time span of length ``per``.
 
     Without ``tools`` it counts tool calls, model requests and handoffs; with it, the matching tool calls.
+
+    Attributes:
+        name: shown where the limit refuses.
+        calls: most calls.
+        per: the span, 1s to 720h; it slides.
+        tools: counts the matching tool calls alone.
     """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
@@ -54,7 +60,15 @@ class Limit(ApiModel):
 
 
 class Budget(ApiModel):
-    """How much may be spent in any time span of length ``per``; over the whole Task where ``per`` is left out."""
+    """How much may be spent in any time span of length ``per``; over the whole Task where ``per`` is left out.
+
+    Attributes:
+        name: shown where the budget refuses.
+        micro_usd: most that models and tools may cost, in millionths of a US dollar.
+        tokens: most tokens of models, in and out.
+        calls: most calls.
+        per: the span, 1s to 720h; it slides.
+    """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(rule=_WINDOW_RULE, message=f"per must be between 1s and {MAX_WINDOW}", field_path=".per"),
@@ -85,27 +99,51 @@ class Direction(StrEnum):
 
 
 class DataPattern(ApiModel):
-    """A data class of one's own, found by a regular expression in RE2 syntax."""
+    """A data class of one's own, found by a regular expression in RE2 syntax.
+
+    Attributes:
+        name: the class, for redact and block.
+        regex: finds a value; one text is looked at at a time.
+    """
 
     name: DataClass
     regex: str = Field(min_length=1, max_length=512)
 
 
 class Projection(ApiModel):
-    """The only fields that results of the matching actions keep; what has no fields to choose from is withheld."""
+    """The only fields that results of the matching actions keep; what has no fields to choose from is withheld.
+
+    Attributes:
+        tools: whose results are cut down.
+        fields: what is kept, as in ``id``, ``owner.name``, ``items[].id``.
+    """
 
     tools: tuple[ToolMatch, ...] = Field(min_length=1, max_length=32)
     fields: tuple[FieldPath, ...] = Field(min_length=1, max_length=64, json_schema_extra=LIST_AS_SET)
 
 
 class Urls(ApiModel):
-    """Which hosts arguments may name in URLs. Inside and metadata addresses are refused unless they stand here."""
+    """Which hosts arguments may name in URLs. Inside and metadata addresses are refused unless they stand here.
+
+    Attributes:
+        allow_hosts: host names or addresses; ``*.example.com`` stands for every name below it.
+    """
 
     allow_hosts: tuple[HostPattern, ...] = Field(min_length=1, max_length=64, json_schema_extra=LIST_AS_SET)
 
 
 class Data(ApiModel):
-    """What calls may carry: classes of data that are redacted or block, fields that are kept, hosts, sizes."""
+    """What calls may carry: classes of data that are redacted or block, fields that are kept, hosts, sizes.
+
+    Attributes:
+        redact: classes that are replaced by a marker.
+        block: classes that refuse the request, or withhold the answer.
+        in: the directions in which both hold.
+        patterns: classes of one's own.
+        projections: fields that results keep.
+        max_request_bytes: longest request, as JSON.
+        max_response_bytes: longest answer, as JSON.
+    """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(
@@ -145,7 +183,14 @@ class Data(ApiModel):
 
 
 class Loops(ApiModel):
-    """Bounds on chains of agents and on repetition within a Task."""
+    """Bounds on chains of agents and on repetition within a Task.
+
+    Attributes:
+        max_depth: handoffs in a row; 4 if nothing says.
+        max_visits: how often one agent may be in that row; 2 if nothing says.
+        max_identical_calls: calls of one Task with the same or nearly the same arguments; 10 if nothing says.
+        max_calls_per_task: calls of one Task; 1000 if nothing says.
+    """
 
     max_depth: int | None = Field(default=None, ge=1, le=16)
     max_visits: int | None = Field(default=None, ge=1, le=16)
@@ -154,7 +199,12 @@ class Loops(ApiModel):
 
 
 class Conflicts(ApiModel):
-    """How long a record stays with the Task that wrote it, and how long an identical write is not repeated."""
+    """How long a record stays with the Task that wrote it, and how long an identical write is not repeated.
+
+    Attributes:
+        lease_seconds: how long a record stays with its Task; 600 if nothing says.
+        duplicate_window_seconds: how long an identical write is answered with the first one's result; 0 if nothing says: never.
+    """
 
     lease_seconds: int | None = Field(default=None, ge=1, le=86_400)
     duplicate_window_seconds: int | None = Field(default=None, ge=0, le=86_400)

@@ -17,6 +17,11 @@ class ClusterPolicySpec(PolicyRules):
     """Rules and bounds for the agents that ``agents`` selects in the namespaces that ``namespaces`` selects.
 
     A call needs an Allow of some ClusterPolicy that selects its agent, besides one of a Policy.
+
+    Attributes:
+        rules: what is allowed and what is denied; a call needs an Allow and no Deny.
+        limits: how many calls may be made.
+        budgets: how much may be spent.
     """
 
     namespaces: LabelSelector

@@ -13,7 +13,13 @@ from aos.model.rule import MAX_RULES, Rule
 
 
 class PolicySpec(PolicyRules):
-    """Rules and bounds for the agents that ``agents`` selects."""
+    """Rules and bounds for the agents that ``agents`` selects.
+
+    Attributes:
+        rules: what is allowed and what is denied; a call needs an Allow and no Deny.
+        limits: how many calls may be made.
+        budgets: how much may be spent.
+    """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(

@@ -23,7 +23,15 @@ class RuleEffect(StrEnum):
 
 
 class ToolMatch(ApiModel):
-    """Calls by tool, and by action, access, risk or declared data class; what is left out matches every one."""
+    """Calls by tool, and by action, access, risk or declared data class; what is left out matches every one.
+
+    Attributes:
+        name: the Tool; ``*`` stands for any run of characters.
+        actions: names or patterns of actions.
+        access: Read or Write, as the Tool declares it.
+        risk: as the Tool declares it.
+        data_classes: any of these, as the Tool declares them.
+    """
 
     name: Glob
     actions: tuple[Glob, ...] = Field(default=(), max_length=64)
@@ -33,7 +41,13 @@ class ToolMatch(ApiModel):
 
 
 class Rule(ApiModel):
-    """One rule: calls that it matches, under a condition in CEL."""
+    """One rule: calls that it matches, under a condition in CEL.
+
+    Attributes:
+        name: shown where the rule decides.
+        tools: the calls that are meant.
+        when: a condition in CEL; where it fails, an Allow does not match and a Deny does.
+    """
 
     name: PartName
     effect: RuleEffect

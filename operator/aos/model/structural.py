@@ -27,6 +27,7 @@ _KEPT = frozenset(
     }
 )
 MAX_FREE_PROPERTIES = 256
+_ATTRIBUTES = "\n\nAttributes:\n"
 
 
 def structural_schema(model: type[ApiModel]) -> Schema:
@@ -50,6 +51,8 @@ class _Converter:
     def convert(self, node: Schema) -> Schema:
         merged = self._resolved(node)
         converted: Schema = {key: value for key, value in merged.items() if key in _KEPT}
+        if "description" in merged:
+            converted["description"] = _described(merged)[0]
         default = merged.get("default")
         if isinstance(default, str | int | float) and default != "":
             converted["default"] = default
@@ -84,8 +87,11 @@ class _Converter:
     def _object(self, node: Schema, converted: Schema) -> None:
         properties = node.get("properties")
         if isinstance(properties, dict):
+            said = _described(node)[1]
             converted["properties"] = {
-                name: self.convert(value) for name, value in properties.items() if isinstance(value, dict)
+                name: self.convert(value | said.get(name.lower(), {}))
+                for name, value in properties.items()
+                if isinstance(value, dict)
             }
             if node.get("required"):
                 converted["required"] = node["required"]
@@ -110,6 +116,21 @@ class _Converter:
     def _resolved_is_typed(self, node: Schema) -> bool:
         reference = node.get("$ref")
         return not (isinstance(reference, str) and reference.endswith("/JsonValue")) and bool(node)
+
+
+def _described(node: Schema) -> tuple[str, dict[str, Schema]]:
+    """Return what a model's docstring says of it, and of its attributes, by name without case and underscores."""
+    about, _, attributes = str(node.get("description", "")).partition(_ATTRIBUTES)
+    said: dict[str, str] = {}
+    name = ""
+    for line in attributes.splitlines():
+        if line.startswith("     "):
+            said[name] += f" {line.strip()}"
+        elif line.strip():
+            written, _, text = line.strip().partition(": ")
+            name = written.replace("_", "").lower()
+            said[name] = text
+    return about, {key: {"description": text[:1].upper() + text[1:]} for key, text in said.items()}
 
 
 def _list(value: JsonValue) -> list[JsonValue]:

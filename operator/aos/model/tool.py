@@ -65,6 +65,14 @@ class ToolAction(ApiModel):
     """One action. The declared access counts, whatever the tool says of itself.
 
     ``record`` names what a Write changes, with ``${...}`` in CEL over ``args``: ``contact/${args.id}``.
+
+    Attributes:
+        name: the action's name, as the tool spells it.
+        data_classes: classes of data that it handles, for rules to select by.
+        record: the record that a Write changes; one Task at a time holds it.
+        idempotent: whether a Write may be sent again after no answer came.
+        cost_micro_usd: what one call costs, for budgets; in millionths of a US dollar.
+        definition_digest: pins the definition; while the tool offers one with another digest, the action is quarantined.
     """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
@@ -91,7 +99,12 @@ class ToolAction(ApiModel):
 
 
 class ToolSpec(ApiModel):
-    """Where a tool is and what it can do."""
+    """Where a tool is and what it can do.
+
+    Attributes:
+        url: where the gateway reaches it; agents never do.
+        actions: what agents may be allowed; what the tool offers besides can't be called.
+    """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = ()
 
