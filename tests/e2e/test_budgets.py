@@ -148,6 +148,9 @@ def test_a_budget_of_one_dollar_ends_at_one_dollar_though_a_gateway_dies(spender
     for task in first:
         aos.ended(task, 400)
     second = spend(aos, "second")
+    for agent in AGENTS:
+        exhausted = "--for=condition=WithinBounds=False"
+        aos.kubectl("wait", f"agent/{agent}", "-n", SALES, exhausted, "--timeout=300s")
     for task in second:
         aos.ended(task, 400)
     spent = searches(aos) - before

@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeVar
 
 import orjson
 
 from aos.audit.signing import HeadError, SignedHead
 from aos.controllers.views import Endpoint
+from aos.model.conditions import BOUND_REASONS
 from aos.reconcile.agent import GatewayReport
+from aos.reconcile.bounds import ExceededBound
 
 SILENCE_SECONDS: Final = 15.0
 """A replica that was not heard of for so long counts as not enforcing."""
 MAX_LINE_BYTES: Final = 16_384
 
+Value = TypeVar("Value")
 AgentChanged = Callable[[str, str], None]
 
 
@@ -32,6 +36,7 @@ class Replica:
         heard_at: monotonic seconds of its last line; None before the first.
         problem: why it can't be followed at the moment; empty if it can.
         store_problem: why it can't use the store, and so denies every call; empty if it can.
+        exceeded: by namespace and agent, the bound that it keeps refusing calls for.
         head: where its audit chain stood last, signed; None if it has not said.
     """
 
@@ -41,15 +46,18 @@ class Replica:
     heard_at: float | None = None
     problem: str = "it was not reached yet"
     store_problem: str = ""
+    exceeded: dict[tuple[str, str], ExceededBound] = field(default_factory=dict)
     head: SignedHead | None = None
     _fresh: dict[tuple[str, str], str] | None = None
+    _fresh_exceeded: dict[tuple[str, str], ExceededBound] = field(default_factory=dict)
 
     def connected(self) -> None:
         """Begin to take lines of a new connection; until it is synced, what was known stays."""
         self._fresh = {}
+        self._fresh_exceeded = {}
 
     def take(self, line: bytes, now: float) -> Iterator[tuple[str, str]]:
-        """Take one line and yield the agents for which something else is enforced than before.
+        """Take one line and yield the agents for which something else is enforced, or refused, than before.
 
         Raises:
             BadLineError: it is no line of a report.
@@ -61,6 +69,8 @@ class Replica:
             yield from self._synced()
         elif "digest" in said:
             yield from self._told(said)
+        elif "exceeded" in said:
+            yield from self._refuses(said)
         elif "store" in said:
             self.store_problem = "" if said["store"] == "ok" else str(said.get("problem") or said["store"])
         elif "auditHead" in said:
@@ -81,18 +91,21 @@ class Replica:
             digest=self.digests.get((namespace, agent), ""),
             store_problem=self.store_problem,
             is_ready=is_ready,
+            exceeded=self.exceeded.get((namespace, agent)),
         )
 
     def _synced(self) -> Iterator[tuple[str, str]]:
         fresh, self._fresh = self._fresh or {}, None
         before, self.digests = self.digests, fresh
+        refused, self.exceeded, self._fresh_exceeded = self.exceeded, self._fresh_exceeded, {}
         self.is_synced = True
-        yield from (key for key in before.keys() | fresh.keys() if before.get(key) != fresh.get(key))
+        yield from _changed(before, fresh) | _changed(refused, self.exceeded)
 
     def _told(self, said: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-        namespace, agent, digest = said.get("namespace"), said.get("agent"), said.get("digest")
-        if not isinstance(namespace, str) or not isinstance(agent, str) or not isinstance(digest, str):
-            raise BadLineError("a line of the report lacks namespace, agent or digest")
+        namespace, agent = _agent(said)
+        digest = said["digest"]
+        if not isinstance(digest, str):
+            raise BadLineError("the digest of a line of the report is no text")
         known = self.digests if self._fresh is None else self._fresh
         if digest:
             known[namespace, agent] = digest
@@ -100,6 +113,53 @@ class Replica:
             known.pop((namespace, agent), None)
         if self._fresh is None:
             yield namespace, agent
+
+    def _refuses(self, said: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        key, bound = _agent(said), _exceeded(said["exceeded"])
+        known = self.exceeded if self._fresh is None else self._fresh_exceeded
+        before = known.pop(key, None)
+        if bound is not None:
+            known[key] = bound
+        if self._fresh is None and bound != before:
+            yield key
+
+
+def _changed(
+    before: Mapping[tuple[str, str], Value], after: Mapping[tuple[str, str], Value]
+) -> set[tuple[str, str]]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def _agent(said: Mapping[str, object]) -> tuple[str, str]:
+    namespace, agent = said.get("namespace"), said.get("agent")
+    if not isinstance(namespace, str) or not isinstance(agent, str):
+        raise BadLineError("a line of the report lacks namespace or agent")
+    return namespace, agent
+
+
+def _exceeded(said: object) -> ExceededBound | None:
+    """Return the bound; None if there is none, or one of a kind that this version does not know."""
+    if said is None:
+        return None
+    if not isinstance(said, dict):
+        raise BadLineError("what a line of the report says is exceeded is no object")
+    reason, bound, frees_at = said.get("reason"), said.get("bound"), said.get("freesAt")
+    if not isinstance(reason, str) or not isinstance(bound, str):
+        raise BadLineError("a bound of the report lacks reason or name")
+    known = next((item for item in BOUND_REASONS if item == reason), None)
+    return None if known is None else ExceededBound(known, bound, _moment(frees_at))
+
+
+def _moment(said: object) -> datetime | None:
+    if said is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(said) if isinstance(said, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadLineError("the time at which a bound of the report frees is none of RFC 3339")
+    return moment
 
 
 def _parsed(line: bytes) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 import orjson
 
 from aos.gateway.cluster_registry import PolicyListener
+from aos.gateway.control.persisting import Exceeded
 from aos.model.base import JsonObject
 from aos.policy.effective import EffectivePolicy
 
@@ -85,6 +86,19 @@ class EnforcementReport:
         """Tell readers whether limits, budgets, records and the audit trail can be kept; ``problem`` is empty if so."""
         statement: JsonObject = {"store": "unavailable", "problem": problem} if problem else {"store": "ok"}
         self.state("store", statement)
+
+    def digest(self, namespace: str, agent: str) -> str:
+        """Return the digest of the policy that is enforced for an agent; empty if it is gone or not compiled yet."""
+        return self._digests.get((namespace, agent), "")
+
+    def exceeds(self, namespace: str, agent: str, exceeded: Exceeded | None) -> None:
+        """Tell readers of the bound that an agent's calls stay refused for, or that there is none any more."""
+        subject = f"exceeded/{namespace}/{agent}"
+        said = exceeded.statement() if exceeded else None
+        self.state(subject, {"namespace": namespace, "agent": agent, "exceeded": said})
+        if said is None:
+            # Whoever connects from now on need not hear of what is over.
+            del self._statements[subject]
 
     async def run(self) -> None:
         """Compile what changed until cancelled; run it once the cluster was read."""

@@ -14,9 +14,10 @@ from aos.gateway.audit.access import Access
 from aos.gateway.audit.api import AuditApi
 from aos.gateway.audit.heads import HeadReporter
 from aos.gateway.cluster_registry import ClusterRegistry
-from aos.gateway.control.announcing import EventAnnouncer
+from aos.gateway.control.announcing import Announcers, EventAnnouncer
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
+from aos.gateway.control.persisting import PersistingBounds
 from aos.gateway.control.retries import RetryBudget
 from aos.gateway.control.upkeep import Upkeep
 from aos.gateway.enforcement import EnforcementReport
@@ -52,6 +53,8 @@ CLOSE_SECONDS: Final = 5.0
 """Time in which the last rows and settlements are written."""
 LAST_HEAD_SECONDS: Final = 0.2
 """Time in which the end of the audit chain reaches the operator; a stream does not say when it was read."""
+TELL_BOUNDS_SECONDS: Final = 5.0
+"""How often it is looked whether bounds persist for which calls are refused, or have freed."""
 REPORTER: Final = "aos.dev/gateway"
 """Who reports events."""
 
@@ -101,7 +104,9 @@ class Gateway:
         self._heads = HeadReporter(store, chain, self._report)
         self._upkeep = Upkeep(store, self._metrics, settings, self._report.store_is)
         self._recorder = EventRecorder(client, controller=REPORTER, instance=settings.pod_name)
-        self._calls = CallControl(store, self._metrics, EventAnnouncer(self._recorder), settings)
+        self._bounds = PersistingBounds()
+        announcer = Announcers((EventAnnouncer(self._recorder), self._bounds))
+        self._calls = CallControl(store, self._metrics, announcer, settings)
         self._guard = ToolGuard(settings)
         control = Control(self._calls, self._guard, RetryBudget(settings), self._metrics)
         usage = Usage(self._calls)
@@ -195,6 +200,7 @@ class Gateway:
             group.create_task(self._certificates.run(), name="certificates")
             await self._registry.synced()
             group.create_task(self._report.run(), name="report")
+            group.create_task(self._tell_bounds(), name="bounds")
             group.create_task(self._heads.run(), name="audit heads")
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
@@ -207,6 +213,13 @@ class Gateway:
         while True:
             await asyncio.sleep(self._settings.store_sweep_seconds)
             self._guard.sweep()
+
+    async def _tell_bounds(self) -> None:
+        """Tell the operator for which bounds agents' calls stay refused."""
+        while True:
+            await asyncio.sleep(TELL_BOUNDS_SECONDS)
+            for agent, exceeded in self._bounds.changes(self._report.digest).items():
+                self._report.exceeds(*agent, exceeded)
 
 
 def chain_of(settings: GatewaySettings) -> str:

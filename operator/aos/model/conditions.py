@@ -5,6 +5,7 @@ The reference page is generated from these tables; code refers to reasons only b
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class ConditionType(StrEnum):
@@ -18,6 +19,7 @@ class ConditionType(StrEnum):
     ADMISSION_GUARDED = "AdmissionGuarded"
     STARTED = "Started"
     SUCCEEDED = "Succeeded"
+    WITHIN_BOUNDS = "WithinBounds"
 
 
 class Reason(StrEnum):
@@ -75,6 +77,22 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     REVISION_LOST = "RevisionLost"
     PARENT_ENDED = "ParentEnded"
+    WITHIN_BOUNDS = "WithinBounds"
+    BUDGET_EXCEEDED = "BudgetExceeded"
+    LIMIT_EXCEEDED = "LimitExceeded"
+    CIRCUIT_OPEN = "CircuitOpen"
+    LOOP_DETECTED = "LoopDetected"
+    TOO_MANY_TASK_CALLS = "TooManyTaskCalls"
+
+
+BOUND_REASONS: Final = (
+    Reason.BUDGET_EXCEEDED,
+    Reason.LIMIT_EXCEEDED,
+    Reason.CIRCUIT_OPEN,
+    Reason.LOOP_DETECTED,
+    Reason.TOO_MANY_TASK_CALLS,
+)
+"""Reasons of WithinBounds that the gateway refuses calls for, under the same names; of several the first is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +168,20 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         {
             Reason.SUSPENDED: "spec.suspend is true.",
             Reason.NOT_SUSPENDED: "spec.suspend is false.",
+        },
+    ),
+    ConditionDoc(
+        "Agent",
+        ConditionType.WITHIN_BOUNDS,
+        "positive",
+        "The gateway does not keep refusing the agent's calls for a bound. Ready is not affected.",
+        {
+            Reason.WITHIN_BOUNDS: "No bound is told of: it has freed, nothing was refused for five minutes, or never.",
+            Reason.BUDGET_EXCEEDED: "A budget is used up; the message names policy, scope, and when enough is free.",
+            Reason.LIMIT_EXCEEDED: "A limit is reached; the message names policy, scope, and when enough is free.",
+            Reason.CIRCUIT_OPEN: "A Tool fails again and again and is left alone; the message names it.",
+            Reason.LOOP_DETECTED: "Tasks of the agent keep making identical calls.",
+            Reason.TOO_MANY_TASK_CALLS: "Tasks of the agent keep calling beyond callsPerTask.",
         },
     ),
     ConditionDoc(

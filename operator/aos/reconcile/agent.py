@@ -24,6 +24,7 @@ from aos.policy import glob
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from aos.policy.prices import prices_of
 from aos.policy.schemas import check_schema
+from aos.reconcile.bounds import ExceededBound, within_bounds
 from aos.reconcile.children import controller_revision, network_policy, service_account
 from aos.reconcile.conditions import Verdict, conditions, no, unchanged, yes
 from aos.reconcile.events import EventReason, Happening, happenings, restored
@@ -47,6 +48,7 @@ class GatewayReport:
         problem: why its word does not count, such as a lost connection; empty if it does.
         store_problem: why it can't use the store, and so denies every call; empty if it can.
         is_ready: whether calls come to it.
+        exceeded: the bound that it keeps refusing the agent's calls for; None if there is none.
     """
 
     replica: str
@@ -54,6 +56,7 @@ class GatewayReport:
     problem: str = ""
     store_problem: str = ""
     is_ready: bool = True
+    exceeded: ExceededBound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +275,9 @@ def _status(
         ConditionType.POLICY_ENFORCED: enforced,
         ConditionType.SUSPENDED: _suspended(agent),
         ConditionType.READY: _ready(observed, accepted, enforced),
+        ConditionType.WITHIN_BOUNDS: within_bounds(
+            report.exceeded for report in observed.gateways if report.exceeded
+        ),
     }
     return AgentStatus(
         observed_generation=agent.metadata.generation,

@@ -29,6 +29,7 @@ class FakeGateway:
     Attributes:
         paused: while True it goes on enforcing what it did.
         store: what it says of its store.
+        exceeded: what it says of agents that it keeps refusing; told again and again.
         head: where its audit chain stands; None for none.
         refused: connections with another token than the operator's.
     """
@@ -41,6 +42,7 @@ class FakeGateway:
         self._digests: dict[tuple[str, str], str] = {}
         self.paused = False
         self.store: JsonObject = {"store": "ok"}
+        self.exceeded: list[JsonObject] = []
         self.head: SignedHead | None = None
         self.refused = 0
 
@@ -90,6 +92,8 @@ class FakeGateway:
             for line in self._changes(told):
                 yield line
             yield orjson.dumps(self.store) + b"\n"
+            for said in self.exceeded:
+                yield orjson.dumps(said) + b"\n"
             if self.head is not None:
                 yield b'{"auditHead":' + self.head.encode() + b"}\n"
             await asyncio.sleep(_POLL_SECONDS)

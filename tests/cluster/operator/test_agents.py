@@ -183,6 +183,30 @@ async def test_instructions_come_from_a_labelled_config_map_and_follow_its_chang
     assert sorted(str(record["revision"]) for record in records) == ["1", "2"]
 
 
+async def test_an_agent_whose_budget_is_used_up_says_so_and_stays_ready(
+    running: Rig, gateway: FakeGateway
+) -> None:
+    await running.sales()
+    await running.ready_agent()
+    await running.until(AGENTS, "enricher", "WithinBounds", "True", "WithinBounds")
+    bound = "Policy baseline, budget dollar (Namespace sales)"
+    said: JsonObject = {"namespace": running.namespace, "agent": "enricher"}
+    exceeded: JsonObject = {"reason": "BudgetExceeded", "bound": bound, "freesAt": "2030-01-02T03:04:05Z"}
+    gateway.exceeded = [{**said, "exceeded": exceeded}]
+    await running.until(AGENTS, "enricher", "WithinBounds", "False", "BudgetExceeded")
+    status = child(await running.get(AGENTS, "enricher"), "status")
+    (message,) = [
+        text(item, "message")
+        for item in children(status, "conditions")
+        if text(item, "type") == "WithinBounds"
+    ]
+    assert bound in message
+    assert "2030-01-02T03:04:05Z" in message
+    assert await running.condition(AGENTS, "enricher", "Ready") == ("True", "Ready")
+    gateway.exceeded = [{**said, "exceeded": None}]
+    await running.until(AGENTS, "enricher", "WithinBounds", "True", "WithinBounds")
+
+
 async def test_the_gateways_part_of_a_status_is_left_alone(running: Rig) -> None:
     await running.sales()
     await running.until(TOOLS, "crm", "Ready", "Unknown", "NotObserved")

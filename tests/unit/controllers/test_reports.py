@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import orjson
 import pytest
 
@@ -5,6 +7,8 @@ from aos.audit.head import ChainHead
 from aos.audit.signing import HeadSigner
 from aos.controllers.reports import MAX_LINE_BYTES, SILENCE_SECONDS, BadLineError, Replica
 from aos.controllers.views import Endpoint
+from aos.model.conditions import Reason
+from aos.reconcile.bounds import ExceededBound
 
 SYNCED = b'{"synced":true}'
 HEARTBEAT = b'{"heartbeat":true}'
@@ -104,3 +108,51 @@ def test_a_replica_tells_where_its_audit_chain_stands(replica: Replica) -> None:
 def test_a_head_that_is_none_is_no_line_of_a_report(replica: Replica) -> None:
     with pytest.raises(BadLineError, match="a signed head"):
         take(replica, b'{"auditHead":{"chain":"x"}}')
+
+
+def exceeded(agent: str, **said: str | None) -> bytes:
+    bound = {"reason": "BudgetExceeded", "bound": "Policy p, budget dollar", **said} if said else None
+    return orjson.dumps({"namespace": "sales", "agent": agent, "exceeded": bound})
+
+
+def test_a_replica_tells_for_which_bound_it_keeps_refusing_an_agent(replica: Replica) -> None:
+    told = exceeded("a", freesAt="2026-01-02T03:04:05Z")
+    assert take(replica, told, line("a", "d1"), line("b", "d1"), SYNCED) == {"a", "b"}
+    bound = ExceededBound(
+        Reason.BUDGET_EXCEEDED, "Policy p, budget dollar", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    )
+    assert replica.report("sales", "a", 1).exceeded == bound
+    assert replica.report("sales", "b", 1).exceeded is None
+    assert take(replica, told) == set()
+    assert take(replica, exceeded("b", freesAt=None)) == {"b"}
+    assert take(replica, exceeded("a")) == {"a"}
+    assert replica.report("sales", "a", 1).exceeded is None
+    assert replica.report("sales", "b", 100).exceeded is None, "a silent replica has no say"
+
+
+def test_what_a_replica_does_not_tell_again_on_a_new_connection_is_over(replica: Replica) -> None:
+    take(replica, exceeded("a", freesAt=None), line("a", "d1"), SYNCED)
+    replica.connected()
+    assert take(replica, line("a", "d1")) == set()
+    assert replica.report("sales", "a", 1).exceeded
+    assert take(replica, SYNCED) == {"a"}
+    assert replica.report("sales", "a", 1).exceeded is None
+
+
+def test_bounds_of_a_kind_that_is_not_known_are_passed_over(replica: Replica) -> None:
+    take(replica, SYNCED)
+    assert take(replica, exceeded("a", reason="Later")) == set()
+    assert replica.report("sales", "a", 1).exceeded is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"7", b"{}", b'{"reason":"CircuitOpen"}']
+    + [
+        b'{"reason":"CircuitOpen","bound":"x","freesAt":%b}' % moment
+        for moment in (b"7", b'"soon"', b'"2026-01-02T03:04:05"')
+    ],
+)
+def test_a_bound_that_is_none_is_no_line_of_a_report(replica: Replica, said: bytes) -> None:
+    with pytest.raises(BadLineError):
+        take(replica, b'{"namespace":"sales","agent":"a","exceeded":' + said + b"}")

@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
 
 import orjson
 import pytest
 
+from aos.gateway.control.persisting import Exceeded
 from aos.gateway.enforcement import EnforcementReport
 from aos.model.base import JsonObject
+from aos.model.conditions import Reason
 from tests.unit.gateway.test_admin import FakePolicies
 
 OK: JsonObject = {"store": "ok"}
@@ -54,3 +57,22 @@ async def test_only_the_newest_word_on_a_subject_is_told(report: EnforcementRepo
         report.state("other", {"other": 1})
         report.store_is("")
         assert [await anext(said), await anext(said)] == [OK, {"other": 1}]
+
+
+async def test_readers_hear_for_which_bound_an_agent_stays_refused_until_it_is_over(
+    report: EnforcementReport,
+) -> None:
+    exceeded = Exceeded(Reason.LIMIT_EXCEEDED, "Policy p, limit calls", datetime(2026, 1, 2, tzinfo=UTC))
+    said_of: JsonObject = {"namespace": "sales", "agent": "enricher"}
+    report.exceeds("sales", "enricher", exceeded)
+    async with contextlib.aclosing(lines(report)) as said:
+        bound = {
+            "reason": "LimitExceeded",
+            "bound": "Policy p, limit calls",
+            "freesAt": "2026-01-02T00:00:00Z",
+        }
+        assert [await anext(said), await anext(said)] == [{**said_of, "exceeded": bound}, {"synced": True}]
+        report.exceeds("sales", "enricher", None)
+        assert await anext(said) == {**said_of, "exceeded": None}
+    async with contextlib.aclosing(lines(report)) as said:
+        assert await anext(said) == {"synced": True}

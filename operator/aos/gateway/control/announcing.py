@@ -2,10 +2,11 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aos.gateway.caller import Caller
+from aos.gateway.control.control import Announcer
 from aos.gateway.refusal import Refused
 from aos.kube.events import EventRecorder, EventType, ObjectReference
 from aos.model.names import API_VERSION
@@ -49,3 +50,15 @@ class EventAnnouncer:
             note=f"Task {caller.task.metadata.name}: {refused.note}",
             type=EventType.WARNING,
         )
+
+
+class Announcers:
+    """Several as one."""
+
+    def __init__(self, announcers: Sequence[Announcer]) -> None:
+        self._announcers = announcers
+
+    def announce(self, caller: Caller, refused: Refused) -> None:
+        """Let each say it."""
+        for announcer in self._announcers:
+            announcer.announce(caller, refused)
