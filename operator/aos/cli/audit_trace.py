@@ -203,7 +203,7 @@ def _title(node: Node) -> str:
     tokens = node.total("prompt_tokens") + node.total("completion_tokens")
     money = sum(call.event.cost_micro_usd for call in node.calls) / _MICRO
     asked = f", asked for by {person}" if person else ""
-    gone = "" if node.task else " (the Task is gone)"
+    gone = "" if node.task else " (the Task is gone, or you may not read it)"
     # Counted as in the Task's status: what was denied is no call that was made.
     denied = sum(call.event.effect == Effect.DENY for call in node.calls)
     counts = f"{len(node.calls) - denied} calls, {denied} denied, {tokens} tokens, {money:.6f} USD"

@@ -170,8 +170,10 @@ async def _get(client: ApiClient, resource: Resource, namespace: str, name: str)
     except NotFound as error:
         if "page not found" in error.message:
             raise
+        # Tasks stand in no line of `aos status`.
+        shown = "kubectl get tasks" if resource is TASKS else "aos status"
         where = (
-            f" in namespace {namespace}; `aos status -n {namespace}` shows what there is" if namespace else ""
+            f" in namespace {namespace}; `{shown} -n {namespace}` shows what there is" if namespace else ""
         )
         raise CommandError(ExitCode.REFUSED, f"there is no {resource.kind} {name}{where}") from error
 

@@ -323,7 +323,7 @@ def test_a_story_is_a_tree_of_calls_and_of_tasks_that_were_handed_over() -> None
 
 def test_a_story_without_its_task_is_told_from_the_rows() -> None:
     said = drawn("t-1", [ROWS[0]], {})
-    assert "(the Task is gone)" in said
+    assert "(the Task is gone, or you may not read it)" in said
     assert "no outcome is on record" in said
     assert story("t-9", ROWS, {}) is None
     node = story("task-uid", ROWS[:2], {})
