@@ -111,7 +111,7 @@ def report(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
     return lines[1:]
 
 
-AGENT_HEADINGS: Final = ("AGENT", "TEAM", "READY", "POLICY", "TASKS", "LAST", "WHY NOT READY")
+AGENT_HEADINGS: Final = ("AGENT", "TEAM", "READY", "POLICY", "TASKS", "LAST", "PROBLEM")
 TOOL_HEADINGS: Final = ("TOOL", "TYPE", "READY", "ACTIONS", "WHY NOT READY")
 MODEL_HEADINGS: Final = ("MODEL", "NAME", "READY", "WHY NOT READY")
 
@@ -152,7 +152,7 @@ def _agent_row(inventory: Inventory, agent: Agent, now: datetime) -> tuple[str, 
         short_digest(published.digest) if published else "none",
         tasks,
         _last(work.last, now),
-        reason,
+        reason or _exceeded(agent.status.conditions),
     )
 
 
@@ -173,6 +173,13 @@ def _readiness(conditions: Sequence[Condition]) -> tuple[str, str]:
     if ready.status is ConditionStatus.TRUE:
         return _READY_WORDS[ready.status], ""
     return _READY_WORDS[ready.status], joined((ready.reason, ready.message))
+
+
+def _exceeded(conditions: Sequence[Condition]) -> str:
+    """Return for which bound calls stay refused, which an agent that is ready may suffer from; empty if for none."""
+    within = _condition(conditions, ConditionType.WITHIN_BOUNDS)
+    is_exceeded = within is not None and within.status is ConditionStatus.FALSE
+    return joined((within.reason, within.message)) if within and is_exceeded else ""
 
 
 def _condition(conditions: Sequence[Condition], kind: ConditionType) -> Condition | None:

@@ -60,7 +60,7 @@ def test_a_ready_agent_is_one_line_with_its_last_outcome() -> None:
     assert lines[:4] == [
         "AOS: gateway 2/2 ready in aos-system; operator 0/1 ready in aos-system",
         "",
-        "AGENT     TEAM    READY  POLICY        TASKS      LAST              WHY NOT READY",
+        "AGENT     TEAM    READY  POLICY        TASKS      LAST              PROBLEM",
         "enricher  revops  yes    abababababab  0 running  Completed 3m ago",
     ]
 
@@ -69,6 +69,16 @@ def test_an_agent_that_is_not_ready_says_why() -> None:
     lines = lines_of(inventory(agent_with(condition("Ready", "False", "NotEnforced", "a replica is behind"))))
     assert lines[3].endswith("NotEnforced: a replica is behind")
     assert " no " in lines[3]
+
+
+def test_a_ready_agent_whose_budget_is_used_up_says_so() -> None:
+    exhausted = condition("WithinBounds", "False", "BudgetExceeded", "calls are refused: budget dollar")
+    lines = lines_of(inventory(agent_with(READY, exhausted)))
+    assert " yes " in lines[3]
+    assert lines[3].endswith("BudgetExceeded: calls are refused: budget dollar")
+    assert not lines_of(inventory(agent_with(READY, condition("WithinBounds", "True", "WithinBounds"))))[
+        3
+    ].endswith("WithinBounds")
 
 
 def test_what_nobody_looked_at_is_unknown() -> None:
@@ -92,7 +102,7 @@ def test_a_narrow_terminal_loses_nothing() -> None:
     behind = agent_with(condition("Ready", "False", "NotEnforced", "a replica of the gateway is behind"))
     lines = lines_of(inventory(behind), 40)
     assert max(len(line) for line in lines) <= 40
-    assert "  why not ready: NotEnforced: a replica" in lines
+    assert "  problem: NotEnforced: a replica of the" in lines
 
 
 @pytest.mark.parametrize(
