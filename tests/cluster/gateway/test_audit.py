@@ -191,7 +191,7 @@ async def test_a_trail_is_verified_and_a_changed_row_is_named(audit: Audit, tmp_
 
 async def test_a_story_is_drawn_even_when_its_task_is_gone(audit: Audit) -> None:
     said = await audit.aos("audit", "trace", "t-1")
-    assert "Task t-1: agent lead-enricher, asked for by jane@example.com; 3 calls" in said
+    assert "Task t-1: agent lead-enricher, asked for by jane@example.com; 2 calls, 1 denied" in said
     assert "Policy sales-baseline, rule write-crm" in said
     assert "neither a Task nor an audit row of t-9" in await audit.aos("audit", "trace", "t-9", code=1)
 
