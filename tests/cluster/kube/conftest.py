@@ -97,6 +97,15 @@ async def client(control_plane: Handle) -> AsyncIterator[ApiClient]:
 async def place(client: ApiClient) -> AsyncIterator[Place]:
     name = f"kube-{secrets.token_hex(4)}"
     await client.create(NAMESPACES, {"metadata": {"name": name}})
+
+    async def has_own_config_map() -> bool:
+        with contextlib.suppress(NotFound):
+            await client.get(CONFIG_MAPS, "kube-root-ca.crt", name)
+            return True
+        return False
+
+    # Kubernetes adds it at a time of its own; no test shall see it come.
+    await eventually(has_own_config_map)
     yield Place(client, name)
     with contextlib.suppress(ApiError):
         await client.delete(NAMESPACES, name)
