@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from hack.cluster.images import archive
 from hack.demo.installation import paths
 from tests.e2e.deaths import component_pod, kill
-from tests.e2e.installation import SALES, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.installation import SALES, SYSTEM, Installation, JsonObject, at, condition, wait_for
 
 TASKS = 50
 ECHO_AGENT: JsonObject = {
@@ -104,8 +104,9 @@ def test_calls_fail_closed_while_the_gateway_is_dead_and_work_once_it_is_back(ao
     )
     pod = aos.running_pod("survivor")
     kill(aos, "gateway")
-    probe = aos.run(pod, "python3", "-c", REACH)
-    assert "answered" not in probe.output
+    with no_gateway(aos):
+        probe = aos.run(pod, "python3", "-c", REACH)
+        assert "answered" not in probe.output
     wait_for(lambda: component_pod(aos, "gateway"), "the gateway to be back")
     end = aos.ended("survivor", 240)
     # Whether the agent lived through it is its own affair; what counts is that it ended, and that calls work again.
@@ -117,6 +118,25 @@ def test_calls_fail_closed_while_the_gateway_is_dead_and_work_once_it_is_back(ao
         {"output": {"summary": "back", "score": 1}},
     )
     assert aos.ended("after")["reason"] == "Completed"
+
+
+@contextmanager
+def no_gateway(aos: Installation) -> Iterator[None]:
+    """Keep the gateway from coming back: the kubelet would have it running again before anybody could look."""
+
+    def scale(replicas: int) -> None:
+        aos.kubectl("scale", "deployment/aos-gateway", "-n", SYSTEM, f"--replicas={replicas}")
+
+    scale(0)
+    try:
+        wait_for(lambda: None if gateways(aos) else True, "the gateway's pod to be gone")
+        yield
+    finally:
+        scale(1)
+
+
+def gateways(aos: Installation) -> list[JsonObject]:
+    return aos.items("pods", "-l", "app.kubernetes.io/component=gateway", namespace=SYSTEM)
 
 
 REACH = """
