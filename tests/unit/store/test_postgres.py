@@ -174,6 +174,19 @@ async def test_replicas_that_meet_wait_for_each_other_and_nobody_is_refused(data
     await asyncio.gather(*(replica.close() for replica in replicas))
 
 
+async def test_replicas_that_make_one_counter_at_once_lose_nothing(database: str) -> None:
+    replicas = [PostgresStore(database, f"chain-{number}") for number in range(3)]
+    await asyncio.gather(*(replica.open() for replica in replicas))
+    counters = [f"fresh{number}" for number in range(100)]
+    for counter in counters:
+        asked = [admission(charge(counter, limit=10**6)) for _ in replicas]
+        pairs = zip(replicas, asked, strict=True)
+        await asyncio.gather(*(replica.admit(one) for replica, one in pairs))
+    used = await replicas[0].used([(counter, 60) for counter in counters])
+    await asyncio.gather(*(replica.close() for replica in replicas))
+    assert {counter: count for counter, count in used.items() if count != len(replicas)} == {}
+
+
 async def test_a_database_that_was_replaced_while_in_use_is_not_written(
     database: str, store: PostgresStore
 ) -> None:

@@ -120,8 +120,10 @@ BEGIN
     UPDATE cells c SET version = p_stamp, owner = w.owner, namespace = w.namespace, expires = w.expires,
         value = w.value, result = w.result
       FROM unnest(p_changed, p_owners, p_namespaces, p_expires, p_values, p_results)
-        AS w (key, owner, namespace, expires, value, result)
-      WHERE c.key = w.key;
+          AS w (key, owner, namespace, expires, value, result)
+        JOIN unnest(p_keys, p_versions) AS known (key, version) ON known.key = w.key
+      -- One that was absent above may have been made since: it is not this replica's to write.
+      WHERE c.key = w.key AND c.version = known.version;
     GET DIAGNOSTICS v_count = ROW_COUNT;
     IF v_count < cardinality(p_changed) THEN
       INSERT INTO cells (key, version, owner, namespace, expires, value, result)
@@ -139,7 +141,8 @@ BEGIN
     END IF;
   END IF;
   IF cardinality(p_deleted) > 0 THEN
-    DELETE FROM cells c WHERE c.key = ANY (p_deleted);
+    DELETE FROM cells c USING unnest(p_keys, p_versions) AS known (key, version)
+      WHERE c.key = ANY (p_deleted) AND c.key = known.key AND c.version = known.version;
   END IF;
   IF cardinality(p_opened) > 0 THEN
     INSERT INTO calls (call, expires, closed, value)
