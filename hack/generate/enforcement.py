@@ -66,6 +66,9 @@ _OWN_DELEGATES: Final = NoPart(
 _TOOL_LIMIT: Final = NoPart("A limit with `tools` counts calls of tools alone.")
 _RESULTS: Final = NoPart("A projection cuts down results of actions of tools.")
 _RECORDS: Final = NoPart("Only an action of a tool names a record, or is looked for as a duplicate.")
+_ACTIONS: Final = NoPart(
+    "People are asked about what changes or reads a system: a call of a tool, whichever agent makes it."
+)
 _GROWS: Final = NoPart("A chain of agents is bounded where it grows: where work is handed over.")
 _COSTLESS: Final = NoPart(
     "A handoff costs nothing itself; what the other agent spends counts where it spends it."
@@ -93,6 +96,8 @@ _MODULES: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
     "data": _INSPECTING,
     "loops": dict.fromkeys(CallPath, ("gateway.control.charges",)),
     "conflicts": {CallPath.TOOL: ("gateway.control.records",)},
+    "approvals": {CallPath.TOOL: ("policy.decision", "gateway.mcp.judging")},
+    "autonomy": {CallPath.TOOL: ("policy.decision", "gateway.mcp.judging")},
 }
 """By the first part of a field's path."""
 _MODULES_OF_FIELDS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
@@ -115,6 +120,8 @@ _WITHOUT: Final[Mapping[str, Mapping[CallPath, NoPart]]] = {
     "loops.maxDepth": {CallPath.TOOL: _GROWS, CallPath.MODEL: _GROWS},
     "loops.maxVisits": {CallPath.TOOL: _GROWS, CallPath.MODEL: _GROWS},
     "conflicts": {CallPath.MODEL: _RECORDS, CallPath.HANDOFF: _RECORDS},
+    "approvals": {CallPath.MODEL: _ACTIONS, CallPath.HANDOFF: _ACTIONS},
+    "autonomy": {CallPath.MODEL: _ACTIONS, CallPath.HANDOFF: _ACTIONS},
 }
 """By the beginning of a field's path: where it has no part."""
 _OTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {

@@ -5,10 +5,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from aos.model.approval import AutonomyLevel
 from aos.model.base import LIST_AS_SET, ApiModel, CelRule, Digest, Glob, JsonObject, ObjectName
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
 from aos.model.names import MAX_NAME_LENGTH
+from aos.model.tool import Risk
 
 MAX_INSTRUCTIONS_BYTES = 65_536
 MAX_TOOLS = 32
@@ -111,6 +113,7 @@ class AgentSpec(ApiModel):
         instructions: what the model is told.
         tools: Tools and actions that it asks for; none else is ever called, and policies decide on these.
         delegates: the only agents that it may hand work to, of its own namespace.
+        autonomy: the most that it may do without being asked; policies can only lower it.
         suspend: starts no Task and denies every call while true.
     """
 
@@ -138,6 +141,7 @@ class AgentSpec(ApiModel):
     input: MessageSchema | None = None
     output: MessageSchema | None = None
     runtime: Runtime = Runtime()
+    autonomy: AutonomyLevel = AutonomyLevel.SUPERVISED
     suspend: bool = False
 
 
@@ -156,14 +160,54 @@ class EffectivePolicyStatus(ApiModel):
     sources: tuple[PolicySource, ...] = Field(default=(), max_length=128)
 
 
+class RiskReliability(ApiModel):
+    """What people said of an agent's calls of one risk.
+
+    Attributes:
+        approved: calls that were approved before they were made.
+        rejected: calls that were rejected before they were made.
+        confirmed: calls that were made, reviewed and found right.
+        overturned: calls that were made, reviewed and found wrong.
+    """
+
+    risk: Risk
+    approved: int = Field(default=0, ge=0)
+    rejected: int = Field(default=0, ge=0)
+    confirmed: int = Field(default=0, ge=0)
+    overturned: int = Field(default=0, ge=0)
+
+
+class Reliability(ApiModel):
+    """How people judged what an agent did, for ever.
+
+    Attributes:
+        risks: one entry for each risk of which anything was judged.
+        recent: requests that were counted last, by uid, so that none counts twice.
+    """
+
+    risks: tuple[RiskReliability, ...] = Field(
+        default=(),
+        max_length=3,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["risk"]},
+    )
+    recent: tuple[Annotated[str, Field(max_length=64)], ...] = Field(default=(), max_length=256)
+
+
 class AgentStatus(ApiModel):
-    """What became of an agent; written by the operator."""
+    """What became of an agent; written by the operator.
+
+    Attributes:
+        autonomy: what is granted: the lowest of what it asks for and what its policies leave.
+        reliability: what people said of its calls.
+    """
 
     observed_generation: int = -1
     conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
     revision: str = Field(default="", max_length=253)
     service_account: str = Field(default="", max_length=253)
     policy: EffectivePolicyStatus | None = None
+    autonomy: AutonomyLevel | None = None
+    reliability: Reliability | None = None
 
 
 class Agent(ApiObject):

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
+from aos.model.approval import MAX_APPROVAL_RULES, ApprovalRule, AutonomyBounds
 from aos.model.base import LIST_AS_SET, LIST_BY_NAME, ApiModel, CelRule, DurationString
 from aos.model.rule import PartName, ToolMatch
 from aos.model.tool import DataClass
@@ -218,3 +219,7 @@ class PolicyRules(ApiModel):
     data: Data | None = None
     loops: Loops | None = None
     conflicts: Conflicts | None = None
+    approvals: tuple[ApprovalRule, ...] = Field(
+        default=(), max_length=MAX_APPROVAL_RULES, json_schema_extra=LIST_BY_NAME
+    )
+    autonomy: AutonomyBounds | None = None

@@ -9,7 +9,7 @@ from typing import Final
 
 
 class ConditionType(StrEnum):
-    """Types of conditions. All are positive (True is good) but Suspended, which is neutral."""
+    """Types of conditions. True is good, but for Suspended and how an ApprovalRequest ended, which are neutral."""
 
     ACCEPTED = "Accepted"
     POLICY_ENFORCED = "PolicyEnforced"
@@ -20,6 +20,12 @@ class ConditionType(StrEnum):
     STARTED = "Started"
     SUCCEEDED = "Succeeded"
     WITHIN_BOUNDS = "WithinBounds"
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+    EXPIRED = "Expired"
+    STALE = "Stale"
+    USED = "Used"
+    ENFORCEMENT_ACTIVE = "EnforcementActive"
 
 
 class Reason(StrEnum):
@@ -83,6 +89,21 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "CircuitOpen"
     LOOP_DETECTED = "LoopDetected"
     TOO_MANY_TASK_CALLS = "TooManyTaskCalls"
+    WAITING = "Waiting"
+    QUORUM_REACHED = "QuorumReached"
+    REJECTED = "Rejected"
+    NOT_REJECTED = "NotRejected"
+    EXPIRED = "Expired"
+    NOT_EXPIRED = "NotExpired"
+    CURRENT = "Current"
+    POLICY_CHANGED = "PolicyChanged"
+    AGENT_CHANGED = "AgentChanged"
+    TOOL_CHANGED = "ToolChanged"
+    RECORD_CHANGED = "RecordChanged"
+    TASK_ENDED = "TaskEnded"
+    ENFORCEMENT_LAPSED = "EnforcementLapsed"
+    USED = "Used"
+    NOT_USED = "NotUsed"
 
 
 BOUND_REASONS: Final = (
@@ -348,6 +369,74 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.DEADLINE_EXCEEDED: "The deadline passed before the agent had handed in a result.",
             Reason.REVISION_LOST: "The revision that the Task runs was removed.",
             Reason.PARENT_ENDED: "The Task that handed this one over has ended, so nobody waits for it.",
+        },
+    ),
+    ConditionDoc(
+        "ApprovalRequest",
+        ConditionType.APPROVED,
+        "neutral",
+        "Every quorum is reached; of a call that waits: the gateway lets it through, once.",
+        {
+            Reason.WAITING: "People are still to decide.",
+            Reason.QUORUM_REACHED: "Enough people approved.",
+            Reason.REJECTED: "Somebody rejected it.",
+            Reason.EXPIRED: "Nobody decided in time.",
+            Reason.ENFORCEMENT_LAPSED: "Decisions can't be trusted while the admission policies are missing or altered.",
+        },
+    ),
+    ConditionDoc(
+        "ApprovalRequest",
+        ConditionType.REJECTED,
+        "neutral",
+        "Somebody who may decide said no, and that is final.",
+        {
+            Reason.REJECTED: "Somebody rejected it; spec.decisions says who, and why.",
+            Reason.NOT_REJECTED: "Nobody rejected it.",
+        },
+    ),
+    ConditionDoc(
+        "ApprovalRequest",
+        ConditionType.EXPIRED,
+        "neutral",
+        "The time in which it could be decided, and used, is over.",
+        {
+            Reason.EXPIRED: "spec.expiresAt has passed.",
+            Reason.NOT_EXPIRED: "There is still time.",
+        },
+    ),
+    ConditionDoc(
+        "ApprovalRequest",
+        ConditionType.STALE,
+        "neutral",
+        "What people were asked about is not what would happen any more; the agent has to ask anew.",
+        {
+            Reason.CURRENT: "Everything is as it was when the request was made.",
+            Reason.POLICY_CHANGED: "The agent's effective policy is another one.",
+            Reason.AGENT_CHANGED: "The agent is gone, or has another revision.",
+            Reason.TOOL_CHANGED: "The tool is gone, or its action's definition is another one.",
+            Reason.RECORD_CHANGED: "Another call changed the record.",
+            Reason.TASK_ENDED: "The Task has ended, so nobody waits for the call.",
+            Reason.ENFORCEMENT_LAPSED: "Decisions were made while the admission policies were missing or altered.",
+        },
+    ),
+    ConditionDoc(
+        "ApprovalRequest",
+        ConditionType.USED,
+        "neutral",
+        "The call was let through; no other one is.",
+        {
+            Reason.USED: "status.use names the call in the audit trail.",
+            Reason.NOT_USED: "No call was let through.",
+        },
+    ),
+    ConditionDoc(
+        "ApprovalRequest",
+        ConditionType.ENFORCEMENT_ACTIVE,
+        "positive",
+        "The admission policies that keep decisions honest are in force as the operator would write them.",
+        {
+            Reason.GUARDED: "All policies and their bindings are as they should be.",
+            Reason.POLICY_MISSING: "A policy or binding is missing or altered; no approval counts until it is restored.",
         },
     ),
 )

@@ -3,6 +3,7 @@
 from typing import Final
 
 from aos.model.agent import AGENT_KIND
+from aos.model.approval_request import APPROVAL_REQUEST_KIND
 from aos.model.cluster_policy import CLUSTER_POLICY_KIND
 from aos.model.kind import Kind
 from aos.model.model import MODEL_KIND
@@ -17,4 +18,5 @@ KINDS: Final[tuple[Kind, ...]] = (
     POLICY_KIND,
     CLUSTER_POLICY_KIND,
     TASK_KIND,
+    APPROVAL_REQUEST_KIND,
 )

@@ -61,6 +61,18 @@ class Risk(StrEnum):
     HIGH = "High"
 
 
+class PreviewAction(ApiModel):
+    """The Read that shows what a Write would change.
+
+    Attributes:
+        action: another action of the same Tool, with access Read.
+        arguments: its arguments, each a text with ``${...}`` in CEL over ``args``, the Write's own.
+    """
+
+    action: ActionName
+    arguments: dict[str, Annotated[str, Field(max_length=512)]] = Field(default={}, max_length=16)
+
+
 class ToolAction(ApiModel):
     """One action. The declared access counts, whatever the tool says of itself.
 
@@ -70,6 +82,7 @@ class ToolAction(ApiModel):
         name: the action's name, as the tool spells it.
         data_classes: classes of data that it handles, for rules to select by.
         record: the record that a Write changes; one Task at a time holds it.
+        preview: what is read to show people the record before they approve a Write.
         idempotent: whether a Write may be sent again after no answer came.
         cost_micro_usd: what one call costs, for budgets; in millionths of a US dollar.
         definition_digest: pins the definition; while the tool offers one with another digest, the action is quarantined.
@@ -80,6 +93,11 @@ class ToolAction(ApiModel):
             rule="!has(self.record) || self.access == 'Write'",
             message="only an action with access Write changes a record",
             field_path=".record",
+        ),
+        CelRule(
+            rule="!has(self.preview) || self.access == 'Write'",
+            message="only an action with access Write has something to preview",
+            field_path=".preview",
         ),
         CelRule(
             rule="!has(self.idempotent) || self.access == 'Write'",
@@ -93,6 +111,7 @@ class ToolAction(ApiModel):
     risk: Risk
     data_classes: tuple[DataClass, ...] = Field(default=(), max_length=16, json_schema_extra=LIST_AS_SET)
     record: str | None = Field(default=None, min_length=1, max_length=512)
+    preview: PreviewAction | None = None
     idempotent: bool | None = None
     cost_micro_usd: int = Field(default=0, ge=0, le=1_000_000_000, alias="costMicroUSD")
     definition_digest: Digest | None = None
@@ -106,7 +125,14 @@ class ToolSpec(ApiModel):
         actions: what agents may be allowed; what the tool offers besides can't be called.
     """
 
-    cel_rules: ClassVar[tuple[CelRule, ...]] = ()
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="self.actions.all(a, !has(a.preview)"
+            " || self.actions.exists(r, r.name == a.preview.action && r.access == 'Read'))",
+            message="preview.action must be another action of this Tool, with access Read",
+            field_path=".actions",
+        ),
+    )
 
     type: ToolType
     url: HttpUrl
