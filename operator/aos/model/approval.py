@@ -58,6 +58,11 @@ class Escalation(ApiModel):
     approvers: Approvers
 
 
+def _names(approvers: str) -> str:
+    """CEL: whether anybody is named there."""
+    return f"has({approvers}.groups) || has({approvers}.users) || has({approvers}.serviceAccounts)"
+
+
 class ReviewTime(StrEnum):
     """When people look at a call."""
 
@@ -110,12 +115,12 @@ class ApprovalRule(ApiModel):
             field_path=".escalate",
         ),
         CelRule(
-            rule="!has(self.escalate) || size(self.escalate.approvers) > 0",
+            rule=f"!has(self.escalate) || {_names('self.escalate.approvers')}",
             message="name whom to ask in escalate.approvers: groups, users or serviceAccounts",
             field_path=".escalate",
         ),
         CelRule(
-            rule="!has(self.escalate) || (has(self.approvers) && size(self.approvers) > 0)",
+            rule=f"!has(self.escalate) || (has(self.approvers) && ({_names('self.approvers')}))",
             message="name approvers too: without any, everybody who may approve is asked from the start",
             field_path=".escalate",
         ),
