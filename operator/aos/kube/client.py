@@ -13,7 +13,13 @@ from pydantic import JsonValue
 from aos.kube.credentials import Credentials
 from aos.kube.errors import IdleWatch, Target, Unavailable
 from aos.kube.objects import child, children, key_of, resource_version_of, text
-from aos.kube.resources import SELF_SUBJECT_REVIEWS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS, Resource
+from aos.kube.resources import (
+    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_REVIEWS,
+    SUBJECT_ACCESS_REVIEWS,
+    TOKEN_REVIEWS,
+    Resource,
+)
 from aos.kube.reviews import AccessRequest, TokenReview, UserInfo, is_allowed
 from aos.kube.transport import APPLY, MERGE_PATCH, Call, Transport
 from aos.kube.watching import EventDecoder, WatchEvent
@@ -284,6 +290,11 @@ class ApiClient:
         }
         review = _review(SUBJECT_ACCESS_REVIEWS, spec)
         return is_allowed(await self.create(SUBJECT_ACCESS_REVIEWS, review))
+
+    async def may_i(self, access: AccessRequest) -> bool:
+        """Return whether the API server's authorizers let this client do this (SelfSubjectAccessReview)."""
+        review = _review(SELF_SUBJECT_ACCESS_REVIEWS, {"resourceAttributes": access.attributes()})
+        return is_allowed(await self.create(SELF_SUBJECT_ACCESS_REVIEWS, review))
 
     async def self_subject_review(self) -> UserInfo:
         """Return whom the API server takes this client for."""

@@ -66,6 +66,7 @@ MODELS: Final = Resource(GROUP, VERSION, "models", "Model")
 POLICIES: Final = Resource(GROUP, VERSION, "policies", "Policy")
 CLUSTER_POLICIES: Final = Resource(GROUP, VERSION, "clusterpolicies", "ClusterPolicy", namespaced=False)
 TASKS: Final = Resource(GROUP, VERSION, "tasks", "Task")
+APPROVAL_REQUESTS: Final = Resource(GROUP, VERSION, "approvalrequests", "ApprovalRequest")
 
 PODS: Final = Resource("", "v1", "pods", "Pod")
 SERVICES: Final = Resource("", "v1", "services", "Service")
@@ -105,4 +106,7 @@ SELF_SUBJECT_REVIEWS: Final = Resource(
 )
 SUBJECT_ACCESS_REVIEWS: Final = Resource(
     "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
+)
+SELF_SUBJECT_ACCESS_REVIEWS: Final = Resource(
+    "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )

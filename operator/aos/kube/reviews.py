@@ -45,20 +45,24 @@ class AccessRequest:
         group: API group.
         resource: in the plural; it need not exist.
         namespace: empty for all of them.
+        name: empty for every object.
     """
 
     verb: str
     group: str
     resource: str
     namespace: str = ""
+    name: str = ""
 
     def attributes(self) -> dict[str, JsonValue]:
         """Return it as a review spells it."""
+        named: dict[str, JsonValue] = {"name": self.name} if self.name else {}
         return {
             "verb": self.verb,
             "group": self.group,
             "resource": self.resource,
             "namespace": self.namespace,
+            **named,
         }
 
 

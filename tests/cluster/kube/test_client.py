@@ -16,6 +16,7 @@ from aos.kube.errors import (
 )
 from aos.kube.objects import child, key_of, resource_version_of, text, uid_of
 from aos.kube.resources import CONFIG_MAPS, PODS, SECRETS, SERVICE_ACCOUNTS, Resource
+from aos.kube.reviews import AccessRequest
 from aos.kube.watching import WatchType
 from aos.model.base import JsonObject
 from aos.model.names import AUDIENCE_GATEWAY
@@ -102,6 +103,9 @@ async def test_what_rbac_does_not_allow_is_forbidden(control_plane: Handle, plac
         with pytest.raises(Forbidden) as caught:
             await theirs.get(SECRETS, "one", place.namespace)
         assert not isinstance(caught.value, QuotaExceeded)
+        read = AccessRequest("get", "", "secrets", place.namespace)
+        assert not await theirs.may_i(read)
+        assert await place.client.may_i(read)
 
 
 async def test_a_used_up_quota_is_told_from_other_refusals(place: Place) -> None:

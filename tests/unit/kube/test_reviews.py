@@ -64,3 +64,10 @@ def test_access_is_spelled_as_a_review_spells_it() -> None:
         "resource": "audit",
         "namespace": "sales",
     }
+
+
+def test_access_to_one_object_names_it() -> None:
+    assert (
+        AccessRequest("approve", "aos.dev", "approvalrequests", "sales", "apr-1").attributes()["name"]
+        == "apr-1"
+    )
