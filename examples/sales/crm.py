@@ -41,7 +41,7 @@ SCHEMA: Final = """
 CREATE TABLE contact (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, title TEXT NOT NULL, email TEXT NOT NULL, company TEXT NOT NULL,
     industry TEXT NOT NULL, employees INTEGER NOT NULL, country TEXT NOT NULL, territory TEXT NOT NULL,
-    stage TEXT NOT NULL, score REAL, next_step TEXT NOT NULL DEFAULT ''
+    stage TEXT NOT NULL, score REAL, next_step TEXT NOT NULL DEFAULT '', discount_percent INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE note (contact_id TEXT NOT NULL REFERENCES contact (id) ON DELETE CASCADE, time TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE access (
@@ -71,6 +71,7 @@ class Contact(BaseModel):
     stage: str
     score: float | None = None
     next_step: str = ""
+    discount_percent: int = 0
 
 
 class Contacts(BaseModel):
@@ -177,6 +178,13 @@ class Database:
         )
         return self.contact(contact_id)
 
+    def grant_discount(self, contact_id: str, percent: int) -> Contact:
+        """Set the discount of a contact that exists and return the contact."""
+        self._connection.execute(
+            "UPDATE contact SET discount_percent = ? WHERE id = ?", (percent, self.contact(contact_id).id)
+        )
+        return self.contact(contact_id)
+
     def add_note(self, contact_id: str, text: str) -> None:
         """Add a note to a contact that exists."""
         self._connection.execute(
@@ -217,7 +225,7 @@ def _now() -> str:
 
 
 def crm_server(database: Database) -> MCPServer[None]:
-    """Return the MCP server with the CRM's six actions."""
+    """Return the MCP server with the CRM's seven actions."""
     server: MCPServer[None] = MCPServer(name="crm", version="1.0.0", log_level="WARNING")
     reads = ToolAnnotations(read_only_hint=True)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False)
@@ -252,6 +260,14 @@ def crm_server(database: Database) -> MCPServer[None]:
         """Add a note to a contact."""
         database.add_note(id, text)
         return ContactCard(contact=database.contact(id), notes=database.notes(id))
+
+    @server.tool(annotations=writes)
+    async def grant_discount(
+        id: ContactId,  # noqa: A002 - the argument's name in the API
+        percent: Annotated[int, Field(ge=0, le=50)],
+    ) -> Contact:
+        """Promise a contact a discount on its next order."""
+        return database.grant_discount(id, percent)
 
     @server.tool(annotations=reads)
     async def export_contacts(territory: Territory) -> Export:

@@ -20,7 +20,15 @@ LEAD: Final = '{"company": "Halden Robotics", "territory": "emea"}'
 CREDENTIALS: Final = ("crm-credentials", "model-credentials")
 MODEL_CREDENTIALS: Final = "model-credentials"
 NAMESPACES: Final = "namespace.yaml"
-REST: Final = ("systems.yaml", "tools.yaml", "model.yaml", "cluster-policy.yaml", "policy.yaml", "agent.yaml")
+REST: Final = (
+    "systems.yaml",
+    "tools.yaml",
+    "model.yaml",
+    "cluster-policy.yaml",
+    "policy.yaml",
+    "approvers.yaml",
+    "agent.yaml",
+)
 """Everything but the Task: ``aos run`` makes one."""
 
 Manifest = dict[str, JsonValue]

@@ -8,13 +8,14 @@ import pytest
 from tests.e2e.installation import SALES, Installation, JsonObject, at, wait_for
 
 CONTACT = "emea-0007"
+WRITE = "add_note"
 RIVAL = "lead-qualifier"
 HELD: JsonObject = {"sleepSeconds": 500, "output": {"summary": "done", "score": 0.5}}
 
 
-def update(stage: str, step: str) -> JsonObject:
-    arguments: JsonObject = {"id": CONTACT, "stage": stage, "score": 0.5, "next_step": step}
-    return {"calls": [{"tool": "crm.update_contact", "args": arguments}]}
+def note(text: str) -> JsonObject:
+    """A Write of low risk: it waits for nobody."""
+    return {"calls": [{"tool": f"crm.{WRITE}", "args": {"id": CONTACT, "text": text}}]}
 
 
 @pytest.fixture
@@ -35,27 +36,27 @@ def rival(aos: Installation) -> Iterator[str]:
     aos.kubectl("delete", "agent", RIVAL, "-n", SALES)
 
 
-def updates(aos: Installation) -> int:
-    """How many updates reached the CRM."""
-    return sum(line["action"] == "update_contact" for line in aos.crm_log())
+def writes(aos: Installation) -> int:
+    """How many notes reached the CRM."""
+    return sum(line["action"] == WRITE for line in aos.crm_log())
 
 
 def outcome(aos: Installation, task: str) -> JsonObject | None:
-    """What became of the Task's update; None before the gateway has said so."""
-    found = [line for line in aos.decisions(task) if line.get("action") == "update_contact"]
+    """What became of the Task's note; None before the gateway has said so."""
+    found = [line for line in aos.decisions(task) if line.get("action") == WRITE]
     return found[-1] if found else None
 
 
 def test_of_two_agents_that_write_one_contact_one_wins_and_the_other_is_told_by_whom(
     aos: Installation, rival: str
 ) -> None:
-    before = updates(aos)
-    aos.start("holder", update("contacted", "Send the brochure"), HELD, deadline="10m")
-    won = wait_for(lambda: outcome(aos, "holder"), "the first agent's update")
+    before = writes(aos)
+    aos.start("holder", note("Send the brochure"), HELD, deadline="10m")
+    won = wait_for(lambda: outcome(aos, "holder"), "the first agent's note")
     assert (won["effect"], won["reason"]) == ("Allow", "Allowed")
-    wait_for(lambda: updates(aos) == before + 1 or None, "the CRM to see it")
+    wait_for(lambda: writes(aos) == before + 1 or None, "the CRM to see it")
 
-    aos.start("loser", update("qualified", "Call them at once"), agent=rival)
+    aos.start("loser", note("Call them at once"), agent=rival)
     assert aos.ended("loser")["reason"] == "Completed"
     lost = outcome(aos, "loser")
     assert lost is not None
@@ -63,20 +64,20 @@ def test_of_two_agents_that_write_one_contact_one_wins_and_the_other_is_told_by_
     (note,) = notes(aos, "loser")
     assert "lead-enricher" in note
     assert "holder" in note
-    assert updates(aos) == before + 1
+    assert writes(aos) == before + 1
 
     # The record is free once the Task that held it has ended, however it did.
     aos.cancel("holder")
 
     def heir_wrote() -> bool | None:
         aos.cancel("heir")
-        aos.start("heir", update("qualified", "Call them at once"), agent=rival)
+        aos.start("heir", note("Call them at once"), agent=rival)
         aos.ended("heir")
         found = outcome(aos, "heir")
         return True if found is not None and found["reason"] == "Allowed" else None
 
     wait_for(heir_wrote, "the record to be free", pause=1)
-    assert updates(aos) == before + 2
+    assert writes(aos) == before + 2
 
 
 def notes(aos: Installation, task: str) -> list[str]:

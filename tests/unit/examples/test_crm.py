@@ -66,6 +66,7 @@ async def test_clients_of_either_era_are_served(running: Running, mode: str, ver
         "get_contact",
         "update_contact",
         "add_note",
+        "grant_discount",
         "export_contacts",
         "delete_contact",
     }
@@ -101,6 +102,14 @@ async def test_a_contact_is_changed_where_something_is_said_and_nowhere_else(run
     )
 
 
+async def test_a_discount_is_granted_to_one_contact(running: Running) -> None:
+    granted = crm.Contact.model_validate(
+        content(await running.call("grant_discount", id="emea-0001", percent=15))
+    )
+    assert granted.discount_percent == 15
+    assert running.database.contact("emea-0002").discount_percent == 0
+
+
 async def test_notes_are_kept_in_order(running: Running) -> None:
     await running.call("add_note", id="emea-0002", text="first")
     await running.call("add_note", id="emea-0002", text="second")
@@ -130,6 +139,8 @@ async def test_a_deleted_contact_is_gone_with_its_notes(running: Running) -> Non
         ("update_contact", {"id": "emea-9999", "stage": "lost"}),
         ("add_note", {"id": "emea-9999", "text": "x"}),
         ("delete_contact", {"id": "emea-9999"}),
+        ("grant_discount", {"id": "emea-9999", "percent": 5}),
+        ("grant_discount", {"id": "emea-0001", "percent": 90}),
         ("get_contact", {"id": "' OR 1=1 --"}),
         ("update_contact", {"id": "emea-0001", "score": 2}),
         ("search_contacts", {"territory": "moon"}),

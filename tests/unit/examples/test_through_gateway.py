@@ -69,14 +69,14 @@ async def test_an_address_stays_in_the_crm(front: Gateway) -> None:
     assert "@" not in found.model_dump_json()
 
 
-async def test_an_update_is_made_and_holds_its_record(front: Gateway) -> None:
-    changed = await call(front, "update_contact", id="emea-0001", stage="qualified", score=0.4)
-    assert not changed.is_error
+async def test_a_note_is_made_unasked_and_holds_its_record(front: Gateway) -> None:
+    noted = await call(front, "add_note", id="emea-0001", text="called")
+    assert not noted.is_error
     (lease,) = await front.held.store.leases("")
     assert lease.record.endswith("contact/emea-0001")
     mine = front.caller
     front.caller = replace(mine, agent="rival", task=task("t2", "task-uid-2"))
-    busy = await call(front, "update_contact", id="emea-0001", stage="lost")
+    busy = await call(front, "add_note", id="emea-0001", text="called, too")
     assert busy.structured_content is not None
     assert busy.structured_content["reason"] == "RecordBusy"
 
