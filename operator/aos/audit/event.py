@@ -35,6 +35,7 @@ class AuditEvent:
         pod: name of the pod that called.
         pod_uid: its uid.
         revision: the ControllerRevision that it ran.
+        revision_digest: over its prompt, its spec and its image; empty where the gateway had not seen it.
         task: name of the Task.
         task_uid: its uid.
         lineage: the agents that led to this Task, first one first, without the caller.
@@ -92,6 +93,7 @@ class AuditEvent:
     cost_micro_usd: int = 0
     duration_ms: int = 0
     trace: str = ""
+    revision_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

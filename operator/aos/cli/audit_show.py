@@ -39,8 +39,8 @@ async def show(
             if row is None:
                 where = f"in namespace {place.namespace}" if place.namespace else "in any namespace"
                 raise CommandError(ExitCode.FAILURE, f"there is no row {reference} {where}")
-            policy = await source.document(row) if row.event.policy_digest else None
-            revision, problem = await _revision(client, row)
+            policy = await _document(source, row, row.event.policy_digest)
+            revision, problem = await _revision(client, source, row)
     print(as_data(shown(row, policy, revision, problem), style or DataFormat.YAML))
     return ExitCode.SUCCESS
 
@@ -62,16 +62,16 @@ def parsed(reference: str) -> tuple[str, int]:
 def shown(row: AuditRow, policy: JsonObject | None, revision: JsonObject, problem: str) -> JsonObject:
     """Return all that is known, in the order in which people ask for it."""
     said: JsonObject = {"row": row_data(row)}
-    data = child(revision, "data")
     if row.event.revision:
         said["revision"] = (
             {
                 "name": row.event.revision,
-                "image": text(data, "image"),
-                "prompt": text(data, "instructions"),
-                "spec": child(data, "spec"),
+                "digest": row.event.revision_digest,
+                "image": text(revision, "image"),
+                "prompt": text(revision, "instructions"),
+                "spec": child(revision, "spec"),
             }
-            if data
+            if revision
             else {"name": row.event.revision, "problem": problem}
         )
     if row.event.policy_digest:
@@ -80,14 +80,21 @@ def shown(row: AuditRow, policy: JsonObject | None, revision: JsonObject, proble
     return said
 
 
-async def _revision(client: ApiClient, row: AuditRow) -> tuple[JsonObject, str]:
-    """Return the ControllerRevision that the row names, or why it can't be shown."""
+async def _document(source: AuditSource, row: AuditRow, digest: str) -> JsonObject | None:
+    return await source.document(row, digest) if digest else None
+
+
+async def _revision(client: ApiClient, source: AuditSource, row: AuditRow) -> tuple[JsonObject, str]:
+    """Return what the agent ran, as the store or else its ControllerRevision has it; or why it can't be shown."""
     event = row.event
+    kept = await _document(source, row, event.revision_digest)
+    if kept is not None:
+        return kept, ""
     if not event.revision or not event.namespace:
         return {}, ""
     try:
-        return await client.get(CONTROLLER_REVISIONS, event.revision, event.namespace), ""
+        return child(await client.get(CONTROLLER_REVISIONS, event.revision, event.namespace), "data"), ""
     except NotFound:
-        return {}, "its ControllerRevision is gone: an agent keeps its last ten and those that open Tasks run"
+        return {}, "it is not kept, and its ControllerRevision is gone"
     except Forbidden as error:
         return {}, error.message

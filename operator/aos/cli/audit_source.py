@@ -140,11 +140,11 @@ class AuditSource:
         except HeadError as error:
             raise CommandError(ExitCode.FAILURE, str(error)) from error
 
-    async def document(self, row: AuditRow) -> JsonObject | None:
-        """Return the effective policy that decided a row; None if it is not kept."""
+    async def document(self, row: AuditRow, digest: str) -> JsonObject | None:
+        """Return what a digest of the row stands for, its policy's or its revision's; None if it is not kept."""
         place = {"namespace": self.place.namespace, "chain": row.chain, "sequence": str(row.sequence)}
         try:
-            return await self._ask("GET", f"audit/documents/{row.event.policy_digest}", place)
+            return await self._ask("GET", f"audit/documents/{digest}", place)
         except NotFound:
             return None
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from aos.gateway.registry import Revision
 from aos.model.task import Task
 from aos.policy.effective import EffectivePolicy
 
@@ -20,6 +21,7 @@ class Caller:
         policy: what the agent may do, compiled; it may allow nothing.
         ancestors: policies of the agents that led to the Task, first one first; what one of them may not, the caller
             may not for it. Empty for a Task that nobody handed over.
+        running: what that revision holds; None while the gateway has not seen it.
     """
 
     namespace: str
@@ -30,3 +32,4 @@ class Caller:
     revision: str
     policy: EffectivePolicy
     ancestors: tuple[EffectivePolicy, ...] = ()
+    running: Revision | None = None

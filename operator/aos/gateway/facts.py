@@ -13,6 +13,7 @@ from aos.gateway.registry import Revision
 from aos.kube.objects import child, children, key_of, metadata_of, text, uid_of
 from aos.model.agent import AgentSpec
 from aos.model.base import JsonObject
+from aos.model.canonical import json_digest
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.names import LABEL_AGENT, LABEL_TASK
 from aos.model.policy import Policy
@@ -129,12 +130,15 @@ def parse_revision(raw: JsonObject) -> Revision:
 
     Raises:
         pydantic.ValidationError: its data is not an agent's.
+        ValueError: it holds a number that JSON can't carry exactly.
     """
     data = child(raw, "data")
     return Revision(
         name=key_of(raw).name,
         instructions=text(data, "instructions"),
         spec=AgentSpec.model_validate(child(data, "spec")),
+        digest=json_digest(data),
+        content=data,
     )
 
 

@@ -12,6 +12,7 @@ from aos.gateway.caller import Caller
 from aos.gateway.facts import PodFacts
 from aos.gateway.http import HttpRequest
 from aos.gateway.refusal import Refusal, RefusalCode
+from aos.gateway.registry import Revision
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.tokens import Claims, TokenVerifier
 from aos.model.duration import duration_seconds
@@ -34,6 +35,9 @@ class Cluster(Protocol):
 
     def task(self, namespace: str, name: str) -> Task | None:
         """Return the Task, or None."""
+
+    def revision(self, namespace: str, name: str) -> Revision | None:
+        """Return the revision, or None."""
 
     def pod(self, namespace: str, name: str) -> PodFacts | None:
         """Return the agent pod, or None."""
@@ -74,6 +78,7 @@ class Facts:
     task: Task | None
     policy: EffectivePolicy | None
     ancestors: tuple[AncestorFacts, ...] = ()
+    revision: Revision | None = None
 
     @property
     def agent(self) -> str:
@@ -197,6 +202,7 @@ class Identity:
             and cluster.pod(namespace, claims.pod) is pod
             and cluster.task(namespace, pod.task) is facts.task
             and cluster.policy(namespace, facts.agent) is facts.policy
+            and (facts.revision is not None or self._revision(facts.task) is None)
             and cluster.service_account_uid(namespace, claims.service_account) == facts.service_account_uid
             and all(
                 cluster.task(namespace, ancestor.said.task) is ancestor.task
@@ -217,7 +223,12 @@ class Identity:
             task=task,
             policy=self._cluster.policy(namespace, agent_of(claims.service_account)),
             ancestors=tuple(self._ancestor(namespace, said) for said in task.spec.lineage) if task else (),
+            revision=self._revision(task),
         )
+
+    def _revision(self, task: Task | None) -> Revision | None:
+        """Return what the Task's pod runs; a revision never changes, so only one that was not there is looked for again."""
+        return self._cluster.revision(task.metadata.namespace, task.status.revision) if task else None
 
     def _ancestor(self, namespace: str, said: Ancestor) -> AncestorFacts:
         return AncestorFacts(
@@ -271,6 +282,7 @@ def judge(facts: Facts) -> Caller:
         revision=task.status.revision,
         policy=facts.policy,
         ancestors=_checked_ancestors(facts, task),
+        running=facts.revision,
     )
 
 

@@ -1,10 +1,12 @@
 """What the gateway knows of the cluster, as the rest of the gateway asks for it. Every answer is from memory."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aos.model.agent import AgentSpec
+from aos.model.base import JsonObject
+from aos.model.canonical import canonical_json
 from aos.model.meta import KeyReference, ObjectKey
 from aos.model.model import Model
 from aos.model.task import Task
@@ -23,11 +25,19 @@ class Revision:
         name: of the ControllerRevision.
         instructions: what the agent is told.
         spec: the agent's spec at that time.
+        digest: ``sha256:`` over all that was frozen.
+        content: all that was frozen: instructions, spec and image.
     """
 
     name: str
     instructions: str
     spec: AgentSpec
+    digest: str = ""
+    content: JsonObject = field(default_factory=dict, repr=False)
+
+    def document(self) -> bytes:
+        """Return what the digest names, as RFC 8785 JSON."""
+        return canonical_json(self.content)
 
 
 class Registry(Protocol):

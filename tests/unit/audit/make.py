@@ -29,6 +29,7 @@ EVENT = AuditEvent(
     record="contact/1",
     data_classes=("pii",),
     policy_digest="sha256:" + "b" * 64,
+    revision_digest="sha256:" + "c" * 64,
     effect="Allow",
     reason="Allowed",
     rules=("Policy sales-baseline, rule write-crm",),

@@ -148,7 +148,7 @@ async def test_what_a_person_can_put_right_is_said() -> None:
     with pytest.raises(CommandError, match="--service-account"):
         await reader.heads()
     reader, _ = source(NotFound(target, 404, "NotFound", "row 3 has no document"))
-    assert await reader.document(ROWS[0]) is None
+    assert await reader.document(ROWS[0], EVENT.policy_digest) is None
 
 
 def test_a_request_becomes_parameters() -> None:
@@ -339,10 +339,11 @@ def test_what_names_no_row_is_a_usage_error(reference: str) -> None:
 
 def test_a_row_is_shown_with_prompt_image_and_policy_as_far_as_they_are_kept() -> None:
     assert parsed("gateway-1/17") == ("gateway-1", 17)
-    revision: JsonObject = {"data": {"instructions": "Enrich.", "image": "aos:1", "spec": {"model": "m"}}}
+    revision: JsonObject = {"instructions": "Enrich.", "image": "aos:1", "spec": {"model": "m"}}
     whole = shown(ROWS[1], {"layers": []}, revision, "")
     assert whole["revision"] == {
         "name": EVENT.revision,
+        "digest": EVENT.revision_digest,
         "image": "aos:1",
         "prompt": "Enrich.",
         "spec": {"model": "m"},

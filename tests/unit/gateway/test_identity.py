@@ -8,6 +8,7 @@ from aos.gateway.facts import PodFacts
 from aos.gateway.http import HttpRequest, Message
 from aos.gateway.identity import Facts, Identity, bearer_token, deadline_of, judge
 from aos.gateway.refusal import Refusal
+from aos.gateway.registry import Revision
 from aos.gateway.tokens import Claims, TokenVerifier
 from aos.kube.objects import child
 from aos.model.agent import Agent
@@ -122,6 +123,9 @@ class FakeCluster:
 
     def task(self, namespace: str, name: str) -> Task | None:
         return self.whole.task if name == "t1" else self.tasks.get(name)
+
+    def revision(self, namespace: str, name: str) -> Revision | None:
+        return self.whole.revision
 
     def pod(self, namespace: str, name: str) -> PodFacts | None:
         return self.whole.pod
@@ -395,3 +399,14 @@ def test_the_scheme_may_be_written_as_one_likes() -> None:
 
 def test_the_uid_of_a_service_account_is_compared_with_the_tokens() -> None:
     assert CLAIMS.service_account_uid == ACCOUNT_UID
+
+
+async def test_a_revision_that_comes_late_is_seen_from_the_next_request_on(
+    identity: Identity, cluster: FakeCluster
+) -> None:
+    assert (await identity.authenticate(request())).running is None
+    spec = policy().agent.spec
+    cluster.whole = replace(cluster.whole, revision=Revision("enricher-1", "Enrich.", spec, "sha256:1"))
+    running = (await identity.authenticate(request())).running
+    assert running is not None
+    assert running.digest == "sha256:1"

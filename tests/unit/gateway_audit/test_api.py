@@ -17,6 +17,7 @@ from tests.unit.audit.make import event
 from tests.unit.gateway_audit.serve import served
 
 POLICY = event().policy_digest
+REVISION = event().revision_digest
 OTHERS = event(3, namespace="finance", agent="auditor", record="invoice/9")
 
 
@@ -125,6 +126,9 @@ async def test_a_document_is_shown_to_those_who_see_a_row_that_names_it(tmp_path
         others = await it.ask(path, {**place, "sequence": "3"})
         assert (others.status, others.reason) == (404, "NotFound")
         assert (await it.ask("/v1/audit/documents/sha256:00", place)).status == 404
+        await it.store.put_document(REVISION, b'{"instructions":"Enrich."}')
+        prompt = await it.ask(f"/v1/audit/documents/{REVISION}", place)
+        assert (prompt.status, prompt.json) == (200, {"instructions": "Enrich."})
 
 
 async def test_a_legal_hold_is_set_listed_and_released_and_each_is_on_record(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from aos.gateway.control.charges import Charges
 from aos.gateway.control.refusals import Refusals
 from aos.gateway.journal import CallOutcome
 from aos.gateway.refusal import RefusalCode, Refused
+from aos.gateway.registry import Revision
+from aos.model.base import JsonObject
+from aos.model.canonical import canonical_json, json_digest
 from aos.model.task import TaskUsage
 from aos.policy.decision import DecisionReason, Effect
 from aos.store.settings import StoreSettings
@@ -271,6 +274,15 @@ async def test_what_a_digest_stands_for_is_kept_with_its_rows(held: Held) -> Non
     await held.calls.admit_tool(asked(by))
     (intent,) = await held.rows()
     assert await held.store.document(intent.policy_digest) == by.policy.document()
+
+
+async def test_what_the_agent_ran_is_kept_with_its_rows_when_its_revision_is_long_gone(held: Held) -> None:
+    content: JsonObject = {"instructions": "Enrich.", "image": "aos:1", "spec": {}}
+    running = Revision("enricher-1", "Enrich.", effective().agent.spec, json_digest(content), content)
+    await held.calls.admit_tool(asked(replace(caller(effective()), running=running)))
+    (intent,) = await held.rows()
+    assert intent.revision_digest == running.digest
+    assert await held.store.document(intent.revision_digest) == canonical_json(content)
 
 
 async def test_attack_23_who_goes_away_while_the_store_grants_leaves_nothing_behind(tmp_path: Path) -> None:

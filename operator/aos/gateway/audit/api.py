@@ -171,7 +171,7 @@ class AuditApi:
         found = [row async for row in self._store.rows(query)]
         named = any(
             row.sequence == sequence
-            and row.event.policy_digest == asked.rest
+            and asked.rest in {row.event.policy_digest, row.event.revision_digest}
             and namespace in {"", row.event.namespace}
             for row in found
         )

@@ -31,7 +31,6 @@ from aos.gateway.settings import GatewaySettings
 from aos.kube.backoff import Backoff
 from aos.model.task import TaskUsage
 from aos.policy.decision import DecisionReason
-from aos.policy.effective import EffectivePolicy
 from aos.store.interface import (
     Admission,
     AdmissionResult,
@@ -199,7 +198,7 @@ class CallControl:
         """Ask the store; None if it can't be sure. What it may have granted to nobody is given back."""
         if self.pending >= MAX_PENDING:
             return None
-        self._keep(ticket.asked.caller.policy)
+        self._keep(ticket.asked.caller)
         asked_at = self._clock()
         # What is settled is handed to the store before what is asked for.
         self._release()
@@ -216,22 +215,27 @@ class CallControl:
         self._metrics.store("admit", self._clock() - asked_at)
         return result
 
-    def _keep(self, policy: EffectivePolicy) -> None:
-        """Keep what a policy's digest stands for, once, so that rows which name it can be read in years."""
-        if policy.digest in self._kept:
+    def _keep(self, caller: Caller) -> None:
+        """Keep what the digests of a row stand for, once, so that it can be read in years."""
+        self._keep_document(caller.policy.digest, caller.policy.document)
+        if caller.running is not None and caller.running.digest:
+            self._keep_document(caller.running.digest, caller.running.document)
+
+    def _keep_document(self, digest: str, content: Callable[[], bytes]) -> None:
+        if digest in self._kept:
             return
-        self._kept[policy.digest] = None
+        self._kept[digest] = None
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
-        self._background.start(self._put(policy))
+        self._background.start(self._put(digest, content()))
 
-    async def _put(self, policy: EffectivePolicy) -> None:
+    async def _put(self, digest: str, content: bytes) -> None:
         try:
-            await self._store.put_document(policy.digest, policy.document())
+            await self._store.put_document(digest, content)
         except StoreUnavailableError as error:
-            self._kept.pop(policy.digest, None)
+            self._kept.pop(digest, None)
             self._metrics.store_failure("put_document")
-            _log.warning("the policy %s is not kept yet: %s", policy.digest, error)
+            _log.warning("the document %s is not kept yet: %s", digest, error)
 
     def _give_back(self, ticket: Ticket) -> None:
         """Release what may have been granted though nobody heard of it: nothing was sent.

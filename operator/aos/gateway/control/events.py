@@ -109,6 +109,7 @@ def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) 
         prompt_tokens=said.tokens.prompt,
         completion_tokens=said.tokens.completion,
         cost_micro_usd=said.cost_micro_usd,
+        revision_digest=caller.running.digest if caller.running else "",
         duration_ms=round(said.duration_seconds * _MILLISECONDS),
     )
 
