@@ -61,9 +61,9 @@ def test_of_two_agents_that_write_one_contact_one_wins_and_the_other_is_told_by_
     lost = outcome(aos, "loser")
     assert lost is not None
     assert lost["reason"] == "RecordBusy"
-    (note,) = notes(aos, "loser")
-    assert "lead-enricher" in note
-    assert "holder" in note
+    (told,) = notes(aos, "loser")
+    assert "lead-enricher" in told
+    assert "holder" in told
     assert writes(aos) == before + 1
 
     # The record is free once the Task that held it has ended, however it did.
