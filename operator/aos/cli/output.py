@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.cli.formats import DataFormat
+from aos.inspection.visible import visible
 
 MIN_LAST_COLUMN: Final = 24
 """A last column narrower than this says too little: the table becomes a list."""
@@ -19,11 +20,17 @@ _INDENT: Final = "  "
 
 def as_data(value: Mapping[str, JsonValue], style: str) -> str:
     """Return ``value`` as JSON, or as YAML."""
+    text = _dumped(value, style, is_ascii=False)
+    # Escaped, text that would drive a terminal or turn other text around is still the same value to a program.
+    return text if visible(text, keep="\n") == text else _dumped(value, style, is_ascii=True)
+
+
+def _dumped(value: Mapping[str, JsonValue], style: str, *, is_ascii: bool) -> str:
     if style == DataFormat.YAML:
         import yaml
 
-        return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True).rstrip("\n")
-    return json.dumps(value, indent=2, ensure_ascii=False)
+        return yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=not is_ascii).rstrip("\n")
+    return json.dumps(value, indent=2, ensure_ascii=is_ascii).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +107,5 @@ def joined(parts: Iterable[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` without line breaks, which would tear a table."""
-    return " ".join(text.split())
+    """Return ``text`` without line breaks, which would tear a table, and without what can't be seen."""
+    return visible(" ".join(text.split()))

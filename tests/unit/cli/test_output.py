@@ -6,7 +6,8 @@ import yaml
 from pydantic import JsonValue
 
 from aos.cli.formats import DataFormat
-from aos.cli.output import Table, age, as_data, joined, short_digest, wrapped
+from aos.cli.output import Table, age, as_data, joined, one_line, short_digest, wrapped
+from aos.inspection.visible import visible
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 TABLE = Table(
@@ -58,6 +59,21 @@ def test_data_comes_back_as_it_was(style: DataFormat) -> None:
     text = as_data(value, style)
     assert (json.loads(text) if style is DataFormat.JSON else yaml.safe_load(text)) == value
     assert "Zoë" in text
+
+
+@pytest.mark.parametrize("style", DataFormat)
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\u202eb", "\x7f", "\x9b31m", "Zoë\u200b"])
+def test_data_that_would_drive_a_terminal_is_escaped_and_comes_back_as_it_was(
+    style: DataFormat, text: str
+) -> None:
+    value: dict[str, JsonValue] = {"name": text, text: ["x"]}
+    shown = as_data(value, style)
+    assert visible(shown, keep="\n") == shown
+    assert (json.loads(shown) if style is DataFormat.JSON else yaml.safe_load(shown)) == value
+
+
+def test_one_line_holds_nothing_that_can_not_be_seen() -> None:
+    assert one_line("a\n\x1b[2J  b\u202ec") == "a \\u001b[2J b\\u202ec"
 
 
 @pytest.mark.parametrize(
