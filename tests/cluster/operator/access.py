@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 
-KINDS: Final = ("agents", "tasks", "tools", "models", "policies", "clusterpolicies")
+KINDS: Final = ("agents", "tasks", "tools", "models", "policies", "clusterpolicies", "approvalrequests")
 
 
 def _rule(
@@ -57,7 +57,10 @@ OPERATOR_AT_HOME: Final[list[JsonValue]] = [
 GATEWAY_EVERYWHERE: Final[list[JsonValue]] = [
     _rule("aos.dev", KINDS, ("get", "list", "watch")),
     _rule("aos.dev", ("tasks",), ("create", "delete")),
-    _rule("aos.dev", ("tasks/status", "tools/status", "models/status"), ("patch",)),
+    _rule("aos.dev", ("approvalrequests",), ("create",)),
+    _rule(
+        "aos.dev", ("tasks/status", "tools/status", "models/status", "approvalrequests/status"), ("patch",)
+    ),
     _rule("events.k8s.io", ("events",), ("create", "patch")),
 ]
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from aos.model.approval_request import ApprovalRequestStatus, RequestState
 from aos.model.names import GROUP
 from aos.reconcile.admission.shape import Check, Policy, Rule, Who
 
@@ -14,7 +15,20 @@ _STATUSES: Final = (
     "policies/status",
     "clusterpolicies/status",
     "tasks/status",
+    "approvalrequests/status",
 )
+_CALLS: Final = ("use", "overtaken")
+"""What of an ApprovalRequest's status the gateway writes: which calls it made."""
+_NEXT_STATES: Final = {
+    RequestState.PENDING: (
+        RequestState.APPROVED,
+        RequestState.REJECTED,
+        RequestState.EXPIRED,
+        RequestState.STALE,
+    ),
+    RequestState.APPROVED: (RequestState.USED, RequestState.EXPIRED, RequestState.STALE),
+}
+"""What may follow a state of an ApprovalRequest; every other one is its last."""
 
 
 def status_ownership(who: Who) -> Policy:
@@ -30,16 +44,20 @@ def status_ownership(who: Who) -> Policy:
             ("new", "dyn(object).?status.orValue({})"),
             ("oldConditions", "variables.old.?conditions.orValue([])"),
             ("newConditions", "variables.new.?conditions.orValue([])"),
+            ("oldState", f"variables.old.?state.orValue('{RequestState.PENDING}')"),
+            ("newState", f"variables.new.?state.orValue('{RequestState.PENDING}')"),
         ),
         checks=(
             Check(
                 "variables.isOperator"
-                " || (variables.isGateway && variables.resource in ['tools', 'models', 'tasks'])",
+                " || (variables.isGateway && variables.resource in"
+                " ['tools', 'models', 'tasks', 'approvalrequests'])",
                 "this status is written by AOS itself; change spec instead",
             ),
             *_parts_of_tasks(),
             *_parts_of_tools(),
             *_final_parts(),
+            *_parts_of_requests(),
         ),
     )
 
@@ -106,6 +124,40 @@ def _final_parts() -> tuple[Check, ...]:
             " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
             " && n.status == c.status && n.reason == c.reason))",
             "a Task's end is final",
+        ),
+    )
+
+
+def _parts_of_requests() -> tuple[Check, ...]:
+    """Whose what of an ApprovalRequest's status is, and what of it never changes again."""
+    fields = [field.alias or name for name, field in ApprovalRequestStatus.model_fields.items()]
+    others = " && ".join(_same(name) for name in fields if name not in _CALLS)
+    follows = " || ".join(
+        f"(variables.oldState == '{state}' && variables.newState in {[str(item) for item in later]})"
+        for state, later in _NEXT_STATES.items()
+    )
+    return (
+        Check(
+            "!variables.isOperator || variables.resource != 'approvalrequests' || ("
+            + " && ".join(_same(name) for name in _CALLS)
+            + ")",
+            "use and overtaken of an ApprovalRequest are the gateway's",
+        ),
+        Check(
+            f"!variables.isGateway || variables.resource != 'approvalrequests' || ({others})",
+            "of an ApprovalRequest's status the gateway writes use and overtaken alone",
+        ),
+        *(
+            Check(
+                f"variables.resource != 'approvalrequests' || !variables.old.?{name}.hasValue() || {_same(name)}",
+                f"{name} of an ApprovalRequest is final",
+            )
+            for name in _CALLS
+        ),
+        Check(
+            "variables.resource != 'approvalrequests' || variables.oldState == variables.newState"
+            f" || {follows}",
+            "an ApprovalRequest goes from Pending to Approved, and from there to its end, which is final",
         ),
     )
 
