@@ -28,7 +28,8 @@ class BoundQuorum:
 
     Attributes:
         rule: what asks for it, as people read it; no two quorums of one decision have the same.
-        required: how many different people must approve.
+        required: how many different people must approve; where nobody knows who asked for the Task, that one is counted
+            in: somebody among them may be who asked.
         approvers: who counts.
         timeout_seconds: how long the call waits.
         sample_percent: of such calls, so many in a hundred; the gateway draws.

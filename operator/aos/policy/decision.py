@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.model.tool import ToolAction
+from aos.policy.approvals import BoundQuorum
 from aos.policy.cost import Size, size_of, told
 from aos.policy.effective import LOWER_LAYER, CompiledRule, EffectivePolicy, RuleReference
 from aos.policy.expression import HOLDS, Activation, Expression, Verdict
@@ -20,12 +21,15 @@ class Effect(StrEnum):
 
     ALLOW = "Allow"
     DENY = "Deny"
+    HOLD = "Hold"
+    """It waits for people, who may let it through."""
 
 
 class DecisionReason(StrEnum):
     """Why; stable codes for logs, metrics and tests."""
 
     ALLOWED = "Allowed"
+    APPROVAL_NEEDED = "ApprovalNeeded"
     AGENT_SUSPENDED = "AgentSuspended"
     POLICY_NOT_ACCEPTED = "PolicyNotAccepted"
     NO_POLICY = "NoPolicy"
@@ -39,6 +43,7 @@ class DecisionReason(StrEnum):
 
 REASON_DOCS: Final[Mapping[DecisionReason, str]] = {
     DecisionReason.ALLOWED: "A rule allows the call in every layer, and no rule denies it.",
+    DecisionReason.APPROVAL_NEEDED: "Rules allow the call, and people must approve it before it is made.",
     DecisionReason.AGENT_SUSPENDED: "The Agent's spec.suspend is true.",
     DecisionReason.POLICY_NOT_ACCEPTED: "An object that bears on the agent is broken; nothing is allowed until it is mended.",
     DecisionReason.NO_POLICY: "No Policy selects the agent; nothing is allowed.",
@@ -87,13 +92,16 @@ class Decision:
     """What becomes of a call, and by which rules.
 
     Attributes:
-        effect: Allow or Deny.
+        effect: Allow, Deny or Hold.
         reason: why, as a code.
         message: why, for people, with the way out.
         determined_by: the rules that made it so; empty where no rule had a say.
         considered: how many rules were about this action.
         failures: rules whose condition failed.
-        obligations: what the call is held to; None unless it is allowed.
+        obligations: what the call is held to; None where it is denied.
+        before: quorums that a call waits for. A Hold has one at least that waits for every such call; of the others,
+            in any decision, the gateway draws a sample.
+        after: quorums that review a call once it is made; of those the gateway draws a sample too.
     """
 
     effect: Effect
@@ -103,10 +111,12 @@ class Decision:
     considered: int = 0
     failures: tuple[RuleFailure, ...] = ()
     obligations: Obligations | None = None
+    before: tuple[BoundQuorum, ...] = ()
+    after: tuple[BoundQuorum, ...] = ()
 
     @property
     def allowed(self) -> bool:
-        """Whether the call may be made."""
+        """Whether the call may be made without a person, unless a sample is drawn that it is in."""
         return self.effect is Effect.ALLOW
 
 
