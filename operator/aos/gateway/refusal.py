@@ -80,6 +80,14 @@ class RefusalCode(StrEnum):
     TOO_DEEP = "TooDeep"
     TOO_MANY_VISITS = "TooManyVisits"
 
+    APPROVAL_PENDING = "ApprovalPending"
+    APPROVAL_REJECTED = "ApprovalRejected"
+    APPROVAL_EXPIRED = "ApprovalExpired"
+    APPROVAL_STALE = "ApprovalStale"
+    APPROVAL_USED = "ApprovalUsed"
+    TOO_MANY_APPROVALS = "TooManyApprovals"
+    REVIEW_BACKLOG = "ReviewBacklog"
+
     OUTPUT_INVALID = "OutputInvalid"
     RESULT_EXISTS = "ResultExists"
     REVISION_UNKNOWN = "RevisionUnknown"
@@ -146,7 +154,8 @@ class Refused:
     """A call that got no answer of what it called, before each protocol says so in its own way.
 
     Attributes:
-        effect: Deny if nothing was sent on purpose, Allow if policy allowed the call and it failed.
+        effect: Deny if nothing was sent on purpose, Hold if it waits for people, Allow if policy allowed the call and
+            it failed.
         reason: why, as a code.
         message: why, for the model and for people; it may quote the caller's own data.
         rules: rules that decided.

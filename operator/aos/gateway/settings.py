@@ -160,6 +160,23 @@ class GatewaySettings(BaseModel):
         description="Longest wait for a Task that an agent handed over, where its client waits for the answer; it is"
         " told then where the Task is, and may ask again.",
     )
+    approval_wait_seconds: float = Field(
+        default=20,
+        gt=0,
+        le=600,
+        description="Longest wait of a call for people to decide, where its client waits for the answer; it is told then"
+        " to make the identical call again later.",
+    )
+    max_pending_approvals: int = Field(
+        default=20, ge=1, le=1000, description="Calls of one agent that may wait for people at once."
+    )
+    max_review_backlog: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="Reviews of one agent's calls that may be open; while there are more, its calls that are to be"
+        " reviewed are refused.",
+    )
     stream_timeout_seconds: float = Field(
         default=600, gt=0, le=3600, description="Longest streamed answer, from its start."
     )

@@ -44,6 +44,7 @@ MAX_NAME_LENGTH: Final = 52
 
 _HASH_LENGTH: Final = 8
 _HANDOFF_HASH_LENGTH: Final = 16
+_REQUEST_HASH_LENGTH: Final = 16
 
 
 def agent_service_account(agent: str) -> str:
@@ -70,6 +71,16 @@ def handoff_task(agent: str, parent_uid: str, message_id: str) -> str:
     """Name of the Task by which the Task with ``parent_uid`` hands ``message_id`` to ``agent``: sent again, it is the same."""
     digest = hashlib.sha256(f"{parent_uid}/{message_id}".encode()).hexdigest()[:_HANDOFF_HASH_LENGTH]
     return f"{agent[: MAX_NAME_LENGTH - _HANDOFF_HASH_LENGTH - 1]}-{digest}"
+
+
+def approval_request(identity: str) -> str:
+    """Name of the ApprovalRequest for the call that has this ``identity`` (``sha256:`` and hex): made again, it is the same."""
+    return f"apr-{identity.removeprefix('sha256:')[:_REQUEST_HASH_LENGTH]}"
+
+
+def review_request(call: str) -> str:
+    """Name of the ApprovalRequest by which the call that the audit trail knows as ``call`` (hex) is reviewed."""
+    return f"rev-{call[:_REQUEST_HASH_LENGTH]}"
 
 
 def credential_role(kind: str, name: str) -> str:
