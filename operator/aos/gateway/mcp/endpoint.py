@@ -25,6 +25,7 @@ from aos.gateway.mcp.message import (
 )
 from aos.gateway.mcp.protocol import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, Era, Method
 from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.waiting import Line, WaitingRoom
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
@@ -54,7 +55,13 @@ class McpEndpoint:
     ) -> None:
         self._catalogue = catalogue
         self._calls = ToolCalls(registry, catalogue, upstream, journal, control, settings)
+        self._room = WaitingRoom(settings)
         self._max_json_depth = settings.max_json_depth
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for people now."""
+        return len(self._room)
 
     async def handle(self, request: HttpRequest, caller: Caller, send: Send, tool: str | None) -> None:
         """Answer one request; ``tool`` is None at ``/mcp``.
@@ -82,19 +89,30 @@ class McpEndpoint:
             if isinstance(message, RpcNotification):
                 await send_bytes(send, b"", HTTPStatus.ACCEPTED)
                 return
-            answer = await self._answer(message, request, caller, tool)
+            if message.method == Method.CALL_TOOL:
+                line = Line(self._room, request, caller, send)
+                await self._make(_call(message, request, caller, tool, line), line, send)
+                return
+            answer = self._answer(message, caller, tool)
         except RpcError as error:
             status = error.status(era_of(request.headers))
             await send_json(send, answers.error(id_of(body), error), status)
             return
         await send_json(send, answer)
 
-    async def _answer(
-        self, message: RpcRequest, request: HttpRequest, caller: Caller, tool: str | None
-    ) -> bytes:
+    async def _make(self, call: ToolCall, line: Line, send: Send) -> None:
+        """Make a call, and answer with JSON; with a stream of events if it had to wait."""
+        try:
+            answer = await self._calls.make(call)
+            if line.is_open:
+                await line.answer(answer)
+                return
+        finally:
+            await line.close()
+        await send_json(send, answer)
+
+    def _answer(self, message: RpcRequest, caller: Caller, tool: str | None) -> bytes:
         match message.era, message.method:
-            case _, Method.CALL_TOOL:
-                return await self._calls.make(_call(message, request, caller, tool))
             case _, Method.LIST_TOOLS:
                 return self._list(message, caller, tool)
             case Era.MODERN, Method.DISCOVER:
@@ -153,7 +171,9 @@ def _check_params(message: RpcRequest, known: frozenset[str]) -> None:
             raise RpcError(INVALID_PARAMS, f"params.{name[:64]} is not supported by {message.method}")
 
 
-def _call(message: RpcRequest, request: HttpRequest, caller: Caller, tool: str | None) -> ToolCall:
+def _call(
+    message: RpcRequest, request: HttpRequest, caller: Caller, tool: str | None, line: Line
+) -> ToolCall:
     _check_params(message, _CALL_PARAMS)
     name = message.params.get("name")
     arguments: JsonObject | object = message.params.get("arguments")
@@ -170,4 +190,4 @@ def _call(message: RpcRequest, request: HttpRequest, caller: Caller, tool: str |
         tool, _, action = name.partition(".")
         if not tool or not action:
             raise RpcError(INVALID_PARAMS, "params.name must be tool.action, as tools/list gives it")
-    return ToolCall(message, request.headers, caller, tool, action, arguments)
+    return ToolCall(message, request.headers, caller, tool, action, arguments, line)

@@ -11,6 +11,7 @@ from aos.gateway.mcp.definitions import Listing, OfferedAction
 from aos.gateway.mcp.header_values import ParamHeaderError, check_param_headers
 from aos.gateway.mcp.message import RpcError, RpcRequest
 from aos.gateway.mcp.protocol import HEADER_MISMATCH, Era
+from aos.gateway.mcp.waiting import NOWHERE, Waiting
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
@@ -32,6 +33,7 @@ class ToolCall:
         tool: name of the Tool.
         action: name of the action.
         arguments: as sent.
+        waiting: where it waits if people are to be asked.
     """
 
     request: RpcRequest
@@ -40,6 +42,7 @@ class ToolCall:
     tool: str
     action: str
     arguments: JsonObject
+    waiting: Waiting = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
