@@ -15,8 +15,8 @@ $(STAMP): requirements-dev.lock pyproject.toml hack/venv.sh
 	@hack/venv.sh $(VENV)
 	@touch $@
 
-demo: $(STAMP) ## a real cluster, AOS installed, one agent at work; leaves the cluster up
-	@$(PYTHON) -m hack.demo
+demo: $(STAMP) ## a real cluster, AOS installed, one agent at work, one call for you to approve (YES=1 does); leaves the cluster up
+	@$(PYTHON) -m hack.demo $(if $(YES),--yes)
 
 test: $(STAMP) ## every layer: unit, control plane, node
 	@$(PYTHON) -m hack.test

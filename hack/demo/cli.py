@@ -1,13 +1,14 @@
 """The demonstration from its first step to the last, each with a line of progress."""
 
+import argparse
 import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from aos.model.task import Task
@@ -17,20 +18,21 @@ from hack.cluster.paths import Paths
 from hack.cluster.progress import say, step
 from hack.demo import example, installation, proof
 from hack.demo.access import Access, DemoError
+from hack.demo.approval import AOS, APPROVER, Desk, run_aos
 from hack.demo.diagnosis import diagnosis
+from hack.demo.people import kubeconfig_of
 from hack.demo.settings import MODEL_URL_VARIABLE, Settings
+from hack.demo.work import Worked, run_task
 
-_AOS: Final = Path(sys.executable).parent / "aos"
 _INTERRUPTED: Final = 130
-_RUN_SECONDS: Final = 170
-_WHY_SECONDS: Final = 60
 _DENIED_CODE: Final = 1
 _CLOCK_MARGIN: Final = timedelta(seconds=5)
 """Times of objects are whole seconds, and the clocks of two nodes are not the same."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demonstration; 0 when everything came out as promised."""
+    options = parser().parse_args(arguments)
     access: Access | None = None
     try:
         paths = installation.paths()
@@ -40,8 +42,10 @@ def main() -> int:
         installation.load_image(access, settings)
         installation.install(access, settings)
         installation.apply_example(access, settings)
-        task = _run_task(access)
-        _show_proof(access, settings, task)
+        desk = Desk(access, kubeconfig_of(access, APPROVER), asks=sys.stdin.isatty() and not options.yes)
+        worked = run_task(desk)
+        _show_output(worked.task)
+        _show_proof(access, settings, worked)
         _explain(access)
         _say_how_to_go_on(access, settings)
     except (ClusterError, subprocess.SubprocessError) as problem:
@@ -54,6 +58,17 @@ def main() -> int:
         say("interrupted; `make demo` goes on from here, `make cluster-down` clears up")
         return _INTERRUPTED
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(prog="python -m hack.demo", description="AOS at work on a real Kubernetes.")
+    top.add_argument(
+        "--yes",
+        action="store_true",
+        help=f"let {APPROVER.name} approve the call that waits, and ask nobody; so it is, too, where there is no terminal",
+    )
+    return top
 
 
 def _show(*lines: str) -> None:
@@ -79,20 +94,13 @@ def _cluster(settings: Settings, paths: Paths) -> Access:
     return Access(backend.handle(), paths)
 
 
-def _run_task(access: Access) -> Task:
-    arguments = ["run", example.AGENT, "-n", example.TEAM, "-i", f"lead={example.LEAD}", "--watch"]
-    bounds = ["--deadline", "2m", "-o", "json"]
-    done = _aos(access, [*arguments, *bounds], _RUN_SECONDS)
-    if done.returncode != 0 or not done.stdout:
-        raise DemoError(f"`aos run` ended with {done.returncode}: the Task did not succeed")
-    task = Task.parse(json.loads(done.stdout))
+def _show_output(task: Task) -> None:
     output = task.status.result.output if task.status.result else None
     _show(f"\nThe agent's output:\n{json.dumps(output, indent=2, ensure_ascii=False)}\n")
-    return task
 
 
-def _show_proof(access: Access, settings: Settings, task: Task) -> None:
-    kubectl = access.kubectl
+def _show_proof(access: Access, settings: Settings, worked: Worked) -> None:
+    kubectl, task = access.kubectl, worked.task
     gateway = kubectl.must(
         "logs",
         "-n",
@@ -110,12 +118,15 @@ def _show_proof(access: Access, settings: Settings, task: Task) -> None:
         decisions=proof.decisions(gateway, task.metadata.name),
         accesses=proof.accesses(crm, created - _CLOCK_MARGIN, ended + _CLOCK_MARGIN),
         fingerprint=proof.fingerprint(access.secret(example.TEAM, "crm-credentials")),
+        decided=worked.decided,
     )
     _show("What the gateway decided (its log):", *found.decision_table())
     _show("\nWhat reached the CRM meanwhile (its own log):", *found.access_table())
     _show(
         f"\nThe credential is that of Secret {example.TEAM}/crm-credentials ({found.fingerprint}…). The gateway put it in,"
-        "\nin place of the token by which the agent's pod is known to the gateway and to nobody else.\n"
+        "\nin place of the token by which the agent's pod is known to the gateway and to nobody else.",
+        *found.held_lines(),
+        "",
     )
     judge(found, settings)
 
@@ -138,6 +149,8 @@ def judge(found: proof.Proof, settings: Settings) -> None:
         raise DemoError(
             "the gateway's log should hold one allowed and one denied call of a tool, and does not"
         )
+    elif len(found.decided) != 1:
+        raise DemoError(f"one call should have waited for a person, and {len(found.decided)} did")
 
 
 def _explain(access: Access) -> None:
@@ -146,28 +159,13 @@ def _explain(access: Access) -> None:
         ("crm.get_contact", '{"id": "emea-0001"}', 0),
         ("crm.export_contacts", '{"territory": "emea"}', _DENIED_CODE),
     ):
-        done = _aos(
-            access, ["why", example.AGENT, call, "-n", example.TEAM, "--args", arguments], _WHY_SECONDS
-        )
+        asked = ["why", example.AGENT, call, "-n", example.TEAM, "--args", arguments]
+        done = run_aos(access.handle.kubeconfig, "admin", asked)
         _show(done.stdout)
         if done.returncode != expected:
-            raise DemoError(f"`aos why` ended with {done.returncode} where {expected} was expected")
-
-
-def _aos(access: Access, arguments: list[str], seconds: float) -> "subprocess.CompletedProcess[str]":
-    say(f"\n$ aos {shlex.join(arguments)}")
-    environment = {**os.environ, "KUBECONFIG": str(access.handle.kubeconfig)}
-    try:
-        return subprocess.run(
-            [str(_AOS), *arguments],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=seconds,
-            env=environment,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DemoError(f"`aos {arguments[0]}` did not end within {seconds:g} s") from error
+            raise DemoError(
+                f"`aos why` ended with {done.returncode} where {expected} was expected: {done.stderr.strip()}"
+            )
 
 
 def _say_how_to_go_on(access: Access, settings: Settings) -> None:
@@ -176,7 +174,7 @@ def _say_how_to_go_on(access: Access, settings: Settings) -> None:
         lines.append(f"export PATH={shlex.quote(str(access.handle.program.parent))}:$PATH")
     lines += [
         "kubectl get aos -A",
-        f"{_AOS} status -A",
+        f"{AOS} status -A",
         f"kubectl -n {example.TEAM} edit policy sales-baseline",
     ]
     if settings.kubeconfig is None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from aos.cli.output import Table
+from aos.model.approval_request import Verdict
 
 _FINGERPRINT_DIGITS: Final = 8
 
@@ -52,6 +54,14 @@ class AccessLine(_Line):
 
 
 @dataclass(frozen=True, slots=True)
+class Decided:
+    """What a person said of one held call."""
+
+    action: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """What the two logs say of the Task.
 
@@ -59,11 +69,13 @@ class Proof:
         decisions: the gateway's, in order.
         accesses: calls of tools that reached the CRM while the Task ran, in order; those of others, too, if there were.
         fingerprint: of the credential that only the gateway holds.
+        decided: what people said of the Task's calls.
     """
 
     decisions: tuple[DecisionLine, ...]
     accesses: tuple[AccessLine, ...]
     fingerprint: str
+    decided: tuple[Decided, ...] = ()
 
     @property
     def allowed(self) -> tuple[DecisionLine, ...]:
@@ -85,9 +97,29 @@ class Proof:
         reached = {line.action for line in self.accesses}
         for action in sorted(denied & reached):
             yield f"{action} was denied and reached the CRM all the same"
+        yield from (
+            sentence for action, sentence in self._held() if self.made(action) != self.approved(action)
+        )
         for line in self.accesses:
             if line.credential != self.fingerprint:
                 yield f"{line.action} reached the CRM with {line.credential} and not with the Secret's credential"
+
+    def approved(self, action: str) -> int:
+        """How many calls of ``action`` were approved."""
+        return self.decided.count(Decided(action, Verdict.APPROVE))
+
+    def made(self, action: str) -> int:
+        """How many calls of ``action`` the CRM saw."""
+        return sum(line.action == action for line in self.accesses)
+
+    def held_lines(self) -> list[str]:
+        """Return what people said of held calls, and what the CRM saw of those."""
+        return [f"{sentence}." for _, sentence in self._held()]
+
+    def _held(self) -> Iterator[tuple[str, str]]:
+        for action, held in sorted(Counter(said.action for said in self.decided).items()):
+            said = f"people approved {self.approved(action)} of {held} held calls of {action}"
+            yield action, f"{said}, and the CRM's own log shows {self.made(action)}"
 
     def decision_table(self) -> list[str]:
         """Return the gateway's decisions for people."""

@@ -1,8 +1,9 @@
 import pytest
 
+from aos.model.approval_request import Verdict
 from hack.demo.access import DemoError
 from hack.demo.cli import judge, main
-from hack.demo.proof import AccessLine, DecisionLine, Proof
+from hack.demo.proof import AccessLine, Decided, DecisionLine, Proof
 from hack.demo.settings import RealModel, Settings
 
 SCRIPTED = Settings(kubeconfig=None, image="localhost/aos:dev", builds_image=True, model=None)
@@ -27,7 +28,7 @@ def test_a_cluster_of_somebody_elses_is_left_alone_with_one_sentence(
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", "/somewhere/kubeconfig")
     monkeypatch.delenv("AOS_DEMO_IMAGE", raising=False)
-    assert main() == 1
+    assert main([]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: KUBECONFIG names /somewhere/kubeconfig")
@@ -46,10 +47,42 @@ def arrived(action: str) -> AccessLine:
 
 
 ARRIVED = (arrived("get_contact"),)
+APPROVED = (Decided("update_contact", Verdict.APPROVE),)
+REJECTED = (Decided("update_contact", Verdict.REJECT),)
 
 
-def test_one_call_allowed_and_one_denied_is_what_was_promised() -> None:
-    judge(Proof((READ, EXPORT), ARRIVED, "sha256:0"), SCRIPTED)
+def test_one_call_allowed_one_denied_and_one_approved_is_what_was_promised() -> None:
+    judge(Proof((READ, EXPORT), (*ARRIVED, arrived("update_contact")), "sha256:0", APPROVED), SCRIPTED)
+
+
+def test_a_person_may_say_no() -> None:
+    judge(Proof((READ, EXPORT), ARRIVED, "sha256:0", REJECTED), SCRIPTED)
+
+
+@pytest.mark.parametrize(("decided", "count"), [((), 0), (APPROVED * 2, 2)])
+def test_not_exactly_one_call_that_waited_fails_the_demonstration(
+    decided: tuple[Decided, ...], count: int
+) -> None:
+    reached = (*ARRIVED, *(arrived("update_contact"),) * count)
+    with pytest.raises(DemoError, match=rf"one call should have waited for a person, and {count} did"):
+        judge(Proof((READ, EXPORT), reached, "sha256:0", decided), SCRIPTED)
+
+
+@pytest.mark.parametrize(
+    ("decided", "count", "says"),
+    [
+        (APPROVED, 2, "approved 1 of 1 held calls of update_contact, and the CRM.s own log shows 2"),
+        (APPROVED, 0, "approved 1 of 1 .* shows 0"),
+        (REJECTED, 1, "approved 0 of 1 .* shows 1"),
+    ],
+)
+def test_a_call_that_arrived_more_or_less_often_than_approved_fails_the_demonstration_whatever_the_model(
+    decided: tuple[Decided, ...], count: int, says: str
+) -> None:
+    reached = (*ARRIVED, *(arrived("update_contact"),) * count)
+    for settings in (SCRIPTED, REAL):
+        with pytest.raises(DemoError, match=says):
+            judge(Proof((READ, EXPORT), reached, "sha256:0", decided), settings)
 
 
 @pytest.mark.parametrize("decisions", [(), (READ,), (EXPORT,)])

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from hack.demo.proof import Proof, accesses, decisions, fingerprint
+from aos.model.approval_request import Verdict
+from hack.demo.proof import Decided, Proof, accesses, decisions, fingerprint
 
 SINCE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 UNTIL = datetime(2026, 1, 2, 3, 4, 7, tzinfo=UTC)
@@ -110,3 +112,12 @@ def test_the_tables_name_rule_and_credential() -> None:
 def test_a_credential_is_written_as_the_crm_writes_it() -> None:
     assert HELD.startswith("sha256:")
     assert len(HELD) == len("sha256:") + 8
+
+
+def test_what_was_said_of_held_calls_stands_beside_what_the_crm_saw_of_them() -> None:
+    said = tuple(Decided("update_contact", verdict) for verdict in (Verdict.APPROVE, Verdict.REJECT))
+    found = replace(proof([], [access("update_contact")]), decided=said)
+    assert found.flaws == ()
+    assert found.held_lines() == [
+        "people approved 1 of 2 held calls of update_contact, and the CRM's own log shows 1."
+    ]
