@@ -21,7 +21,7 @@ from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, JsonValue, ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -35,6 +35,7 @@ DEFAULT_PORT: Final = 8080
 CONTACTS: Final = Path(__file__).with_name("contacts.csv")
 MAX_REQUEST_BYTES: Final = 1024 * 1024
 MAX_LOG_ROWS: Final = 1000
+MAX_RECORD_CHARS: Final = 32
 FINGERPRINT_DIGITS: Final = 8
 
 SCHEMA: Final = """
@@ -45,7 +46,7 @@ CREATE TABLE contact (
 );
 CREATE TABLE note (contact_id TEXT NOT NULL REFERENCES contact (id) ON DELETE CASCADE, time TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE access (
-    time TEXT NOT NULL, method TEXT NOT NULL, action TEXT NOT NULL, status INTEGER NOT NULL,
+    time TEXT NOT NULL, method TEXT NOT NULL, action TEXT NOT NULL, record TEXT NOT NULL, status INTEGER NOT NULL,
     credential TEXT NOT NULL, headers TEXT NOT NULL
 );
 """
@@ -106,6 +107,7 @@ class Access(BaseModel):
     Attributes:
         method: The MCP method, or the HTTP request if it was none.
         action: The tool's name of a ``tools/call``.
+        record: The id of the contact that it names.
         credential: ``sha256:`` and the first digits of the digest of the bearer token; ``none`` without one.
         headers: Names of all headers that came with it, sorted.
     """
@@ -113,6 +115,7 @@ class Access(BaseModel):
     time: str
     method: str
     action: str
+    record: str
     status: int
     credential: str
     headers: list[str]
@@ -200,7 +203,7 @@ class Database:
     def record(self, access: Access) -> None:
         """Keep one request in the log."""
         self._connection.execute(
-            "INSERT INTO access VALUES (:time, :method, :action, :status, :credential, :headers)",
+            "INSERT INTO access VALUES (:time, :method, :action, :record, :status, :credential, :headers)",
             {**access.model_dump(), "headers": json.dumps(access.headers)},
         )
 
@@ -374,6 +377,7 @@ class Guard:
             time=_now(),
             method=call.method or f"{scope['method']} {scope['path']}",
             action=call.params.name,
+            record=call.params.record,
             status=status,
             credential=fingerprint(headers.get("authorization", "")),
             headers=sorted(set(headers.keys())),
@@ -386,6 +390,13 @@ class CallParams(BaseModel):
     """The part of a call's parameters that the log shows."""
 
     name: str = ""
+    arguments: JsonValue = None
+
+    @property
+    def record(self) -> str:
+        """The contact's id, if the arguments name one."""
+        named = self.arguments.get("id") if isinstance(self.arguments, dict) else None
+        return named[:MAX_RECORD_CHARS] if isinstance(named, str) else ""
 
 
 class Call(BaseModel):

@@ -48,6 +48,7 @@ class AccessLine(_Line):
     time: datetime
     method: str
     action: str
+    record: str = ""
     status: int
     credential: str
     headers: tuple[str, ...] = ()
@@ -134,13 +135,16 @@ class Proof:
         rows = tuple(
             (
                 line.action,
+                line.record or "-",
                 str(line.status),
                 line.credential,
                 "yes" if line.credential == self.fingerprint else "NO",
             )
             for line in self.accesses
         )
-        return Table(headings=("ACTION", "STATUS", "CREDENTIAL", "THE SECRET'S"), rows=rows).render(None)
+        return Table(
+            headings=("ACTION", "CONTACT", "STATUS", "CREDENTIAL", "THE SECRET'S"), rows=rows
+        ).render(None)
 
 
 def fingerprint(token: str) -> str:

@@ -199,7 +199,7 @@ async def test_the_log_shows_the_action_the_credential_and_the_headers_names(
         log = (await http.get(running.url + "/log", headers={"Authorization": "Bearer crm-token"})).json()
         await http.post(running.url + "/mcp", headers={"Cookie": "a=b"}, content=b"not JSON")
     [call] = [access for access in log if access["method"] == "tools/call"]
-    assert (call["action"], call["status"]) == ("get_contact", 200)
+    assert (call["action"], call["record"], call["status"]) == ("get_contact", "emea-0001", 200)
     assert call["credential"] == crm.fingerprint("Bearer crm-token")
     assert "authorization" in call["headers"]
     refused = running.database.accesses(1)[0]
@@ -208,6 +208,12 @@ async def test_the_log_shows_the_action_the_credential_and_the_headers_names(
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert printed[-1] == refused.model_dump()
     assert "crm-token" not in json.dumps(printed)
+
+
+@pytest.mark.parametrize("arguments", ["null", "[]", "{}", '{"id": 1}'])
+def test_a_call_is_logged_whatever_its_arguments_are(arguments: str) -> None:
+    call = crm.read_call(b'{"method": "m", "params": {"name": "a", "arguments": %s}}' % arguments.encode())
+    assert (call.params.name, call.params.record) == ("a", "")
 
 
 def test_a_fingerprint_tells_credentials_apart_and_can_not_be_used() -> None:

@@ -32,6 +32,7 @@ def access(action: str, credential: str = HELD, second: int = 6, method: str = "
         "time": f"2026-01-02T03:04:0{second}.123+00:00",
         "method": method,
         "action": action,
+        "record": "emea-0001",
         "status": 200,
         "credential": credential,
         "headers": ["authorization"],
@@ -106,7 +107,7 @@ def test_calls_of_models_are_shown_and_are_no_calls_of_tools() -> None:
 def test_the_tables_name_rule_and_credential() -> None:
     found = proof([decision("get_contact", "Allow")], [access("get_contact")])
     assert found.decision_table()[1].split()[-1] == "Policy/sales-baseline/get_contact"
-    assert found.access_table()[1].split() == ["get_contact", "200", HELD, "yes"]
+    assert found.access_table()[1].split() == ["get_contact", "emea-0001", "200", HELD, "yes"]
 
 
 def test_a_credential_is_written_as_the_crm_writes_it() -> None:
