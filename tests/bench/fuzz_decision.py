@@ -1,8 +1,7 @@
 """Feeds decisions policies and calls at random, and compares them with the slow reference of the tests.
 
-No crash, no Allow that the reference denies, and beyond that the same answer wherever the reference knows what conditions see.
-Every tenth input is source text instead, for conditions
-and templates: it compiles or is refused with a message, and what compiles gives a verdict.
+No crash, no Allow that the reference denies or holds, no Hold that it denies, and beyond that the same answer and the same
+quorums wherever the reference knows what conditions see. Every tenth input is source text instead, for conditions and templates: it compiles or is refused with a message, and what compiles gives a verdict.
 """
 
 from collections.abc import Iterator
@@ -11,8 +10,9 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from aos.policy.approvals import BoundQuorum
 from aos.policy.cost import room_for, size_of
-from aos.policy.decision import Call, decide, may_ever
+from aos.policy.decision import Call, Decision, Effect, decide, may_ever
 from aos.policy.effective import effective_policy
 from aos.policy.expression import Activation, Expression, ExpressionError
 from aos.policy.template import Template
@@ -44,9 +44,9 @@ def outcomes(seed: int) -> Iterator[str]:
         for _ in range(CALLS_OF_A_WORLD):
             call = a_call(random)
             decision = decide(policy, call)
-            _compare(world, call, is_allowed=decision.allowed)
-            if decision.allowed and not may_ever(policy, call.tool, call.action):
-                raise Broken(f"allowed, and not listed: {call}")
+            _compare(world, call, decision)
+            if decision.effect is not Effect.DENY and not may_ever(policy, call.tool, call.action):
+                raise Broken(f"not denied, and not listed: {call}")
             yield decision.reason.value
         for _ in range(TEXTS_OF_A_WORLD):
             source = _text(random, list(world.conditions))
@@ -66,12 +66,26 @@ def _text(random: Random, sources: list[str]) -> str:
     return source[:place] + random.choice(TOKENS) + source[place + random.randint(0, 2) :]
 
 
-def _compare(world: World, call: Call, *, is_allowed: bool) -> None:
+def _compare(world: World, call: Call, decision: Decision) -> None:
+    denied = decision.effect is Effect.DENY
     expected = world.reference_allows(call)
-    if is_allowed and not expected:
-        raise Broken(f"allowed, and the reference denies: {call} in {world}")
-    if is_allowed is not expected and size_of([dict(call.arguments)]) is not None:
-        raise Broken(f"denied, and the reference allows: {call} in {world}")
+    is_known = size_of([dict(call.arguments)]) is not None
+    if not denied and not expected:
+        raise Broken(f"not denied, and the reference denies: {call} in {world}")
+    if denied and expected and is_known:
+        raise Broken(f"denied, and the reference does not: {call} in {world}")
+    if denied:
+        return
+    people = world.reference_people(call)
+    if decision.allowed and people.hold:
+        raise Broken(f"allowed, and the reference holds: {call} in {world}")
+    found = (_told(decision.before), _told(decision.after))
+    if is_known and (found != (people.before, people.after) or decision.allowed is people.hold):
+        raise Broken(f"{decision.effect} with {found}, and the reference asks {people}: {call} in {world}")
+
+
+def _told(quorums: tuple[BoundQuorum, ...]) -> dict[str, tuple[int, int]]:
+    return {quorum.rule: (quorum.required, quorum.sample_percent) for quorum in quorums}
 
 
 def _compile(source: str) -> str:

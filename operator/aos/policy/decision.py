@@ -1,6 +1,6 @@
 """One call judged against one effective policy: a chain of checks, the first that speaks decides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -8,12 +8,15 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from aos.model.approval_request import MAX_QUORUMS
 from aos.model.tool import ToolAction
-from aos.policy.approvals import BoundQuorum
+from aos.policy.approvals import ALWAYS, BoundQuorum
+from aos.policy.approving import CompiledApproval, MatchingApproval, Quorums, one_more, quorums_for
 from aos.policy.cost import Size, size_of, told
 from aos.policy.effective import LOWER_LAYER, CompiledRule, EffectivePolicy, RuleReference
 from aos.policy.expression import HOLDS, Activation, Expression, Verdict
-from aos.policy.obligations import Obligations
+from aos.policy.obligations import Obligations, PartReference
+from aos.policy.quorums_told import told_quorums
 
 
 class Effect(StrEnum):
@@ -39,6 +42,7 @@ class DecisionReason(StrEnum):
     NOT_REQUESTED = "NotRequested"
     DENIED_BY_RULE = "DeniedByRule"
     NOT_ALLOWED = "NotAllowed"
+    TOO_MANY_QUORUMS = "TooManyQuorums"
 
 
 REASON_DOCS: Final[Mapping[DecisionReason, str]] = {
@@ -53,6 +57,7 @@ REASON_DOCS: Final[Mapping[DecisionReason, str]] = {
     DecisionReason.NOT_REQUESTED: "The Agent's spec.tools does not list the action.",
     DecisionReason.DENIED_BY_RULE: "A Deny rule matches, or its condition failed.",
     DecisionReason.NOT_ALLOWED: "No Allow rule matches.",
+    DecisionReason.TOO_MANY_QUORUMS: f"More than {MAX_QUORUMS} approval rules match; make fewer of them.",
 }
 
 
@@ -81,9 +86,9 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class RuleFailure:
-    """A rule whose condition could not be evaluated."""
+    """A rule, or an approval rule, whose condition could not be evaluated."""
 
-    rule: RuleReference
+    rule: RuleReference | PartReference
     message: str
 
 
@@ -142,19 +147,19 @@ def decide_along(policies: Sequence[EffectivePolicy], call: Call) -> Decision:
         call: as the caller makes it.
 
     Returns:
-        The first denial; else the caller's decision, with the rules and the bounds of all.
+        The first denial; else the caller's decision, with the rules, the bounds and the quorums of all.
     """
     decisions: list[Decision] = []
     for policy in policies:
         decision = decide(policy, call)
-        if not decision.allowed:
+        if decision.effect is Effect.DENY:
             return decision if not decisions else replace(decision, message=_along(policy, decision))
         decisions.append(decision)
     if not decisions:
         return _deny(DecisionReason.NO_POLICY, "no policy bears on the call, so it is not allowed")
     if len(decisions) == 1:
         return decisions[0]
-    return replace(
+    united = replace(
         decisions[0],
         determined_by=tuple(dict.fromkeys(rule for each in decisions for rule in each.determined_by)),
         failures=tuple(dict.fromkeys(failure for each in decisions for failure in each.failures)),
@@ -163,6 +168,19 @@ def decide_along(policies: Sequence[EffectivePolicy], call: Call) -> Decision:
             tuple(decision.obligations for decision in decisions if decision.obligations is not None)
         ),
     )
+    return _put_to_people(
+        united,
+        call,
+        Quorums(
+            before=_once(quorum for decision in decisions for quorum in decision.before),
+            after=_once(quorum for decision in decisions for quorum in decision.after),
+        ),
+    )
+
+
+def _once(quorums: Iterable[BoundQuorum]) -> tuple[BoundQuorum, ...]:
+    """Return each quorum once: policies that select several agents of a lineage ask for one of each rule."""
+    return tuple({quorum.rule: quorum for quorum in quorums}.values())
 
 
 def _along(policy: EffectivePolicy, decision: Decision) -> str:
@@ -225,7 +243,8 @@ def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
         if found is None:
             return _not_allowed(layer.kind, call, considered, evaluate.failures)
         allowing.append(found.reference)
-    return Decision(
+    quorums = _quorums(policy, call, action, evaluate)
+    allowed = Decision(
         effect=Effect.ALLOW,
         reason=DecisionReason.ALLOWED,
         message=f"allowed by {allowing[0]}",
@@ -233,6 +252,50 @@ def _judge(policy: EffectivePolicy, call: Call, action: ToolAction) -> Decision:
         considered=considered,
         failures=tuple(evaluate.failures),
         obligations=policy.obligations(call.tool, action),
+    )
+    return _put_to_people(allowed, call, quorums)
+
+
+def _quorums(policy: EffectivePolicy, call: Call, action: ToolAction, evaluate: "Evaluator") -> Quorums:
+    quorums = policy.unconditional_quorums(call.tool, action)
+    if quorums is None:
+        matching = [
+            matched
+            for approval in policy.asking(call.tool, action)
+            if (matched := evaluate.asks(approval)) is not None
+        ]
+        quorums = quorums_for(action, policy.autonomy, matching)
+    return quorums if call.requested_by else one_more(quorums)
+
+
+def _put_to_people(allowed: Decision, call: Call, quorums: Quorums) -> Decision:
+    """Return what becomes of an allowed call that ``quorums`` are asked about."""
+    if not quorums.before and not quorums.after:
+        return allowed
+    if max(len(quorums.before), len(quorums.after)) > MAX_QUORUMS:
+        return _too_many(allowed, call, quorums)
+    holding = [quorum for quorum in quorums.before if quorum.sample_percent >= ALWAYS]
+    if not holding:
+        return replace(allowed, before=quorums.before, after=quorums.after)
+    return replace(
+        allowed,
+        effect=Effect.HOLD,
+        reason=DecisionReason.APPROVAL_NEEDED,
+        message=f"{call.tool}.{call.action} waits for {told_quorums(holding)}",
+        before=quorums.before,
+        after=quorums.after,
+    )
+
+
+def _too_many(allowed: Decision, call: Call, quorums: Quorums) -> Decision:
+    found = max((quorums.before, quorums.after), key=len)
+    return Decision(
+        effect=Effect.DENY,
+        reason=DecisionReason.TOO_MANY_QUORUMS,
+        message=f"{call.tool}.{call.action} needs {len(found)} quorums, and people are asked for at most {MAX_QUORUMS}"
+        f" at once: make fewer approval rules that match it, such as {found[0].rule} and {found[-1].rule}",
+        considered=allowed.considered,
+        failures=allowed.failures,
     )
 
 
@@ -255,7 +318,14 @@ class Evaluator:
         verdict = self.verdict(rule)
         return verdict.holds or bool(verdict.failure)
 
-    def verdict(self, rule: CompiledRule) -> Verdict:
+    def asks(self, approval: CompiledApproval) -> MatchingApproval | None:
+        """An approval rule whose condition fails does match; None where it does not."""
+        verdict = self.verdict(approval)
+        if not verdict.holds and not verdict.failure:
+            return None
+        return MatchingApproval(approval, has_failed=bool(verdict.failure))
+
+    def verdict(self, rule: CompiledRule | CompiledApproval) -> Verdict:
         """Return what the rule's condition comes to."""
         if rule.condition is None:
             return HOLDS

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from pydantic import JsonValue
 
 from aos.model.agent import Agent, PolicySource
+from aos.model.approval import AutonomyLevel
 from aos.model.bounds import PolicyRules
 from aos.model.canonical import canonical_json, json_digest
 from aos.model.cluster_policy import ClusterPolicy
@@ -16,6 +17,15 @@ from aos.model.policy import Policy
 from aos.model.rule import Rule, RuleEffect
 from aos.model.tool import Tool, ToolAction
 from aos.policy import glob
+from aos.policy.approving import (
+    CompiledApproval,
+    GrantedAutonomy,
+    MatchingApproval,
+    Quorums,
+    compile_approvals,
+    granted_autonomy,
+    quorums_for,
+)
 from aos.policy.cost import Size, room_for, size_of
 from aos.policy.expression import Expression, ExpressionError, compile_expression
 from aos.policy.matching import concerns
@@ -124,6 +134,7 @@ class EffectivePolicy:
         tools: the Tools that it asks for, by name.
         policies: all that select it, of every layer.
         layers: their rules, the upper layer first.
+        approvals: their approval rules, the upper layer's first.
         problems: objects that bear on it and can't be used; any of them denies every call.
         sources: the policies by name and generation.
         broken_actions: actions by Tool and name that can't be called until their Tool is mended.
@@ -134,11 +145,18 @@ class EffectivePolicy:
     tools: Mapping[str, Tool]
     policies: tuple[AnyPolicy, ...]
     layers: tuple[Layer, ...]
+    approvals: tuple[CompiledApproval, ...]
     problems: tuple[Problem, ...]
     sources: tuple[PolicySource, ...]
     broken_actions: Mapping[tuple[str, str], Problem] = field(default_factory=dict, compare=False)
     _concerning: dict[tuple[str, str], tuple[tuple[CompiledRule, ...], ...]] = field(
         default_factory=dict, compare=False, repr=False
+    )
+    _asking: dict[tuple[str, str], tuple[CompiledApproval, ...]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
+    _unconditional: dict[tuple[str, str], Quorums] = field(
+        default_factory=dict, init=False, compare=False, repr=False
     )
     _requested: dict[tuple[str, str], bool] = field(
         default_factory=dict, init=False, compare=False, repr=False
@@ -187,8 +205,19 @@ class EffectivePolicy:
     @cached_property
     def variables(self) -> frozenset[str]:
         """The variables that conditions name; others need no value."""
-        conditions = [rule.condition for layer in self.layers for rule in layer.rules if rule.condition]
-        return frozenset(name for condition in conditions for name in condition.variables)
+        conditions = [rule.condition for layer in self.layers for rule in layer.rules]
+        conditions += [approval.condition for approval in self.approvals]
+        return frozenset(name for condition in conditions if condition for name in condition.variables)
+
+    @cached_property
+    def granted(self) -> GrantedAutonomy:
+        """How much the agent may do unasked, and which policies lowered it."""
+        return granted_autonomy(self.agent.spec.autonomy, self.policies)
+
+    @property
+    def autonomy(self) -> AutonomyLevel:
+        """How much the agent may do unasked: the lowest of what it asks for and of all ceilings."""
+        return self.granted.level
 
     @cached_property
     def _actions(self) -> dict[tuple[str, str], ToolAction]:
@@ -223,13 +252,35 @@ class EffectivePolicy:
             self._concerning[key] = found
         return found
 
+    def asking(self, tool: str, action: ToolAction) -> tuple[CompiledApproval, ...]:
+        """Return the approval rules about ``action`` of ``tool``; looked up once per action."""
+        key = (tool, action.name)
+        found = self._asking.get(key)
+        if found is None:
+            found = tuple(approval for approval in self.approvals if approval.concerns(tool, action))
+            self._asking[key] = found
+        return found
+
+    def unconditional_quorums(self, tool: str, action: ToolAction) -> Quorums | None:
+        """Return what people are asked about any allowed call of ``action``; None where that depends on the call."""
+        key = (tool, action.name)
+        found = self._unconditional.get(key)
+        if found is None:
+            about = self.asking(tool, action)
+            if any(approval.condition is not None for approval in about):
+                return None
+            matching = [MatchingApproval(approval, has_failed=False) for approval in about]
+            found = self._unconditional[key] = quorums_for(action, self.autonomy, matching)
+        return found
+
     def room(self, tool: str, action: ToolAction) -> Size:
         """Return how large what the conditions about ``action`` read may be, so that all of them are judged in time."""
         key = (tool, action.name)
         found = self._rooms.get(key)
         if found is None:
-            rules = (rule for layer in self.concerning(tool, action) for rule in layer)
-            found = room_for([rule.condition.works for rule in rules if rule.condition is not None])
+            conditions = [rule.condition for layer in self.concerning(tool, action) for rule in layer]
+            conditions += [approval.condition for approval in self.asking(tool, action)]
+            found = room_for([condition.works for condition in conditions if condition is not None])
             self._rooms[key] = found
         return found
 
@@ -279,12 +330,14 @@ def effective_policy(inputs: PolicyInputs) -> EffectivePolicy:
         *_unreadable(LOWER_LAYER, inputs.unreadable),
     ]
     layers: list[Layer] = []
+    approvals: list[CompiledApproval] = []
     for kind, policies in ((UPPER_LAYER, upper), (LOWER_LAYER, lower)):
         rules: list[CompiledRule] = []
         for policy in policies:
             compiled, found = compile_rules(policy)
             rules.extend(compiled)
             problems.extend(found)
+            approvals.extend(compile_approvals(policy)[0])
         if policies:
             layers.append(Layer(kind=kind, rules=tuple(rules)))
     asked = {request.name for request in inputs.agent.spec.tools}
@@ -296,6 +349,7 @@ def effective_policy(inputs: PolicyInputs) -> EffectivePolicy:
         tools=tools,
         policies=bearing,
         layers=tuple(layers),
+        approvals=tuple(approvals),
         problems=tuple(problems),
         sources=tuple(
             PolicySource(kind=policy.kind, name=policy.metadata.name, generation=policy.metadata.generation)
@@ -331,7 +385,7 @@ def _unreadable(kind: str, names: Iterable[str]) -> list[Problem]:
 
 
 def compile_rules(policy: AnyPolicy) -> tuple[tuple[CompiledRule, ...], tuple[Problem, ...]]:
-    """Return the compiled rules of ``policy``, in order of name, and what of it can't be used."""
+    """Return the compiled rules of ``policy``, in order of name, and what of it can't be used, its approvals with it."""
     rules: list[CompiledRule] = []
     problems: list[Problem] = []
     kind, name = policy.kind, policy.metadata.name
@@ -343,6 +397,7 @@ def compile_rules(policy: AnyPolicy) -> tuple[tuple[CompiledRule, ...], tuple[Pr
         else:
             reference = RuleReference(kind=kind, name=name, rule=rule.name)
             rules.append(CompiledRule(reference=reference, rule=rule, condition=condition))
+    problems.extend(Problem(kind, name, message) for message in compile_approvals(policy)[1])
     for pattern in policy.spec.data.patterns if policy.spec.data is not None else ():
         problem = pattern_problem(pattern.regex)
         if problem:
@@ -372,6 +427,7 @@ def _content(policy: EffectivePolicy) -> dict[str, JsonValue]:
         "model": spec.model.model_dump(mode="json") if spec.model else None,
         "requests": [request.model_dump(mode="json") for request in spec.tools],
         "delegates": list(spec.delegates),
+        "autonomy": {"asked": spec.autonomy.value, "granted": policy.autonomy.value},
         "tools": {name: tool.spec.model_dump(mode="json") for name, tool in policy.tools.items()},
         "layers": [
             {

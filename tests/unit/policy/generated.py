@@ -16,6 +16,7 @@ from aos.policy.effective import PolicyInputs
 from tests.unit.policy import reference
 from tests.unit.policy.make import NOW, agent, cluster_policy, policy, rule, tool
 from tests.unit.policy.reference import (
+    LEVELS,
     Always,
     Asked,
     Begins,
@@ -27,6 +28,7 @@ from tests.unit.policy.reference import (
     Field,
     Has,
     Not,
+    People,
 )
 
 T = TypeVar("T")
@@ -75,29 +77,34 @@ class World:
         )
 
     def reference_allows(self, call: Call) -> bool:
-        """Whether the reference allows ``call``."""
+        """Whether the reference allows ``call``, be it that people approve it."""
+        return reference.allows(self._asked(call))
+
+    def reference_people(self, call: Call) -> People:
+        """Return whom the reference asks about ``call``, which it allows."""
+        return reference.people(self._asked(call))
+
+    def _asked(self, call: Call) -> Asked:
         metadata = self.agent.metadata
-        return reference.allows(
-            Asked(
-                agent=self.agent,
-                namespace_labels=self.environment,
-                tools=self.tools,
-                policies=self.policies,
-                unreadable=self.unreadable,
-                conditions=self.conditions,
-                tool=call.tool,
-                action=call.action,
-                variables={
-                    "args": dict(call.arguments),
-                    "agent": {"name": metadata.name, "labels": dict(metadata.labels)},
-                    "ns": {"environment": self.environment.get("aos.dev/environment", "")},
-                    "task": {
-                        "requestedBy": call.requested_by,
-                        "lineage": list(call.lineage),
-                        "depth": len(call.lineage),
-                    },
+        return Asked(
+            agent=self.agent,
+            namespace_labels=self.environment,
+            tools=self.tools,
+            policies=self.policies,
+            unreadable=self.unreadable,
+            conditions=self.conditions,
+            tool=call.tool,
+            action=call.action,
+            variables={
+                "args": dict(call.arguments),
+                "agent": {"name": metadata.name, "labels": dict(metadata.labels)},
+                "ns": {"environment": self.environment.get("aos.dev/environment", "")},
+                "task": {
+                    "requestedBy": call.requested_by,
+                    "lineage": list(call.lineage),
+                    "depth": len(call.lineage),
                 },
-            )
+            },
         )
 
 
@@ -109,6 +116,7 @@ def a_world(random: Random) -> World:
             *_rules(random, conditions),
             name=f"p{number}",
             match_labels=random.choice((*LABELS[:3], *LABELS[:1])),
+            **_people(random, conditions),
         )
         for number in range(random.choice((0, 1, 1, 1, 2, 3)))
     ]
@@ -118,6 +126,7 @@ def a_world(random: Random) -> World:
             name=f"c{number}",
             namespaces=random.choice(({}, {"aos.dev/environment": "prod"})),
             match_labels=random.choice(LABELS[:2]),
+            **_people(random, conditions),
         )
         for number in range(random.choice((0, 0, 1, 2)))
     ]
@@ -126,9 +135,10 @@ def a_world(random: Random) -> World:
             labels=random.choice(LABELS),
             tools=[{"name": "crm", "actions": [random.choice(("*", "*", "get_*", "update_contact"))]}],
             suspend=random.random() < 0.02,
+            autonomy=random.choice(LEVELS),
         ),
         environment=random.choice(({}, {"aos.dev/environment": "prod"})),
-        tools=(tool(), tool("erp")),
+        tools=(tool(risk=random.choice(("Low", "Medium", "Medium", "High"))), tool("erp")),
         policies=tuple(policies),
         unreadable=("broken",) if random.random() < 0.02 else (),
         conditions=conditions,
@@ -163,6 +173,31 @@ def _rules(random: Random, conditions: dict[str, Condition]) -> list[dict[str, J
         )
         for number in range(random.randint(1, 4))
     ]
+
+
+def _people(random: Random, conditions: dict[str, Condition]) -> dict[str, JsonValue]:
+    """Return approval rules, and a ceiling."""
+    return {
+        "approvals": [
+            {
+                "name": f"a{number}",
+                "match": {
+                    "tools": [{"name": "crm", "actions": _some(random, GLOBS)}]
+                    if random.random() < 0.3
+                    else [],
+                    "access": _some(random, ("Read", "Write")),
+                    "risk": _some(random, ("Low", "Medium", "High")),
+                    "dataClasses": ["pii"] if random.random() < 0.1 else [],
+                },
+                "when": _when(random, conditions),
+                "required": random.randint(1, 3),
+                "review": random.choice(("Before", "Before", "After")),
+                "samplePercent": random.choice((None, None, 5, 100)),
+            }
+            for number in range(random.choice((0, 0, 1, 2)))
+        ],
+        "autonomy": {"ceiling": random.choice(LEVELS)} if random.random() < 0.2 else None,
+    }
 
 
 def _some(random: Random, choices: Sequence[T]) -> list[T]:

@@ -1,4 +1,4 @@
-"""A second implementation of decisions, slow and obvious: what it denies, the real one must never allow.
+"""A second implementation of decisions, slow and obvious: what it denies or holds, the real one must never allow.
 
 It shares no code with `aos.policy`: it reads the manifests' own fields, and knows conditions as trees, not as CEL.
 """
@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.model.agent import Agent
+from aos.model.approval import ApprovalRule, CallMatch
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.meta import LabelSelector
 from aos.model.policy import Policy
@@ -130,6 +131,7 @@ class Either:
 Condition = Always | Field | Has | Compare | Begins | Each | Not | Both | Either
 Variables = Mapping[str, JsonValue]
 
+LEVELS: Final = ("Propose", "Supervised", "Sampled", "Autonomous")
 ALWAYS: Final = Always(value=True)
 
 
@@ -167,6 +169,87 @@ def allows(asked: Asked) -> bool:
             ):
                 return False
     return all(_some_allow(asked, layer, declared) for layer in (upper, lower) if layer)
+
+
+@dataclass(frozen=True)
+class People:
+    """How many people each rule asks, and of how many in a hundred calls; and which rules hold every such call."""
+
+    before: dict[str, tuple[int, int]]
+    after: dict[str, tuple[int, int]]
+
+    @property
+    def hold(self) -> bool:
+        return any(percent == 100 for _, percent in self.before.values())
+
+
+def people(asked: Asked) -> People:
+    """Return who is asked about a call that is allowed."""
+    declared = _declared(asked)
+    assert declared is not None
+    before: dict[str, tuple[int, int]] = {}
+    after: dict[str, tuple[int, int]] = {}
+    definite = False
+    enough_for_high = False
+    level = asked.agent.spec.autonomy.value
+    for policy in asked.policies:
+        if not _bears(asked, policy):
+            continue
+        if policy.spec.autonomy is not None:
+            level = LEVELS[min(LEVELS.index(level), LEVELS.index(policy.spec.autonomy.ceiling.value))]
+        for rule in policy.spec.approvals:
+            held = _holds(asked, rule)
+            if not _is_put(rule.match, asked.tool, declared) or held is False:
+                continue
+            name = f"{policy.kind} {policy.metadata.name}, approval {rule.name}"
+            percent = 100 if rule.sample_percent is None else rule.sample_percent
+            if rule.review == "After":
+                after[name] = (rule.required, percent)
+                continue
+            before[name] = (rule.required, percent)
+            if percent == 100:
+                definite = True
+                if rule.required >= 2 or (policy.kind == "ClusterPolicy" and held is True):
+                    enough_for_high = True
+    _add_defaults(declared, level, before, after, definite=definite, enough_for_high=enough_for_high)
+    if not _field(("task", "requestedBy"), asked.variables):
+        before = {name: (required + 1, percent) for name, (required, percent) in before.items()}
+        after = {name: (required + 1, percent) for name, (required, percent) in after.items()}
+    return People(before, after)
+
+
+def _add_defaults(
+    declared: ToolAction,
+    level: str,
+    before: dict[str, tuple[int, int]],
+    after: dict[str, tuple[int, int]],
+    *,
+    definite: bool,
+    enough_for_high: bool,
+) -> None:
+    match declared.risk.value, level:
+        case "High", _:
+            if not enough_for_high:
+                before["risk High"] = (2, 100)
+        case "Medium", "Propose" | "Supervised":
+            if not definite:
+                before["risk Medium"] = (1, 100)
+        case "Medium", "Sampled":
+            if not definite and not after:
+                after["autonomy Sampled"] = (1, 10)
+        case "Low", "Propose":
+            if not definite and declared.access.value == "Write":
+                before["autonomy Propose"] = (1, 100)
+
+
+def _is_put(match: CallMatch, tool: str, action: ToolAction) -> bool:
+    if match.tools and not any(_means(item, tool, action) for item in match.tools):
+        return False
+    if match.access and action.access not in match.access:
+        return False
+    if match.risk and action.risk not in match.risk:
+        return False
+    return not match.data_classes or bool(set(match.data_classes) & set(action.data_classes))
 
 
 def _some_allow(asked: Asked, layer: Sequence[Policy | ClusterPolicy], declared: ToolAction) -> bool:
@@ -226,7 +309,7 @@ def _fits(pattern: str, name: str) -> bool:
     return bool(name) and pattern[0] == name[0] and _fits(pattern[1:], name[1:])
 
 
-def _holds(asked: Asked, rule: Rule) -> bool | None:
+def _holds(asked: Asked, rule: Rule | ApprovalRule) -> bool | None:
     """Return what the rule's condition comes to; None if it has no value."""
     if not rule.when:
         return True

@@ -289,6 +289,6 @@ def test_attack_25_a_text_is_never_cut_to_one_that_is_allowed() -> None:
 def test_attack_31_a_namespace_can_not_allow_what_the_ceiling_leaves_out() -> None:
     ceiling = cluster_policy(rule("reads", access=["Read"]))
     everything = policy(rule("all", tool_name="*"))
-    assert decide(merged(everything), call("update_contact")).allowed
-    assert not decide(merged(everything, ceiling), call("update_contact")).allowed
+    assert decide(merged(everything), call("update_contact")).effect is Effect.HOLD
+    assert decide(merged(everything, ceiling), call("update_contact")).effect is Effect.DENY
     assert decide(merged(everything, ceiling), call()).allowed
