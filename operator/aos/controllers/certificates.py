@@ -1,5 +1,6 @@
-"""The certificate authority and the gateway's certificate: gather, decide, make, write."""
+"""The certificate authority, the gateway's certificate and its sampling key: gather, decide, make, write."""
 
+from aos.controllers import sampling
 from aos.controllers.authority import Kept
 from aos.controllers.keys import Key
 from aos.controllers.world import World
@@ -18,6 +19,8 @@ async def reconcile(world: World, key: Key) -> None:
     Raises:
         ApiError: the API server could not be reached, or another operator was faster.
     """
+    # Before the certificate, without which no gateway answers anybody.
+    await sampling.keep(world)
     namespace = world.settings.namespace
     kept = Kept.parse(
         await world.actor.read_secret(namespace, CA_SECRET),

@@ -37,6 +37,9 @@ GATEWAY_PORT: Final = 8443
 GATEWAY_ADMIN_PORT: Final = 8444
 GATEWAY_TLS_SECRET: Final = "aos-gateway-tls"  # noqa: S105 - the name of a Secret, not its content
 CA_SECRET: Final = "aos-ca"  # noqa: S105 - the name of a Secret, not its content
+SAMPLING_SECRET: Final = "aos-sampling"  # noqa: S105 - the name of a Secret, not its content
+SAMPLING_KEY: Final = "key"
+SAMPLING_KEY_BYTES: Final = 32
 OPERATOR_LEASE: Final = "aos-operator"
 
 MAX_NAME_LENGTH: Final = 52

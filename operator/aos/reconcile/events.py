@@ -40,6 +40,13 @@ class EventReason(StrEnum):
     AUTHORITY_CREATED = "AuthorityCreated"
     AUTHORITY_PREPARED = "AuthorityPrepared"
     AUTHORITY_REPLACED = "AuthorityReplaced"
+    SAMPLING_KEY_CREATED = "SamplingKeyCreated"
+    APPROVAL_ASKED = "ApprovalAsked"
+    APPROVAL_DECIDED = "ApprovalDecided"
+    APPROVAL_REFUSED = "ApprovalRefused"
+    APPROVAL_EXPIRED = "ApprovalExpired"
+    APPROVAL_STALE = "ApprovalStale"
+    APPROVAL_USED = "ApprovalUsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class EventDoc:
 
 
 _ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
+_ASKING: Final = ("ApprovalRequest", "Agent", "Task")
 _N, _W = EventType.NORMAL, EventType.WARNING
 
 EVENTS: Final[Mapping[EventReason, EventDoc]] = {
@@ -69,7 +77,10 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
     EventReason.SUSPENDED: EventDoc(_N, ("Agent",), "Suspend", "spec.suspend became true."),
     EventReason.RESUMED: EventDoc(_N, ("Agent",), "Resume", "spec.suspend became false."),
     EventReason.UNGUARDED: EventDoc(
-        _W, ("Agent",), "Guard", "An admission policy that guards agent identities is missing or altered."
+        _W,
+        ("Agent", "ApprovalRequest"),
+        "Guard",
+        "An admission policy that guards agent identities and approvals is missing or altered.",
     ),
     EventReason.REVISION_CREATED: EventDoc(
         _N, ("Agent",), "Revise", "Instructions, spec or image changed; new Tasks run the new revision."
@@ -110,6 +121,31 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
         "Issue",
         "The next certificate authority signs from now on; the last is still trusted.",
     ),
+    EventReason.SAMPLING_KEY_CREATED: EventDoc(
+        _N, ("Secret",), "Issue", "The gateways' sampling key was made; there was none that could be used."
+    ),
+    EventReason.APPROVAL_ASKED: EventDoc(
+        _N,
+        _ASKING,
+        "Ask",
+        "People are asked about a call: it waits for them, or was made and is to be reviewed.",
+    ),
+    EventReason.APPROVAL_DECIDED: EventDoc(
+        _N,
+        _ASKING,
+        "Decide",
+        "Somebody decided; who it was stands on the ApprovalRequest alone. On Agent and Task once it is final.",
+    ),
+    EventReason.APPROVAL_REFUSED: EventDoc(
+        _W, ("ApprovalRequest",), "Decide", "Somebody decided who counts for no quorum; the note says why."
+    ),
+    EventReason.APPROVAL_EXPIRED: EventDoc(
+        _W, _ASKING, "Expire", "Nobody decided in time, or what was approved was not used in time."
+    ),
+    EventReason.APPROVAL_STALE: EventDoc(
+        _W, _ASKING, "Withdraw", "What people were asked about does not hold any more; the note says why."
+    ),
+    EventReason.APPROVAL_USED: EventDoc(_N, _ASKING, "Use", "The call was let through, once."),
 }
 
 

@@ -47,7 +47,7 @@ OPERATOR_AT_HOME: Final[list[JsonValue]] = [
     _rule("coordination.k8s.io", ("leases",), ("create",)),
     _rule("coordination.k8s.io", ("leases",), ("get", "patch"), ("aos-operator",)),
     _rule("", ("secrets",), ("create",)),
-    _rule("", ("secrets",), ("get", "patch"), ("aos-ca", "aos-gateway-tls")),
+    _rule("", ("secrets",), ("get", "patch"), ("aos-ca", "aos-gateway-tls", "aos-sampling")),
     _rule("", ("configmaps",), ("create",)),
     _rule("", ("configmaps",), ("get", "patch"), ("aos-audit-anchors",)),
     _rule("", ("services",), ("list", "watch")),

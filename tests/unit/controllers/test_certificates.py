@@ -7,12 +7,13 @@ from typing import cast
 
 import pytest
 
-from aos.controllers import certificates
+from aos.controllers import certificates, sampling
 from aos.controllers.authority import Kept
 from aos.controllers.keys import CERTIFICATES, Key
 from aos.controllers.world import World
 from aos.kube.errors import Conflict, Target
 from aos.model.base import JsonObject
+from aos.model.names import SAMPLING_SECRET
 from aos.reconcile.certificates import AUTHORITY_LIFE, LONGEST_POD, SERVING_LIFE
 from aos.reconcile.events import Happening
 from tests.unit.reconcile.make import NOW, SETTINGS
@@ -73,7 +74,9 @@ class FakeWorld:
         return self.time
 
     async def reconcile(self) -> list[str]:
-        """Reconcile once and return the Secrets that were written."""
+        """Reconcile once and return the Secrets with certificates that were written."""
+        if SAMPLING_SECRET not in self.actor.secrets:
+            await sampling.keep(cast("World", self))
         self.actor.writes.clear()
         self.actor.told.clear()
         await certificates.reconcile(cast("World", self), CERTIFICATES)
