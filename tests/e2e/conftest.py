@@ -15,6 +15,7 @@ from hack.demo.installation import apply_example, build_image, install, load_ima
 from hack.demo.settings import Settings
 from hack.postgres.server import running
 from tests.e2e.installation import Installation
+from tests.e2e.people import LEAD, User
 
 POSTGRES_VARIABLE = "AOS_E2E_POSTGRES_URL"
 """Names a PostgreSQL server that pods of ``$KUBECONFIG``'s cluster reach; its database is written to."""
@@ -78,6 +79,12 @@ def aos(node: Handle) -> Installation:
     install(access, settings)
     apply_example(access, settings)
     return Installation(node)
+
+
+@pytest.fixture(scope="session")
+def lead(node: Handle) -> User:
+    """One of sales-leads."""
+    return User(Access(node, paths()), LEAD)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import yaml
@@ -33,6 +34,11 @@ class Installation:
 
     def __init__(self, node: Handle) -> None:
         self.node = node
+
+    @cached_property
+    def me(self) -> str:
+        """The administrator's user name."""
+        return self.kubectl("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         answer = self.node.kubectl(*arguments, stdin=stdin)
@@ -64,7 +70,7 @@ class Installation:
     def start(
         self, task: str, *script: JsonObject, agent: str = "lead-enricher", deadline: str = "5m"
     ) -> None:
-        """Create a Task; a script is what its scripted model plays."""
+        """Create a Task, asked for by the administrator; a script is what its scripted model plays."""
         work: JsonObject = {"lead": LEAD}
         if script:
             work["script"] = list(script)
@@ -73,7 +79,12 @@ class Installation:
                 "apiVersion": "aos.dev/v1alpha1",
                 "kind": "Task",
                 "metadata": {"name": task, "namespace": SALES},
-                "spec": {"agentRef": {"name": agent}, "input": work, "deadline": deadline},
+                "spec": {
+                    "agentRef": {"name": agent},
+                    "requestedBy": self.me,
+                    "input": work,
+                    "deadline": deadline,
+                },
             }
         )
 
@@ -111,6 +122,10 @@ class Installation:
             for line in json_lines(self.kubectl("logs", "-n", TOOLS, "deploy/crm", "--tail=-1"))
             if "action" in line
         ]
+
+    def made(self, action: str, contact: str) -> int:
+        """How many calls of an action on one contact the CRM saw."""
+        return sum(line["action"] == action and line["record"] == contact for line in self.crm_log())
 
 
 def at(value: JsonValue, path: str) -> JsonValue:

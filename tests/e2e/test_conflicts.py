@@ -36,11 +36,6 @@ def rival(aos: Installation) -> Iterator[str]:
     aos.kubectl("delete", "agent", RIVAL, "-n", SALES)
 
 
-def writes(aos: Installation) -> int:
-    """How many notes reached the CRM."""
-    return sum(line["action"] == WRITE for line in aos.crm_log())
-
-
 def outcome(aos: Installation, task: str) -> JsonObject | None:
     """What became of the Task's note; None before the gateway has said so."""
     found = [line for line in aos.decisions(task) if line.get("action") == WRITE]
@@ -50,11 +45,11 @@ def outcome(aos: Installation, task: str) -> JsonObject | None:
 def test_of_two_agents_that_write_one_contact_one_wins_and_the_other_is_told_by_whom(
     aos: Installation, rival: str
 ) -> None:
-    before = writes(aos)
+    before = aos.made(WRITE, CONTACT)
     aos.start("holder", note("Send the brochure"), HELD, deadline="10m")
     won = wait_for(lambda: outcome(aos, "holder"), "the first agent's note")
     assert (won["effect"], won["reason"]) == ("Allow", "Allowed")
-    wait_for(lambda: writes(aos) == before + 1 or None, "the CRM to see it")
+    wait_for(lambda: aos.made(WRITE, CONTACT) == before + 1 or None, "the CRM to see it")
 
     aos.start("loser", note("Call them at once"), agent=rival)
     assert aos.ended("loser")["reason"] == "Completed"
@@ -64,7 +59,7 @@ def test_of_two_agents_that_write_one_contact_one_wins_and_the_other_is_told_by_
     (told,) = notes(aos, "loser")
     assert "lead-enricher" in told
     assert "holder" in told
-    assert writes(aos) == before + 1
+    assert aos.made(WRITE, CONTACT) == before + 1
 
     # The record is free once the Task that held it has ended, however it did.
     aos.cancel("holder")
@@ -77,7 +72,7 @@ def test_of_two_agents_that_write_one_contact_one_wins_and_the_other_is_told_by_
         return True if found is not None and found["reason"] == "Allowed" else None
 
     wait_for(heir_wrote, "the record to be free", pause=1)
-    assert writes(aos) == before + 2
+    assert aos.made(WRITE, CONTACT) == before + 2
 
 
 def notes(aos: Installation, task: str) -> list[str]:
