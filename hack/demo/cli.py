@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show_output(worked.task)
         _show_proof(access, settings, worked)
         _explain(access)
-        _say_how_to_go_on(access, settings)
+        _say_how_to_go_on(desk, settings)
     except (ClusterError, subprocess.SubprocessError) as problem:
         say(f"error: {problem}")
         if access is not None:
@@ -168,13 +168,15 @@ def _explain(access: Access) -> None:
             )
 
 
-def _say_how_to_go_on(access: Access, settings: Settings) -> None:
+def _say_how_to_go_on(desk: Desk, settings: Settings) -> None:
+    access = desk.access
     lines = [f"export KUBECONFIG={shlex.quote(str(access.handle.kubeconfig))}"]
     if shutil.which("kubectl") is None:
         lines.append(f"export PATH={shlex.quote(str(access.handle.program.parent))}:$PATH")
     lines += [
         "kubectl get aos -A",
         f"{AOS} status -A",
+        f"KUBECONFIG={shlex.quote(str(desk.approver))} {AOS} pending -n {example.TEAM}  # as {APPROVER.name}",
         f"kubectl -n {example.TEAM} edit policy sales-baseline",
     ]
     if settings.kubeconfig is None:
