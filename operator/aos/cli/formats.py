@@ -18,6 +18,21 @@ class ObjectFormat(StrEnum):
     NAME = "name"
 
 
+class ListFormat(StrEnum):
+    """How a list of objects is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    NAME = "name"
+
+
+class LineFormat(StrEnum):
+    """How what happens is printed for programs: one document a line."""
+
+    JSON = "json"
+
+
 class ExportFormat(StrEnum):
     """How audit rows are exported, one document a line."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 
 import aos
+from aos.cli import approval_commands
 from aos.cli.audit_commands import audit, diff_policy, records
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(audit, name="audit")
 app.add_typer(records, name="records")
 app.command("diff-policy")(diff_policy)
+approval_commands.add_to(app)
 
 
 def _print_version(*, wanted: bool) -> None:

@@ -72,7 +72,7 @@ async def _watch_task(client: ApiClient, task: Task, send: Send) -> Coroutine[No
     selection = Selection(
         namespace=task.metadata.namespace, field_selector=f"metadata.name={task.metadata.name}"
     )
-    if not await _read_once(client, TASKS, selection):
+    if not await read_once(client, TASKS, selection):
         raise _deleted(task)
 
     def unreadable(invalid: InvalidObject) -> None:
@@ -91,13 +91,13 @@ async def _watch_events(client: ApiClient, task: Task, send: Send) -> Coroutine[
     selection = Selection(
         namespace=task.metadata.namespace, field_selector=f"regarding.uid={task.metadata.uid}"
     )
-    await _read_once(client, EVENTS, selection)
+    await read_once(client, EVENTS, selection)
     informer = Informer(client, EVENTS, TaskEvent.parse, selection=selection)
     informer.add_handler(_EventHandler(send))
     return informer.run()
 
 
-async def _read_once(client: ApiClient, resource: Resource, selection: Selection) -> int:
+async def read_once(client: ApiClient, resource: Resource, selection: Selection) -> int:
     """Return how many objects there are. An informer tries for ever what RBAC refuses, so this asks first."""
     return sum([1 async for _ in client.list(resource, selection)])
 

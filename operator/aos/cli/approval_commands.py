@@ -1,0 +1,191 @@
+"""The commands by which people decide what agents may do, and their options."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aos.cli.completion import request_names
+from aos.cli.connection import Connection
+from aos.cli.execution import execute
+from aos.cli.exits import ExitCode, usage_error
+from aos.cli.formats import LineFormat, ListFormat, ObjectFormat
+from aos.cli.options import Kubeconfig, KubeContext, Namespace, connection_of
+
+if TYPE_CHECKING:
+    from aos.cli.decide import Ask
+
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look at every namespace.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="The request, also as NAMESPACE/NAME.",
+        autocompletion=request_names,
+        show_default=False,
+    ),
+]
+Names = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME...",
+        help="The requests, also as NAMESPACE/NAME.",
+        autocompletion=request_names,
+        show_default=False,
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not show it and ask; needed without a terminal.")]
+Wait = Annotated[
+    str, typer.Option("--wait", metavar="DURATION", help="How long to wait for it to be counted.")
+]
+
+
+def pending(
+    context: typer.Context,
+    *,
+    everywhere: Everywhere = False,
+    all_of_them: Annotated[
+        bool, typer.Option("--all/--mine", help="Show those too that are for others to decide.")
+    ] = False,
+    output: Annotated[
+        ListFormat | None, typer.Option("-o", "--output", help="Print it for programs; table is for people.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Show what waits for you to decide, the most urgent first."""
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.pending import PendingRequest
+        from aos.cli.pending import pending as run
+
+        return await run(connection, PendingRequest(everywhere, all_of_them, output))
+
+    execute(work)
+
+
+def show(
+    context: typer.Context,
+    *,
+    name: Name,
+    output: Annotated[
+        ObjectFormat | None, typer.Option("-o", "--output", help="Print the object for programs.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Show all that a person needs to decide one request."""
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.pending import show as run
+
+        return await run(connection, name, output)
+
+    execute(work)
+
+
+def approve(
+    context: typer.Context,
+    *,
+    names: Names,
+    comment: Annotated[str, typer.Option("-m", "--comment", help="Why; kept with your decision.")] = "",
+    yes: Yes = False,
+    wait: Wait = "5s",
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Let a call happen, as far as it is on you; shows it and asks first.
+
+    Exits with 0 if you approved all, 1 if one can't be decided any more or you said no, 3 if one is not yours to decide.
+    """
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+    _decide(connection, "Approve", tuple(names), comment, wait, yes=yes)
+
+
+def reject(
+    context: typer.Context,
+    *,
+    names: Names,
+    comment: Annotated[
+        str, typer.Option("-m", "--comment", help="Why; the agent is told.", show_default=False)
+    ],
+    yes: Yes = False,
+    wait: Wait = "5s",
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Refuse a call, for good; shows it and asks first. The agent is told why.
+
+    Exits with 0 if you rejected all, 1 if one can't be decided any more or you said no, 3 if one is not yours to decide.
+    """
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+    _decide(connection, "Reject", tuple(names), comment, wait, yes=yes)
+
+
+def watch(
+    context: typer.Context,
+    *,
+    everywhere: Everywhere = False,
+    output: Annotated[
+        LineFormat | None, typer.Option("-o", "--output", help="Print one JSON document a line.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Tell of what waits for you to decide, and what becomes of it, until interrupted."""
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.approval_watch import Watch, watch_requests
+
+        return await watch_requests(connection, Watch(everywhere, output is not None))
+
+    execute(work)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (pending, show, approve, reject, watch):
+        app.command(command.__name__)(command)
+
+
+def _decide(
+    connection: Connection, verdict: str, names: tuple[str, ...], comment: str, wait: str, *, yes: bool
+) -> None:
+    async def work() -> ExitCode:
+        from aos.cli.decide import Decide, decide
+        from aos.model.approval_request import Verdict
+
+        if verdict == Verdict.REJECT and not comment.strip():
+            raise usage_error("-m: say why; the agent and whoever it works for are told")
+        return await decide(
+            connection, Decide(Verdict(verdict), names, comment, _ask(yes=yes), _seconds(wait))
+        )
+
+    execute(work)
+
+
+def _ask(*, yes: bool) -> "Ask | None":
+    if yes:
+        return None
+    if not sys.stdin.isatty():
+        raise usage_error(
+            "there is no terminal to ask at; look at it with `aos show`, then decide with --yes"
+        )
+    return typer.confirm
+
+
+def _seconds(wait: str) -> float:
+    from aos.model.duration import duration_seconds
+
+    try:
+        return duration_seconds(wait)
+    except ValueError as error:
+        raise usage_error(f"--wait: {error}") from error

@@ -1,0 +1,268 @@
+"""ApprovalRequests as text: a list of what waits, and all that a person needs to decide one. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import JsonValue
+
+from aos.cli.approvals import (
+    PAST,
+    Caller,
+    Pending,
+    approvers_text,
+    can_reject,
+    ended,
+    is_open,
+    needs,
+    open_rules,
+    progress_of,
+)
+from aos.cli.fields import changes, document, field_lines, folded
+from aos.cli.output import Table, age, joined, one_line
+from aos.model.approval_request import ApprovalRequest, CountedDecision, RequestType
+from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType
+from aos.model.meta import ConditionStatus
+from aos.model.names import GROUP
+
+WIDE_COLUMNS: Final = 100
+"""On a terminal narrower than this each request of a list takes a few lines of its own."""
+_LABEL_WIDTH: Final = 11
+_INDENT: Final = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """All that `aos show` tells of.
+
+    Attributes:
+        team: the agent's; empty where the caller may not read the Agent.
+    """
+
+    pending: Pending
+    caller: Caller
+    team: str
+
+
+def reference(request: ApprovalRequest) -> str:
+    """Return the request as kubectl names objects with ``-o name``."""
+    return f"approvalrequest.{GROUP}/{request.metadata.name}"
+
+
+def title(request: ApprovalRequest, *, everywhere: bool) -> str:
+    """Return the request's name, as `aos approve` takes it."""
+    return str(request.key) if everywhere else request.metadata.name
+
+
+def left(request: ApprovalRequest, now: datetime) -> str:
+    """Return how long it can still be decided."""
+    return age(now, request.spec.expires_at)
+
+
+def pending_lines(
+    found: tuple[Pending, ...], caller: Caller, now: datetime, width: int | None, *, everywhere: bool
+) -> list[str]:
+    """Return the list for people, the most urgent first.
+
+    Args:
+        found: what waits.
+        caller: whose list it is.
+        now: the time.
+        width: of the terminal; None for as wide as it gets.
+        everywhere: whether names carry their namespace.
+    """
+    if width is not None and width < WIDE_COLUMNS:
+        return [line for item in found for line in _block(item, caller, now, width, everywhere=everywhere)]
+    rows = tuple(
+        (
+            title(item.request, everywhere=everywhere),
+            left(item.request, now),
+            item.request.spec.risk.value,
+            needs(item, caller, now),
+            _you(item),
+            one_line(item.request.spec.summary),
+        )
+        for item in found
+    )
+    return Table(("REQUEST", "LEFT", "RISK", "NEEDS", "YOU", "WHAT"), rows).render(width)
+
+
+def _you(item: Pending) -> str:
+    return item.hindrance.word if item.hindrance else "may decide"
+
+
+def _block(item: Pending, caller: Caller, now: datetime, width: int, *, everywhere: bool) -> list[str]:
+    request = item.request
+    facts = [
+        title(request, everywhere=everywhere),
+        request.spec.risk.value,
+        f"{left(request, now)} left",
+        f"needs {needs(item, caller, now)}",
+        *([item.hindrance.word] if item.hindrance else []),
+    ]
+    return [*folded(_INDENT.join(facts), width), *folded(one_line(request.spec.summary), width, _INDENT)]
+
+
+def pending_data(found: tuple[Pending, ...]) -> list[JsonValue]:
+    """Return the list for programs."""
+    return [_pending_data(item) for item in found]
+
+
+def _pending_data(item: Pending) -> JsonObject:
+    request, spec = item.request, item.request.spec
+    progress = progress_of(request)
+    return {
+        "namespace": request.metadata.namespace,
+        "name": request.metadata.name,
+        "type": spec.type.value,
+        "agent": spec.agent.name,
+        "task": spec.task.name,
+        "requestedBy": spec.requested_by,
+        "tool": spec.tool,
+        "action": spec.action,
+        "access": spec.access.value,
+        "risk": spec.risk.value,
+        "record": spec.record,
+        "summary": spec.summary,
+        "expiresAt": spec.expires_at.isoformat(),
+        "need": progress.need,
+        "have": progress.have,
+        "mayDecide": item.hindrance is None,
+        "hindrance": item.hindrance.word if item.hindrance else "",
+        "quorums": [
+            {"rule": quorum.rule, "required": quorum.required, "approved": quorum.approved}
+            for quorum in progress.quorums
+        ],
+    }
+
+
+def show_lines(shown: Shown, now: datetime, width: int | None) -> list[str]:
+    """Return all that a person needs to decide, with what speaks most first."""
+    request = shown.pending.request
+    blocks = [
+        _heading(request, now, width),
+        _facts(shown, width),
+        ["arguments", *field_lines(document(request.spec.arguments), width)],
+        _preview(request, width),
+        _quorums(request, now, width),
+        _decisions(request, now, width),
+        _advice(shown, now, width),
+    ]
+    lines = [line for block in blocks if block for line in ("", *block)]
+    return lines[1:]
+
+
+def _heading(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
+    spec = request.spec
+    state = (
+        f"{left(request, now)} left, until {_clock(spec.expires_at, now)}"
+        if is_open(request, now)
+        else ended(request, now)
+    )
+    kind = "a call that waits" if spec.type is RequestType.CALL else "a call that was made, to review"
+    return [
+        *folded(f"{request.key}: {kind}; {state}", width),
+        "",
+        *folded(one_line(spec.summary), width),
+    ]
+
+
+def _facts(shown: Shown, width: int | None) -> list[str]:
+    spec = shown.pending.request.spec
+    asked = f"{one_line(spec.requested_by)}, by Task" if spec.requested_by else "nobody said who asked; Task"
+    found = {
+        "risk": f"{spec.risk.value} ({spec.access.value})",
+        "agent": spec.agent.name + (f", team {one_line(shown.team)}" if shown.team else ""),
+        "for": f"{asked} {spec.task.name}",
+        "call": f"{spec.tool}.{spec.action}",
+        "record": one_line(spec.record),
+    }
+    return [line for name, said in found.items() if said for line in labelled(name, said, width)]
+
+
+def labelled(name: str, said: str, width: int | None) -> list[str]:
+    """Return a fact behind its name, in lines that stand below each other."""
+    return folded(said, width, name.ljust(_LABEL_WIDTH), " " * _LABEL_WIDTH)
+
+
+def _preview(request: ApprovalRequest, width: int | None) -> list[str]:
+    preview = request.spec.preview
+    if preview is None:
+        return []
+    before, after = (document(side) for side in (preview.before, preview.after))
+    would = "would change" if request.spec.type is RequestType.CALL else "changed"
+    return [f"{would} (- before, + after)", *changes(before, after, width)]
+
+
+def _quorums(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
+    lines = ["held by" if request.spec.type is RequestType.CALL else "asked for by"]
+    for quorum, status in zip(request.spec.quorums, progress_of(request).quorums, strict=True):
+        by = [
+            one_line(item.approver)
+            for item in request.status.counted
+            if quorum.rule in item.rules and item.verdict.value == "Approve"
+        ]
+        has = f"{status.approved} of {quorum.required}" + (f" ({', '.join(by)})" if by else "")
+        lines += folded(
+            f"{one_line(quorum.rule)}: {one_line(approvers_text(quorum, now))}: {has}", width, _INDENT
+        )
+    lapsed = next(
+        (
+            item
+            for item in request.status.conditions
+            if item.type == ConditionType.ENFORCEMENT_ACTIVE and item.status is ConditionStatus.FALSE
+        ),
+        None,
+    )
+    if lapsed is not None:
+        lines += folded(f"no approval counts now: {joined((lapsed.reason, lapsed.message))}", width, _INDENT)
+    return lines
+
+
+def _decisions(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
+    counted = {item.approver: item for item in request.status.counted}
+    lines = []
+    for decision in request.spec.decisions:
+        verb = PAST[decision.verdict]
+        when = _when(counted.get(decision.approver), now)
+        comment = f": {one_line(decision.comment)}" if decision.comment else ""
+        lines += folded(f"{one_line(decision.approver)} {verb}, {when}{comment}", width, _INDENT)
+    return ["said so far", *lines] if lines else []
+
+
+def _when(counted: CountedDecision | None, now: datetime) -> str:
+    if counted is None:
+        return "not counted yet"
+    return f"{age(counted.time, now)} ago" + ("" if counted.rules else ", which counts for nothing")
+
+
+def _advice(shown: Shown, now: datetime, width: int | None) -> list[str]:
+    request, hindrance = shown.pending.request, shown.pending.hindrance
+    if not is_open(request, now):
+        return []
+    lines = folded(standing(shown, now), width)
+    commands = [] if hindrance else [command("approve", request)]
+    if can_reject(hindrance):
+        commands.append(f'{command("reject", request)} -m "WHY"')
+    return [*lines, *(f"{_INDENT}{item}" for item in commands)]
+
+
+def standing(shown: Shown, now: datetime) -> str:
+    """Return what the caller may do about the request, as a sentence."""
+    hindrance = shown.pending.hindrance
+    if hindrance is not None:
+        return one_line(hindrance.sentence)
+    rules = ", ".join(one_line(rule) for rule in open_rules(shown.pending.request, shown.caller, now))
+    return f"you may decide it; your approval counts for: {rules}"
+
+
+def command(verb: str, request: ApprovalRequest) -> str:
+    """Return the command by which a person goes on with the request."""
+    return f"aos {verb} {request.metadata.name} -n {request.metadata.namespace}"
+
+
+def _clock(moment: datetime, now: datetime) -> str:
+    there = moment.astimezone(UTC)
+    day = "" if there.date() == now.astimezone(UTC).date() else f"{there:%Y-%m-%d} "
+    return f"{day}{there:%H:%M} UTC"

@@ -1,0 +1,212 @@
+"""``aos watch``: tells of requests that the caller may decide, and of what becomes of them, until it is interrupted."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from pydantic import JsonValue
+
+from aos.cli.approval_view import left, pending_data, title
+from aos.cli.approvals import (
+    PAST,
+    Caller,
+    Pending,
+    Rights,
+    ended,
+    hindrance,
+    is_open,
+    needs,
+    progress_of,
+    whoami,
+)
+from aos.cli.connection import Connection
+from aos.cli.exits import ExitCode
+from aos.cli.output import one_line
+from aos.cli.watch import read_once
+from aos.kube.client import ApiClient, Selection
+from aos.kube.informer import Informer
+from aos.kube.resources import APPROVAL_REQUESTS
+from aos.model.approval_request import ApprovalRequest, RequestState
+from aos.model.base import JsonObject
+from aos.model.meta import ObjectKey
+
+LOOK_AGAIN_SECONDS: Final = 30.0
+"""Time alone makes requests the caller's (escalation), and so do new rights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is asked.
+
+    Attributes:
+        everywhere: whether every namespace is meant.
+        for_programs: one JSON document a line.
+    """
+
+    everywhere: bool
+    for_programs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request as it now is; None where it is gone."""
+
+    key: ObjectKey
+    request: ApprovalRequest | None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something to tell of.
+
+    Attributes:
+        event: ``Waiting``, ``Decided``, ``Gone``, or the state that a request has now.
+        said: as a phrase.
+    """
+
+    event: str
+    request: ApprovalRequest
+    said: str
+
+
+async def watch_requests(connection: Connection, asked: Watch) -> ExitCode:
+    """Tell of requests until cancelled.
+
+    Raises:
+        ApiError: they may not be read or watched.
+    """
+    namespace = "" if asked.everywhere else connection.resolved_namespace()
+    async with connection.client() as client:
+        caller = await whoami(client)
+        teller = Teller(caller)
+        async with _seen(client, Selection(namespace=namespace)) as queue:
+            while True:
+                await _take(queue, teller)
+                now = datetime.now(UTC)
+                for happening in await teller.tell(Rights(client), now):
+                    print(_line(happening, caller, now, asked), flush=True)
+
+
+async def _take(queue: "asyncio.Queue[Seen]", teller: "Teller") -> None:
+    """Take what has come, and wait for a first thing as long as nothing has to be looked at anew."""
+    try:
+        async with asyncio.timeout(LOOK_AGAIN_SECONDS):
+            teller.take(await queue.get())
+    except TimeoutError:
+        return
+    while not queue.empty():
+        teller.take(queue.get_nowait())
+
+
+class Teller:
+    """Knows which requests the caller was told of, and what of them."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._now_there: dict[ObjectKey, ApprovalRequest] = {}
+        self._told: dict[ObjectKey, ApprovalRequest] = {}
+        self._changed: dict[ObjectKey, None] = {}
+        self._others: set[ObjectKey] = set()
+
+    def take(self, seen: Seen) -> None:
+        """Remember how a request now is."""
+        if seen.request is None:
+            self._now_there.pop(seen.key, None)
+        else:
+            self._now_there[seen.key] = seen.request
+        self._changed[seen.key] = None
+
+    async def tell(self, rights: Rights, now: datetime) -> list[Happening]:
+        """Return what is to be told of.
+
+        Raises:
+            ApiError: the API server does not say what the caller may do.
+        """
+        keys = list(dict.fromkeys((*self._changed, *self._others)))
+        self._changed.clear()
+        return [happening for key in keys for happening in await self._about(key, rights, now)]
+
+    async def _about(self, key: ObjectKey, rights: Rights, now: datetime) -> list[Happening]:
+        old, new = self._told.get(key), self._now_there.get(key)
+        if new is None:
+            self._told.pop(key, None)
+            self._others.discard(key)
+            gone = old is not None and is_open(old, now)
+            return [Happening("Gone", old, "gone with its Task")] if old is not None and gone else []
+        if old is not None and old.metadata.uid == new.metadata.uid:
+            self._told[key] = new
+            return changes_of(old, new, now)
+        if not is_open(new, now):
+            self._others.discard(key)
+            return []
+        if hindrance(new, self._caller, now) or not await rights.may_approve(key):
+            self._others.add(key)
+            return []
+        self._others.discard(key)
+        self._told[key] = new
+        waiting = f"{new.spec.risk.value}, {left(new, now)} left, needs {needs(Pending(new, None), self._caller, now)}"
+        return [Happening("Waiting", new, f"{waiting}: {one_line(new.spec.summary)}")]
+
+
+def changes_of(old: ApprovalRequest, new: ApprovalRequest, now: datetime) -> list[Happening]:
+    """Return what happened to a request: decisions that were counted, and the state that it came to."""
+    known = {item.approver for item in old.status.counted}
+    progress = progress_of(new)
+    comments = {item.approver: item.comment for item in new.spec.decisions}
+    found = []
+    for item in new.status.counted:
+        if item.approver not in known:
+            comment = comments.get(item.approver, "")
+            said = f"{item.approver} {PAST[item.verdict]} it, {progress.have} of {progress.need}"
+            found.append(Happening("Decided", new, one_line(said + (f": {comment}" if comment else ""))))
+    if new.status.state is not old.status.state and new.status.state is not RequestState.PENDING:
+        found.append(Happening(new.status.state.value, new, ended(new, now)))
+    return found
+
+
+def _line(happening: Happening, caller: Caller, now: datetime, asked: Watch) -> str:
+    request = happening.request
+    if not asked.for_programs:
+        return f"{now:%H:%M:%S}  {title(request, everywhere=asked.everywhere)}  {happening.said}"
+    found = hindrance(request, caller, now) if happening.event != "Waiting" else None
+    (about,) = pending_data((Pending(request, found),))
+    said: JsonObject = {"time": now.isoformat(), "event": happening.event, "said": happening.said}
+    value: dict[str, JsonValue] = {**said, **(about if isinstance(about, dict) else {})}
+    return json.dumps(value)
+
+
+@asynccontextmanager
+async def _seen(client: ApiClient, selection: Selection) -> "AsyncGenerator[asyncio.Queue[Seen]]":
+    """Watch requests for the time of a block; what comes is in the queue."""
+    await read_once(client, APPROVAL_REQUESTS, selection)
+    queue: asyncio.Queue[Seen] = asyncio.Queue()
+    informer = Informer(client, APPROVAL_REQUESTS, ApprovalRequest.parse, selection=selection)
+    informer.add_handler(_Handler(queue))
+    running = asyncio.create_task(informer.run())
+    try:
+        yield queue
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+class _Handler:
+    """Passes requests on."""
+
+    def __init__(self, queue: "asyncio.Queue[Seen]") -> None:
+        self._queue = queue
+
+    def added(self, key: ObjectKey, new: ApprovalRequest) -> None:
+        self._queue.put_nowait(Seen(key, new))
+
+    def updated(self, key: ObjectKey, old: ApprovalRequest, new: ApprovalRequest) -> None:
+        del old
+        self.added(key, new)
+
+    def deleted(self, key: ObjectKey, old: ApprovalRequest) -> None:
+        del old
+        self._queue.put_nowait(Seen(key, None))
