@@ -16,7 +16,10 @@ WRITE: Final = "write:"
 
 @dataclass(slots=True)
 class Held:
-    """Who holds a record: until a moment, and at least until its calls that are under way can be done."""
+    """Who holds a record: until a moment, and at least until its calls that are under way can be done.
+
+    Once its Task has ended, those calls are all that it is held for.
+    """
 
     record: str
     task_uid: str
@@ -25,6 +28,7 @@ class Held:
     namespace: str
     until_ms: int
     calls: dict[str, int]
+    task_ended: bool = False
 
     @property
     def expires_ms(self) -> int:
@@ -170,8 +174,7 @@ class Cells:
         for record in self.dirty_leases:
             held = self.leases[record]
             if held is not None:
-                value = orjson.dumps(held).decode()
-                yield StoredCell(LEASE + record, held.task_uid, held.namespace, held.expires_ms, value)
+                yield _lease_cell(held)
         for name in self.dirty_writes:
             write = self.writes[name]
             if write is None:
@@ -215,6 +218,29 @@ class Cells:
         self.dirty_writes.clear()
         self.opened.clear()
         self.finished.clear()
+
+
+def lease_of_ended_task(text: str, now_ms: int) -> StoredCell | None:
+    """Return what is left of a lease when its Task ends: None, unless a call that writes the record is under way.
+
+    Args:
+        text: the lease's stored value.
+        now_ms: the time.
+
+    Raises:
+        ValueError: something else wrote it.
+    """
+    held = decode_lease(text)
+    held.calls = {call: until for call, until in held.calls.items() if until > now_ms}
+    if not held.calls:
+        return None
+    held.until_ms, held.task_ended = now_ms, True
+    return _lease_cell(held)
+
+
+def _lease_cell(held: Held) -> StoredCell:
+    value = orjson.dumps(held).decode()
+    return StoredCell(LEASE + held.record, held.task_uid, held.namespace, held.expires_ms, value)
 
 
 def encode_call(call: OpenCall) -> str:

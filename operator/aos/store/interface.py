@@ -225,7 +225,7 @@ class Store(Protocol):
         """Return units in use, for counters given with their windows in seconds."""
 
     async def end_task(self, task_uid: str) -> None:
-        """Give back the Task's leases and delete its own counters."""
+        """Give back the Task's leases and delete its own counters. What a call under way writes is held until that is done."""
 
     async def leases(self, namespace: str) -> Sequence[Lease]:
         """Return the leases that Tasks of the namespace hold; of all namespaces if empty."""

@@ -167,7 +167,8 @@ def _end_lease(cells: Cells, call: OpenCall, name: str, now_ms: int) -> None:
     # Freed, or taken by another Task since.
     if held is None or held.calls.pop(name, None) is None:
         return
-    held.until_ms = max(held.until_ms, now_ms + call.lease_seconds * 1000)
+    if not held.task_ended:
+        held.until_ms = max(held.until_ms, now_ms + call.lease_seconds * 1000)
     cells.dirty_leases.add(call.record)
 
 

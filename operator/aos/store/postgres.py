@@ -1,6 +1,7 @@
 """The store in PostgreSQL: for several gateway replicas. One connection admits and settles, a few others read."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TypeVar, cast
 
@@ -8,7 +9,7 @@ import asyncpg
 
 from aos.audit.head import ChainHead
 from aos.audit.marks import gap_mark
-from aos.store.cells import COUNTER, LEASE, decode_lease
+from aos.store.cells import COUNTER, LEASE, decode_lease, lease_of_ended_task
 from aos.store.counter import Counter
 from aos.store.gaps import deleted_row, runs
 from aos.store.interface import Lease, LegalHold, StoreRefusedError, StoreUnavailableError
@@ -83,12 +84,32 @@ class PostgresStore(QueuedStore[Operation]):
         }
 
     async def end_task(self, task_uid: str) -> None:
-        """Give back the Task's leases and delete its own counters."""
-        await self._execute(
-            "WITH owned AS (SELECT key FROM cells WHERE owner = $1 AND owner <> '' ORDER BY key FOR UPDATE)"
-            " DELETE FROM cells USING owned WHERE cells.key = owned.key",
-            task_uid,
-        )
+        """Give back the Task's leases, those of calls under way once these are done, and delete its own counters."""
+
+        async def end(connection: Connection) -> None:
+            async with connection.transaction():
+                rows = await connection.fetch(
+                    "SELECT key, value, aos_clock() AS now_ms FROM cells WHERE owner = $1 AND owner <> ''"
+                    " ORDER BY key FOR UPDATE",
+                    task_uid,
+                )
+                leases = [row for row in rows if row["key"].startswith(LEASE)]
+                kept = [lease_of_ended_task(row["value"], row["now_ms"]) for row in leases]
+                left = {cell.key: cell for cell in kept if cell is not None}
+                await connection.execute(
+                    "DELETE FROM cells WHERE key = ANY ($1)",
+                    [row["key"] for row in rows if row["key"] not in left],
+                )
+                for cell in left.values():
+                    await connection.execute(
+                        "UPDATE cells SET version = $2, expires = $3, value = $4 WHERE key = $1",
+                        cell.key,
+                        secrets.randbits(62),
+                        cell.expires_ms,
+                        cell.value,
+                    )
+
+        await self._with_pool(end)
 
     async def free_lease(self, record: str, namespace: str) -> Lease | None:
         """Take a record from its holder."""

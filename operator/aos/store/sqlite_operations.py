@@ -7,7 +7,7 @@ from typing import Final
 
 from aos.audit.marks import gap_mark
 from aos.store.blocks import ROWS_PER_BLOCK
-from aos.store.cells import LEASE, decode_lease
+from aos.store.cells import LEASE, decode_lease, lease_of_ended_task
 from aos.store.gaps import deleted_row, runs
 from aos.store.interface import Lease, LegalHold
 from aos.store.queries import PURGEABLE, SEQUENCES_PER_CHAIN
@@ -31,13 +31,19 @@ def ping(writer: SqliteWriter, connection: sqlite3.Connection) -> None:
 
 
 def end_task(task_uid: str) -> Operation:
-    """Give back a Task's leases and delete its counters."""
+    """Give back a Task's leases, those of calls under way once these are done, and delete its counters."""
 
     def operation(writer: SqliteWriter, connection: sqlite3.Connection) -> None:
         gone = connection.execute(
-            "DELETE FROM cells WHERE owner = ? AND owner <> '' RETURNING key", (task_uid,)
+            "DELETE FROM cells WHERE owner = ? AND owner <> '' RETURNING key, value", (task_uid,)
         ).fetchall()
-        writer.cells.drop(key for (key,) in gone)
+        writer.cells.drop(key for key, _ in gone)
+        leases = (value for key, value in gone if key.startswith(LEASE))
+        left = [cell for value in leases if (cell := lease_of_ended_task(value, _now_ms())) is not None]
+        connection.executemany(
+            "INSERT INTO cells (key, owner, namespace, expires, value) VALUES (?, ?, ?, ?, ?)",
+            [(cell.key, cell.owner, cell.namespace, cell.expires_ms, cell.value) for cell in left],
+        )
 
     return operation
 

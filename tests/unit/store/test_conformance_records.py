@@ -40,8 +40,35 @@ async def test_a_lease_lasts_while_its_call_may_be_under_way(store: Store) -> No
 
 
 async def test_the_end_of_a_task_frees_its_records(store: Store) -> None:
-    await store.admit(admission(lease=lease(task="a")))
+    call = admission(lease=lease(task="a"))
+    await store.admit(call)
+    await store.finish(completion(call.call))
     await store.end_task("a-uid")
+    assert await store.leases("") == []
+    assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
+
+
+async def test_a_write_under_way_when_its_task_ends_holds_the_record_until_it_is_done(
+    backend: Backend,
+) -> None:
+    store, other = await backend.open(), await backend.open()
+    done, under_way = admission(lease=lease(task="a")), admission(lease=lease(task="a"))
+    await store.admit(done)
+    await store.admit(under_way)
+    await store.finish(completion(done.call))
+    await other.end_task("a-uid")
+    assert isinstance(await other.admit(admission(lease=lease(task="b"))), RecordBusy)
+    assert [held.task for held in await store.leases("sales")] == ["a"]
+    await store.finish(completion(under_way.call))
+    assert await store.leases("") == []
+    assert await other.admit(admission(lease=lease(task="b"))) == Admitted()
+
+
+async def test_a_write_that_never_ends_frees_the_record_of_an_ended_task_in_time(store: Store) -> None:
+    await store.admit(admission(lease=lease(task="a", seconds=1), expires_seconds=0))
+    await store.end_task("a-uid")
+    assert isinstance(await store.admit(admission(lease=lease(task="b"))), RecordBusy)
+    await asyncio.sleep(1.1)
     assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
 
 
