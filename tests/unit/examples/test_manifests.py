@@ -16,7 +16,7 @@ from aos.model.model import Model
 from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import Tool
-from aos.policy.decision import Call, DecisionReason, decide
+from aos.policy.decision import Call, Decision, DecisionReason, decide
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 
 Kind = TypeVar("Kind", bound=ApiObject)
@@ -63,8 +63,10 @@ def effective_fixture() -> EffectivePolicy:
         ("search_contacts", {}, DecisionReason.NOT_ALLOWED),
         ("get_contact", {"id": "emea-0001"}, DecisionReason.ALLOWED),
         ("get_contact", {"id": "amer-0001"}, DecisionReason.NOT_ALLOWED),
-        ("update_contact", {"id": "emea-0001", "stage": "qualified"}, DecisionReason.ALLOWED),
+        ("update_contact", {"id": "emea-0001", "stage": "qualified"}, DecisionReason.APPROVAL_NEEDED),
         ("update_contact", {"id": "amer-0001"}, DecisionReason.NOT_ALLOWED),
+        ("grant_discount", {"id": "emea-0001", "percent": 15}, DecisionReason.APPROVAL_NEEDED),
+        ("grant_discount", {"id": "amer-0001", "percent": 15}, DecisionReason.NOT_ALLOWED),
         ("add_note", {"id": "emea-0001", "text": "called"}, DecisionReason.ALLOWED),
         ("export_contacts", {"territory": "emea"}, DecisionReason.DENIED_BY_RULE),
         ("delete_contact", {"id": "emea-0001"}, DecisionReason.NOT_REQUESTED),
@@ -73,8 +75,26 @@ def effective_fixture() -> EffectivePolicy:
 def test_the_policy_keeps_the_agent_to_its_territory(
     effective: EffectivePolicy, action: str, args: JsonObject, reason: DecisionReason
 ) -> None:
-    call = Call(tool="crm", action=action, arguments=args, task="t", requested_by="", now=datetime.now(UTC))
-    assert decide(effective, call).reason == reason
+    assert decided(effective, action, args).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("action", "rule", "required", "groups"),
+    [
+        ("update_contact", "Policy sales-baseline, approval outbound", 1, ("sales-leads",)),
+        ("grant_discount", "Policy sales-baseline, approval pricing", 2, ("sales-leads", "finance")),
+    ],
+)
+def test_a_change_waits_for_the_people_that_the_policy_names(
+    effective: EffectivePolicy, action: str, rule: str, required: int, groups: tuple[str, ...]
+) -> None:
+    (quorum,) = decided(effective, action, {"id": "emea-0001"}).before
+    assert (quorum.rule, quorum.required, quorum.approvers.groups) == (rule, required, groups)
+
+
+def decided(effective: EffectivePolicy, action: str, args: JsonObject) -> Decision:
+    now = datetime.now(UTC)
+    return decide(effective, Call("crm", action, args, task="t", requested_by="ana", now=now))
 
 
 def test_every_object_of_aos_parses_and_stands_in_the_namespace_of_the_team() -> None:
