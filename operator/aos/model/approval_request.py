@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -115,8 +115,6 @@ class ApprovalRequestSpec(ApiModel):
         decisions: one of each approver, in the order in which they came.
     """
 
-    cel_rules: ClassVar[tuple[CelRule, ...]] = ()
-
     type: RequestType = RequestType.CALL
     agent: RequestAgent
     task: RequestTask
@@ -140,6 +138,49 @@ class ApprovalRequestSpec(ApiModel):
     )
     expires_at: datetime
     decisions: tuple[ApprovalDecision, ...] = Field(default=(), max_length=MAX_DECISIONS)
+
+
+def same_call(new: str, old: str) -> str:
+    """Return CEL that holds when two specs are alike but for their decisions.
+
+    Args:
+        new: CEL of the one spec.
+        old: CEL of the other.
+    """
+    fields = {field.alias or name: field for name, field in ApprovalRequestSpec.model_fields.items()}
+    del fields["decisions"]
+    return " && ".join(
+        f"{new}.{name} == {old}.{name}"
+        if field.is_required()
+        else f"has({new}.{name}) == has({old}.{name}) && (!has({new}.{name}) || {new}.{name} == {old}.{name})"
+        for name, field in fields.items()
+    )
+
+
+def decisions_kept(new: str, old: str) -> str:
+    """Return CEL that holds when a list of decisions begins with all of another one, in their order.
+
+    Args:
+        new: CEL of the longer list.
+        old: CEL of the list that it begins with.
+    """
+    # CEL of Kubernetes 1.30 has no slices; a list of positions costs no more than the decisions themselves.
+    positions = list(range(MAX_DECISIONS))
+    return f"size({new}) >= size({old}) && {positions}.all(i, i >= size({old}) || {new}[i] == {old}[i])"
+
+
+# Made from the fields, so that none which is added later can be changed.
+ApprovalRequestSpec.cel_rules = (
+    CelRule(
+        rule=same_call("self", "oldSelf"),
+        message="nothing of an ApprovalRequest can be changed but its decisions: people decide on what they were shown",
+    ),
+    CelRule(
+        rule=decisions_kept("self.?decisions.orValue([])", "oldSelf.?decisions.orValue([])"),
+        message="decisions that stand are never changed, removed or moved; add yours as the last one",
+        field_path=".decisions",
+    ),
+)
 
 
 class RequestState(StrEnum):
@@ -200,6 +241,7 @@ class ApprovalRequestStatus(ApiModel):
         use: the one call that was let through.
         overtaken: a later call that changed the record, so that what people were shown does not hold any more.
         notices: what was told to whom outside.
+        tallied: whether the Agent's status.reliability has what people said.
     """
 
     observed_generation: int = -1
@@ -213,6 +255,7 @@ class ApprovalRequestStatus(ApiModel):
     use: RequestUse | None = None
     overtaken: RequestUse | None = None
     notices: tuple[Notice, ...] = Field(default=(), max_length=MAX_NOTICES)
+    tallied: bool = False
 
 
 class ApprovalRequest(ApiObject):

@@ -32,6 +32,7 @@ from tests.cluster.operator.access import (
     OPERATOR_EVERYWHERE,
     manifests,
 )
+from tests.cluster.operator.approvals import Desk, chart_roles
 from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, Rig
 
@@ -106,6 +107,26 @@ async def rig(installed: Handle, tmp_path: Path) -> AsyncIterator[Rig]:
         await one.eventually(one.has_default_account)
         yield one
         await one.clear()
+
+
+@pytest.fixture(scope="session")
+def people_roles(installed: Handle) -> Handle:
+    """The API server with the roles for people, as the chart makes them."""
+    for manifest in chart_roles():
+        done = installed.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
+        assert done.ok, done.stderr
+    return installed
+
+
+@pytest.fixture
+async def desk(people_roles: Handle, rig: Rig, tmp_path: Path) -> AsyncIterator[Desk]:
+    """Where people decide; those of the group `STAFF` hold the verb approve."""
+    folder = tmp_path / "people"
+    folder.mkdir()
+    async with contextlib.AsyncExitStack() as stack:
+        one = Desk(rig, folder, stack)
+        await one.settle()
+        yield one
 
 
 @pytest.fixture

@@ -2,17 +2,16 @@
 
 from typing import Final
 
-from aos.reconcile.admission.shape import Check, Policy, Rule, Who
+from aos.reconcile.admission.shape import AGENT_ACCOUNT, Check, Policy, Rule, Who
 
 AGENT_IDENTITY: Final = "aos-agent-identity"
-_ACCOUNT: Final = "aos-agent-"
 
 
 def agent_identity(who: Who) -> Policy:
     """Only the operator makes pods of an agent's account; nobody changes them; nobody else gets its tokens."""
     # Deployments and their like are refused as well, so that their author hears of it and not only a controller.
     borrows = " || ".join(
-        f"variables.podSpec.?{field}.orValue('').startsWith('{_ACCOUNT}')"
+        f"variables.podSpec.?{field}.orValue('').startsWith('{AGENT_ACCOUNT}')"
         for field in ("serviceAccountName", "serviceAccount")
     )
     paths = {
@@ -61,19 +60,19 @@ def agent_identity(who: Who) -> Policy:
             Check(
                 "variables.isToken || variables.isSecret || variables.isOperator || variables.isUnchanged"
                 " || !variables.borrows",
-                f"service accounts named {_ACCOUNT}* belong to agents: only the AOS operator makes pods with them, and"
+                f"service accounts named {AGENT_ACCOUNT}* belong to agents: only the AOS operator makes pods with them, and"
                 " nobody changes those pods. Create a Task for the agent, or use another service account",
             ),
             Check(
-                f"!variables.isToken || !request.name.startsWith('{_ACCOUNT}') || variables.isKubelet",
-                f"tokens of service accounts named {_ACCOUNT}* are made for agent pods by the kubelet alone. Create a"
+                f"!variables.isToken || !request.name.startsWith('{AGENT_ACCOUNT}') || variables.isKubelet",
+                f"tokens of service accounts named {AGENT_ACCOUNT}* are made for agent pods by the kubelet alone. Create a"
                 " Task for the agent",
             ),
             Check(
                 "!variables.isSecret || dyn(object).?type.orValue('') != 'kubernetes.io/service-account-token'"
                 " || !object.metadata.?annotations[?'kubernetes.io/service-account.name'].orValue('')"
-                f".startsWith('{_ACCOUNT}')",
-                f"service accounts named {_ACCOUNT}* belong to agents and get no long-lived tokens. Create a Task for the"
+                f".startsWith('{AGENT_ACCOUNT}')",
+                f"service accounts named {AGENT_ACCOUNT}* belong to agents and get no long-lived tokens. Create a Task for the"
                 " agent",
             ),
         ),

@@ -4,6 +4,8 @@ from typing import Final
 
 from aos.model.base import JsonObject
 from aos.reconcile.admission.agent_identity import AGENT_IDENTITY, agent_identity
+from aos.reconcile.admission.approval_decisions import APPROVAL_DECISIONS, approval_decisions
+from aos.reconcile.admission.approval_requests import APPROVAL_REQUESTS_GUARD, approval_requests
 from aos.reconcile.admission.audit_anchors import AUDIT_ANCHORS_GUARD, audit_anchors
 from aos.reconcile.admission.credential_roles import CREDENTIAL_ROLES, credential_roles
 from aos.reconcile.admission.shape import Who, service_account
@@ -20,6 +22,8 @@ POLICY_NAMES: Final = (
     CREDENTIAL_ROLES,
     TOOL_CREDENTIALS,
     AUDIT_ANCHORS_GUARD,
+    APPROVAL_REQUESTS_GUARD,
+    APPROVAL_DECISIONS,
 )
 
 
@@ -42,5 +46,7 @@ def admission_policies(operator_username: str, gateway_username: str) -> list[Js
         credential_roles(who),
         tool_credentials(),
         audit_anchors(who),
+        approval_requests(who),
+        approval_decisions(who),
     )
     return [manifest for policy in made for manifest in (policy.manifest(), policy.binding())]

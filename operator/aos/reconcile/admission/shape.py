@@ -13,7 +13,10 @@ from aos.model.base import JsonObject
 from aos.model.names import LABEL_PART_OF, MANAGED_BY
 
 _API_VERSION: Final = "admissionregistration.k8s.io/v1"
-_PREFIX: Final = "system:serviceaccount:"
+ACCOUNT_PREFIX: Final = "system:serviceaccount:"
+"""With what user names of service accounts begin."""
+AGENT_ACCOUNT: Final = "aos-agent-"
+"""With what names of agents' service accounts begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Account:
     @property
     def username(self) -> str:
         """Its user name."""
-        return f"{_PREFIX}{self.namespace}:{self.name}"
+        return f"{ACCOUNT_PREFIX}{self.namespace}:{self.name}"
 
     @property
     def is_caller(self) -> str:
@@ -40,8 +43,8 @@ def service_account(username: str) -> Account:
     Raises:
         ValueError: the user name is not that of a service account.
     """
-    parts = username.removeprefix(_PREFIX).split(":")
-    if not username.startswith(_PREFIX) or len(parts) != 2 or not all(parts):  # noqa: PLR2004
+    parts = username.removeprefix(ACCOUNT_PREFIX).split(":")
+    if not username.startswith(ACCOUNT_PREFIX) or len(parts) != 2 or not all(parts):  # noqa: PLR2004
         raise ValueError(f"{username!r} is no service account: write system:serviceaccount:NAMESPACE:NAME")
     return Account(namespace=parts[0], name=parts[1])
 
@@ -76,14 +79,22 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A CEL expression that must hold, and what to say when it does not."""
+    """A CEL expression that must hold, and what to say when it does not.
+
+    Attributes:
+        expression: CEL; false refuses the request.
+        message: why, and the way out.
+        message_expression: CEL that says it with values; where it fails, ``message`` is said.
+    """
 
     expression: str
     message: str
+    message_expression: str = ""
 
     def manifest(self) -> JsonObject:
         """Return it as the API server stores it."""
-        return {"expression": self.expression, "message": self.message, "reason": "Forbidden"}
+        made: JsonObject = {"expression": self.expression, "message": self.message, "reason": "Forbidden"}
+        return made | ({"messageExpression": self.message_expression} if self.message_expression else {})
 
 
 @dataclass(frozen=True, slots=True)

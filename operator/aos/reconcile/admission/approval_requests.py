@@ -1,0 +1,47 @@
+"""Who asks people, and that what they are asked stays as it was."""
+
+from typing import Final
+
+from aos.model.approval_request import same_call
+from aos.model.names import GROUP
+from aos.reconcile.admission.shape import Check, Policy, Rule, Who
+
+APPROVAL_REQUESTS_GUARD: Final = "aos-approval-requests"
+
+
+def approval_requests(who: Who) -> Policy:
+    """AOS alone asks, for a Task that is there and without answers; nobody changes a question.
+
+    The kind's schema refuses changes too; the operator, which compares these policies and no schema, knows of this one.
+    """
+    belongs = (
+        "object.metadata.?ownerReferences.orValue([]).exists_one(o, o.kind == 'Task'"
+        f" && o.apiVersion.startsWith('{GROUP}/')"
+        " && o.name == object.spec.task.name && o.uid == object.spec.task.uid)"
+    )
+    return Policy(
+        name=APPROVAL_REQUESTS_GUARD,
+        rules=(Rule(GROUP, "*", ("CREATE", "UPDATE"), ("approvalrequests",)),),
+        variables=(
+            ("isCreated", "request.operation == 'CREATE'"),
+            ("isAOS", f"{who.operator.is_caller} || {who.gateway.is_caller}"),
+        ),
+        checks=(
+            Check(
+                "!variables.isCreated || variables.isAOS",
+                "ApprovalRequests are made by AOS when a call has to wait for people; create a Task, and its agent will ask",
+            ),
+            Check(
+                "!variables.isCreated || size(object.spec.?decisions.orValue([])) == 0",
+                "a new ApprovalRequest has no decisions; people add theirs to spec.decisions once it stands",
+            ),
+            Check(
+                f"!variables.isCreated || {belongs}",
+                "an ApprovalRequest belongs to the Task that spec.task names: give it as an owner, with its uid",
+            ),
+            Check(
+                f"variables.isCreated || ({same_call('object.spec', 'oldObject.spec')})",
+                "nothing of an ApprovalRequest can be changed but its decisions: people decide on what they were shown",
+            ),
+        ),
+    )
