@@ -21,6 +21,7 @@ from aos.cli.exits import ExitCode, usage_error
 from aos.cli.formats import DataFormat
 from aos.cli.output import Table, as_data
 from aos.cli.progress import progress
+from aos.gateway.refusal import RefusalCode
 from aos.kube.client import ApiClient, Selection
 from aos.kube.objects import child, key_of
 from aos.kube.resources import AGENTS, CLUSTER_POLICIES, NAMESPACES, POLICIES, TOOLS, Resource
@@ -38,6 +39,17 @@ T = TypeVar("T")
 MAX_ROWS: Final = 50_000
 MAX_FILE_BYTES: Final = 1_048_576
 TOOL: Final = "tool"
+_AFTER_ASKING: Final = frozenset(
+    {
+        RefusalCode.APPROVAL_PENDING,
+        RefusalCode.APPROVAL_REJECTED,
+        RefusalCode.APPROVAL_EXPIRED,
+        RefusalCode.APPROVAL_STALE,
+        RefusalCode.APPROVAL_USED,
+        RefusalCode.TOO_MANY_APPROVALS,
+    }
+)
+"""Refusals of calls that policy holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,7 @@ async def diff_policy(connection: Connection, place: AuditPlace, request: DiffRe
         print(as_data(data(replayed), request.style))
     if end.more:
         print(f"only the first {end.rows} rows were judged; ask for fewer --hours", file=sys.stderr)
-    changed = {Outcome.NOW_ALLOWED, Outcome.NOW_DENIED}
+    changed = {Outcome.NOW_ALLOWED, Outcome.NOW_HELD, Outcome.NOW_DENIED}
     return ExitCode.FAILURE if any(item.outcome in changed for item in replayed) else ExitCode.SUCCESS
 
 
@@ -115,7 +127,7 @@ def report(replayed: Sequence[Replayed], width: int | None) -> list[str]:
     counts = Counter(item.outcome for item in replayed)
     summary = (
         f"{len(replayed)} recorded calls: {counts[Outcome.NOW_DENIED]} would be denied,"
-        f" {counts[Outcome.NOW_ALLOWED]} would be allowed, {counts[Outcome.SAME]} stay as they are,"
+        f" {counts[Outcome.NOW_HELD]} would be held, {counts[Outcome.NOW_ALLOWED]} would be allowed, {counts[Outcome.SAME]} stay as they are,"
         f" {counts[Outcome.UNKNOWN]} can't be told"
     )
     lines = [summary]
@@ -145,7 +157,7 @@ def data(replayed: Sequence[Replayed]) -> JsonObject:
 
 
 def _row(item: Replayed) -> tuple[str, str, str, str]:
-    words = {Outcome.NOW_DENIED: "denied", Outcome.NOW_ALLOWED: "allowed"}
+    words = {Outcome.NOW_DENIED: "denied", Outcome.NOW_HELD: "held", Outcome.NOW_ALLOWED: "allowed"}
     call = item.recorded.call
     return words.get(item.outcome, "unknown"), item.recorded.agent, f"{call.tool}.{call.action}", item.message
 
@@ -160,8 +172,15 @@ def _recorded(event: AuditEvent) -> RecordedCall:
         now=datetime.fromisoformat(event.time),
         lineage=event.lineage,
     )
-    effect = Effect.DENY if event.effect == Effect.DENY else Effect.ALLOW
-    return RecordedCall(event.agent, call, has_arguments=False, effect=effect, reason=event.reason)
+    return RecordedCall(
+        event.agent, call, has_arguments=False, effect=_recorded_effect(event), reason=event.reason
+    )
+
+
+def _recorded_effect(event: AuditEvent) -> Effect:
+    if event.approvals or event.effect == Effect.HOLD or event.reason in _AFTER_ASKING:
+        return Effect.HOLD
+    return Effect.DENY if event.effect == Effect.DENY else Effect.ALLOW
 
 
 def _text(file: Path) -> str:

@@ -16,6 +16,8 @@ class ExitCode(IntEnum):
     """The API server refused the request."""
     UNREACHABLE = 4
     """No API server is configured, or none answered."""
+    HELD = 5
+    """The call waits for people."""
     TIMED_OUT = 124
     """What was waited for did not happen in time; it may still."""
     INTERRUPTED = 130

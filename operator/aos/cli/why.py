@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import JsonValue, ValidationError
 
@@ -15,6 +15,7 @@ from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import DataFormat
 from aos.cli.inputs import parse_object
 from aos.cli.output import Table, as_data, one_line, short_digest, wrapped
+from aos.cli.why_people import people, people_data, told_autonomy
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import ApiError, NotFound
 from aos.kube.objects import child, key_of
@@ -27,7 +28,7 @@ from aos.model.meta import Condition, ConditionStatus
 from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import ActionState, Tool
-from aos.policy.decision import Call, decide_along
+from aos.policy.decision import Call, Decision, Effect, decide_along
 from aos.policy.effective import EffectivePolicy, PolicyInputs, RuleReference, effective_policy
 from aos.policy.explanation import ConsideredRule, Explanation, RuleVerdict, explain
 
@@ -37,6 +38,13 @@ VERDICTS: Mapping[RuleVerdict, str] = {
     RuleVerdict.MATCHES: "matches",
     RuleVerdict.DOES_NOT_MATCH: "does not match",
     RuleVerdict.FAILED: "failed",
+}
+
+
+_EXITS: Final = {
+    Effect.ALLOW: ExitCode.SUCCESS,
+    Effect.HOLD: ExitCode.HELD,
+    Effect.DENY: ExitCode.FAILURE,
 }
 
 
@@ -67,20 +75,22 @@ class Answer:
         agent: the agent as it stands.
         call: the call that was judged.
         policy: what the agent may do, merged here.
-        explanation: the decision and the rules about the action.
-        obstacle: why the gateway refuses the call although policy allows it; empty if nothing is known to.
+        explanation: the decision by the agent's own policy, and the rules about the action.
+        decision: what becomes of the call, by all agents that it is made for.
+        obstacle: why the gateway refuses the call although policy does not; empty if nothing is known to.
     """
 
     agent: Agent
     call: Call
     policy: EffectivePolicy
     explanation: Explanation
+    decision: Decision
     obstacle: str
 
     @property
-    def allowed(self) -> bool:
-        """Whether the gateway would let the call through."""
-        return self.explanation.decision.allowed and not self.obstacle
+    def exit_code(self) -> ExitCode:
+        """SUCCESS if the gateway would let the call through, HELD if it would ask people first, else FAILURE."""
+        return ExitCode.FAILURE if self.obstacle else _EXITS[self.decision.effect]
 
     @property
     def published_digest(self) -> str:
@@ -96,7 +106,7 @@ class Answer:
 
 
 async def why(connection: Connection, request: WhyRequest) -> ExitCode:
-    """Print the decision on a call; SUCCESS if it would be let through, else FAILURE.
+    """Print the decision on a call: SUCCESS if it would be let through, HELD if people are asked first, else FAILURE.
 
     Raises:
         CommandError: the request is malformed, or the Agent or Task is not there.
@@ -128,7 +138,7 @@ async def why(connection: Connection, request: WhyRequest) -> ExitCode:
         print("\n".join(report(answer, width)))
     else:
         print(as_data(data(answer), request.style))
-    return ExitCode.SUCCESS if answer.allowed else ExitCode.FAILURE
+    return answer.exit_code
 
 
 def _split(call: str) -> tuple[str, str]:
@@ -234,15 +244,19 @@ def answered(inputs: PolicyInputs, call: Call, ancestors: Sequence[Agent] = ()) 
     policy = effective_policy(inputs)
     others = [effective_policy(replace(inputs, agent=ancestor)) for ancestor in ancestors]
     explanation = explain(policy, call)
-    barred = ""
-    if explanation.decision.allowed:
+    decision, barred = explanation.decision, ""
+    if decision.effect is not Effect.DENY:
         along = decide_along([policy, *others], call)
-        barred = "" if along.allowed else along.message
+        if along.effect is Effect.DENY:
+            barred = along.message
+        else:
+            decision = along
     return Answer(
         agent=inputs.agent,
         call=call,
         policy=policy,
         explanation=explanation,
+        decision=decision,
         obstacle=barred or _obstacle(policy, call),
     )
 
@@ -260,19 +274,20 @@ def _obstacle(policy: EffectivePolicy, call: Call) -> str:
 
 def report(answer: Answer, width: int | None) -> list[str]:
     """Return the answer for people, in lines of at most ``width`` characters where words allow it."""
-    decision, call = answer.explanation.decision, answer.call
+    decision, call = answer.decision, answer.call
     agent = answer.agent.metadata
     lines = [
         f"{decision.effect.value}  {call.tool}.{call.action}  for agent {agent.name} in {agent.namespace}",
         *wrapped(f"{decision.reason}: {decision.message}", width, "  "),
     ]
-    if decision.allowed and answer.obstacle:
+    if decision.effect is not Effect.DENY and answer.obstacle:
         lines += wrapped(f"but {answer.obstacle}", width, "  ")
     if answer.explanation.considered:
         lines += ["", f"Rules about {call.tool}.{call.action}", *_rules(answer, width)]
-    for failure in decision.failures:
-        if failure.message not in decision.message:
-            lines += wrapped(f"{failure.rule} failed: {failure.message}", width, "  ")
+    for rule in answer.explanation.considered:
+        if rule.failure and rule.failure not in decision.message:
+            lines += wrapped(f"{rule.reference} failed: {rule.failure}", width, "  ")
+    lines += people(answer.explanation, decision, width)
     if answer.explanation.bounds:
         lines += ["", f"Bounds on {call.tool}.{call.action}"]
         for bound in answer.explanation.bounds:
@@ -284,6 +299,7 @@ def report(answer: Answer, width: int | None) -> list[str]:
         "",
         *wrapped(f"Policy    {short_digest(answer.policy.digest)}, from {sources or 'nothing'}", width),
     ]
+    lines += wrapped(f"Autonomy  {told_autonomy(answer.explanation.autonomy)}", width)
     return [*lines, *wrapped(f"Enforced  {enforcement(answer)}", width)]
 
 
@@ -325,7 +341,7 @@ def enforcement(answer: Answer) -> str:
 
 def data(answer: Answer) -> JsonObject:
     """Return the answer for programs."""
-    decision, condition = answer.explanation.decision, answer.enforced
+    decision, condition = answer.decision, answer.enforced
     enforced: JsonObject = {
         "publishedDigest": answer.published_digest,
         "sameDigest": answer.published_digest == answer.policy.digest,
@@ -339,12 +355,14 @@ def data(answer: Answer) -> JsonObject:
         "namespace": answer.agent.metadata.namespace,
         "tool": answer.call.tool,
         "action": answer.call.action,
-        "allowed": answer.allowed,
+        "allowed": answer.exit_code is ExitCode.SUCCESS,
+        "held": answer.exit_code is ExitCode.HELD,
         "effect": decision.effect.value,
         "reason": decision.reason.value,
         "message": decision.message,
         "obstacle": answer.obstacle,
         "considered": [_rule_data(rule) for rule in answer.explanation.considered],
+        **people_data(answer.explanation, decision),
         "bounds": [{"name": bound.name, "says": bound.says} for bound in answer.explanation.bounds],
         "policy": {"digest": answer.policy.digest, "sources": sources},
         "enforced": enforced,

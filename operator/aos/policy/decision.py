@@ -268,23 +268,34 @@ def _quorums(policy: EffectivePolicy, call: Call, action: ToolAction, evaluate: 
     return quorums if call.requested_by else one_more(quorums)
 
 
+def effect_of(quorums: Quorums) -> Effect:
+    """Return what becomes of a call that rules allow and that ``quorums`` are asked about, samples aside."""
+    if max(len(quorums.before), len(quorums.after)) > MAX_QUORUMS:
+        return Effect.DENY
+    return Effect.HOLD if _holding(quorums) else Effect.ALLOW
+
+
 def _put_to_people(allowed: Decision, call: Call, quorums: Quorums) -> Decision:
-    """Return what becomes of an allowed call that ``quorums`` are asked about."""
+    """Return what becomes of ``allowed`` when ``quorums`` are asked."""
     if not quorums.before and not quorums.after:
         return allowed
-    if max(len(quorums.before), len(quorums.after)) > MAX_QUORUMS:
+    effect = effect_of(quorums)
+    if effect is Effect.DENY:
         return _too_many(allowed, call, quorums)
-    holding = [quorum for quorum in quorums.before if quorum.sample_percent >= ALWAYS]
-    if not holding:
+    if effect is Effect.ALLOW:
         return replace(allowed, before=quorums.before, after=quorums.after)
     return replace(
         allowed,
         effect=Effect.HOLD,
         reason=DecisionReason.APPROVAL_NEEDED,
-        message=f"{call.tool}.{call.action} waits for {told_quorums(holding)}",
+        message=f"{call.tool}.{call.action} waits for {told_quorums(_holding(quorums))}",
         before=quorums.before,
         after=quorums.after,
     )
+
+
+def _holding(quorums: Quorums) -> list[BoundQuorum]:
+    return [quorum for quorum in quorums.before if quorum.sample_percent >= ALWAYS]
 
 
 def _too_many(allowed: Decision, call: Call, quorums: Quorums) -> Decision:

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from aos.model.approval import ApprovalRule
 from aos.model.rule import RuleEffect
+from aos.policy.approving import CompiledApproval, GrantedAutonomy
 from aos.policy.bounds_told import ToldBound, told_bounds
 from aos.policy.decision import Call, Decision, Evaluator, decide
 from aos.policy.effective import CompiledRule, EffectivePolicy, RuleReference
 from aos.policy.expression import Verdict
+from aos.policy.obligations import PartReference
 
 
 class RuleVerdict(StrEnum):
@@ -16,7 +19,7 @@ class RuleVerdict(StrEnum):
     MATCHES = "Matches"
     DOES_NOT_MATCH = "DoesNotMatch"
     FAILED = "Failed"
-    """Its condition could not be evaluated: an Allow then does not match, a Deny does."""
+    """Its condition could not be evaluated: an Allow then does not match, a Deny and an approval rule do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,38 @@ class ConsideredRule:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsideredApproval:
+    """One approval rule about the action, and what it says of the call; a failed one matches.
+
+    Attributes:
+        reference: which rule of which object.
+        rule: as it is written.
+        verdict: whether it matches.
+        failure: why its condition could not be evaluated; empty if it could.
+    """
+
+    reference: PartReference
+    rule: ApprovalRule
+    verdict: RuleVerdict
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """A decision, every rule that was about the action, and what bounds a call of it.
 
     Attributes:
         decision: what `decide` says; never anything else.
+        autonomy: how much the agent may do unasked.
         considered: empty where the call was decided before any rule was asked.
+        approvals: approval rules about the action, as if rules allowed the call; empty where none was asked.
         bounds: what an allowed call is held to; empty where the action does not exist.
     """
 
     decision: Decision
-    considered: tuple[ConsideredRule, ...]
+    autonomy: GrantedAutonomy
+    considered: tuple[ConsideredRule, ...] = ()
+    approvals: tuple[ConsideredApproval, ...] = ()
     bounds: tuple[ToldBound, ...] = ()
 
 
@@ -60,21 +84,25 @@ def explain(policy: EffectivePolicy, call: Call) -> Explanation:
     decision = decide(policy, call)
     action = policy.action(call.tool, call.action)
     if action is None:
-        return Explanation(decision=decision, considered=())
+        return Explanation(decision, policy.granted)
     bounds = (
         told_bounds(policy.obligations(call.tool, action), action, call.arguments)
         if (call.tool, call.action) not in policy.broken_actions
         else ()
     )
     if not decision.considered:
-        return Explanation(decision=decision, considered=(), bounds=bounds)
+        return Explanation(decision, policy.granted, bounds=bounds)
     evaluator = Evaluator(policy, call, action)
     return Explanation(
-        decision=decision,
+        decision,
+        policy.granted,
         considered=tuple(
             _considered(rule, evaluator.verdict(rule), decides=rule.reference in decision.determined_by)
             for layer in policy.concerning(call.tool, action)
             for rule in layer
+        ),
+        approvals=tuple(
+            _approval(approval, evaluator.verdict(approval)) for approval in policy.asking(call.tool, action)
         ),
         bounds=bounds,
     )
@@ -89,6 +117,10 @@ def _considered(rule: CompiledRule, verdict: Verdict, *, decides: bool) -> Consi
         failure=verdict.failure,
         decides=decides,
     )
+
+
+def _approval(approval: CompiledApproval, verdict: Verdict) -> ConsideredApproval:
+    return ConsideredApproval(approval.reference, approval.rule, _told(verdict), verdict.failure)
 
 
 def _told(verdict: Verdict) -> RuleVerdict:

@@ -6,7 +6,9 @@ from enum import StrEnum
 
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
-from aos.policy.decision import Call, DecisionReason, Effect, Evaluator, decide, decide_along
+from aos.model.tool import ToolAction
+from aos.policy.approving import CompiledApproval, MatchingApproval, quorums_for
+from aos.policy.decision import Call, DecisionReason, Effect, Evaluator, decide, decide_along, effect_of
 from aos.policy.effective import CompiledRule, EffectivePolicy, PolicyInputs
 from aos.policy.merging import AnyPolicy
 
@@ -16,6 +18,8 @@ class Outcome(StrEnum):
 
     SAME = "Same"
     NOW_ALLOWED = "NowAllowed"
+    NOW_HELD = "NowHeld"
+    """It would wait for people."""
     NOW_DENIED = "NowDenied"
     UNKNOWN = "Unknown"
     """It can't be said; the message tells why."""
@@ -29,7 +33,7 @@ class RecordedCall:
         agent: name of the agent that called.
         call: the call; its arguments count only with ``has_arguments``.
         has_arguments: whether the record holds the arguments.
-        effect: what became of it.
+        effect: what became of it; Hold if people were asked, whatever they said.
         reason: why, as a code of decisions or of the gateway's refusals.
     """
 
@@ -88,47 +92,79 @@ def _replayed(policies: Mapping[str, EffectivePolicy], recorded: RecordedCall) -
     along = [policies[name] for name in names]
     if recorded.has_arguments:
         decision = decide_along(along, recorded.call)
-        return _compared(recorded, decision.effect, decision.message)
-    effects = [_without_arguments(policy, recorded.call) for policy in along]
-    if Effect.DENY in effects:
-        return _compared(recorded, Effect.DENY, "denied whatever its arguments were")
-    if None in effects:
+        return _compared(recorded, _Sure(decision.effect, bool(decision.before)), decision.message)
+    found = [_without_arguments(policy, recorded.call) for policy in along]
+    if any(each is not None and each.effect is Effect.DENY for each in found):
+        return _compared(recorded, _Sure(Effect.DENY), "denied whatever its arguments were")
+    sure = [each for each in found if each is not None]
+    if len(sure) < len(found):
         return Replayed(
             recorded, Outcome.UNKNOWN, "a condition reads args, and the arguments are not on record"
         )
-    return _compared(recorded, Effect.ALLOW, "allowed whatever its arguments were")
+    if any(each.effect is Effect.HOLD for each in sure):
+        return _compared(recorded, _Sure(Effect.HOLD), "people are asked whatever its arguments were")
+    drawn = any(each.may_be_drawn for each in sure)
+    return _compared(recorded, _Sure(Effect.ALLOW, drawn), "allowed whatever its arguments were")
 
 
-def _compared(recorded: RecordedCall, effect: Effect, message: str) -> Replayed:
+@dataclass(frozen=True, slots=True)
+class _Sure:
+    """What the candidate makes of a call; ``may_be_drawn`` if a sample of such calls waits for people."""
+
+    effect: Effect
+    may_be_drawn: bool = False
+
+
+def _compared(recorded: RecordedCall, sure: _Sure, message: str) -> Replayed:
+    effect = sure.effect
     if effect is recorded.effect:
         return Replayed(recorded, Outcome.SAME, message)
     if effect is Effect.DENY:
         return Replayed(recorded, Outcome.NOW_DENIED, message)
-    if recorded.reason not in set(DecisionReason):
+    if recorded.effect is Effect.DENY and recorded.reason not in set(DecisionReason):
         return Replayed(
             recorded, Outcome.UNKNOWN, f"it was refused with {recorded.reason}, which no rule decides"
+        )
+    if effect is Effect.HOLD:
+        return Replayed(recorded, Outcome.NOW_HELD, message)
+    if recorded.effect is Effect.HOLD and sure.may_be_drawn:
+        return Replayed(
+            recorded, Outcome.UNKNOWN, "a sample of such calls waits for people, and is drawn anew"
         )
     return Replayed(recorded, Outcome.NOW_ALLOWED, message)
 
 
-def _without_arguments(policy: EffectivePolicy, call: Call) -> Effect | None:
+def _without_arguments(policy: EffectivePolicy, call: Call) -> _Sure | None:
     """Return what ``policy`` says of ``call`` whatever its arguments are; None where it depends on them."""
     action = policy.action(call.tool, call.action)
     decision = decide(policy, call)
-    if action is None or (not decision.allowed and not decision.considered):
-        return decision.effect
+    if action is None or not decision.considered:
+        return _Sure(decision.effect)
     evaluator = Evaluator(policy, call, action)
     rules = policy.concerning(call.tool, action)
     denying = [evaluator.denies(rule) for layer in rules for rule in layer if rule.denies and not _asks(rule)]
     if any(denying):
-        return Effect.DENY
+        return _Sure(Effect.DENY)
     allowing = [[rule for rule in layer if not rule.denies] for layer in rules]
     sure = [any(not _asks(rule) and evaluator.allows(rule) for rule in layer) for layer in allowing]
     if not all(known or any(map(_asks, layer)) for known, layer in zip(sure, allowing, strict=True)):
-        return Effect.DENY
+        return _Sure(Effect.DENY)
     is_open = any(rule.denies and _asks(rule) for layer in rules for rule in layer)
-    return None if is_open or not all(sure) else Effect.ALLOW
+    return None if is_open or not all(sure) else _asked_without_arguments(policy, call, action, evaluator)
 
 
-def _asks(rule: CompiledRule) -> bool:
+def _asked_without_arguments(
+    policy: EffectivePolicy, call: Call, action: ToolAction, evaluator: Evaluator
+) -> _Sure | None:
+    """Return what people are asked of an allowed call: the same if no rule that reads arguments matches, and if all do."""
+    about = policy.asking(call.tool, action)
+    fixed = [found for item in about if not _asks(item) and (found := evaluator.asks(item)) is not None]
+    open_ones = [MatchingApproval(item, has_failed=False) for item in about if _asks(item)]
+    least = quorums_for(action, policy.autonomy, fixed)
+    most = quorums_for(action, policy.autonomy, [*fixed, *open_ones])
+    effect = effect_of(most)
+    return _Sure(effect, bool(most.before)) if effect_of(least) is effect else None
+
+
+def _asks(rule: CompiledRule | CompiledApproval) -> bool:
     return rule.condition is not None and "args" in rule.condition.variables

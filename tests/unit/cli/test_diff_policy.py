@@ -77,9 +77,32 @@ def test_what_would_change_is_told_by_agent_and_call() -> None:
     lines = report(replayed, None)
     assert (
         lines[0]
-        == "4 recorded calls: 2 would be denied, 0 would be allowed, 1 stay as they are, 1 can't be told"
+        == "4 recorded calls: 2 would be denied, 0 would be held, 0 would be allowed, 1 stay as they are, 1 can't be told"
     )
     assert lines[2].split()[:4] == ["denied", "lead-enricher", "crm.update_contact", "2"]
     said = data(replayed)
     assert said["counts"] == {"NowDenied": 2, "Same": 1, "Unknown": 1}
     assert report([replayed[2]], None)[1:] == []
+
+
+@pytest.mark.parametrize(
+    ("says", "effect", "reason", "approvals"),
+    [
+        ("waiting", "Hold", "ApprovalPending", ("apr-1",)),
+        ("rejected", "Deny", "ApprovalRejected", ()),
+        ("too many others waited", "Deny", "TooManyApprovals", ()),
+        ("approved and made", "Allow", "Allowed", ("apr-1",)),
+    ],
+)
+def test_a_call_that_people_were_asked_about_was_held_whatever_they_said(
+    says: str, effect: str, reason: str, approvals: tuple[str, ...]
+) -> None:
+    event = replace(EVENT, phase=Phase.INTENT, effect=effect, reason=reason, approvals=approvals)
+    assert [item.effect for item in recorded(chain_of([event]))] == [Effect.HOLD], says
+
+
+def test_what_would_be_held_is_told() -> None:
+    (call,) = CALLS
+    lines = report([Replayed(call, Outcome.NOW_HELD, "it waits")], None)
+    assert "1 would be held" in lines[0]
+    assert lines[2].split()[0] == "held"

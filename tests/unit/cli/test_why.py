@@ -3,6 +3,7 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
+from aos.cli.exits import ExitCode
 from aos.cli.why import Answer, answered, data, enforcement, report
 from aos.model.agent import Agent
 from aos.model.tool import Tool
@@ -39,7 +40,7 @@ def own_digest() -> str:
 
 def test_an_allowed_call_names_the_rule_that_allows_it() -> None:
     answer = asked()
-    assert answer.allowed
+    assert answer.exit_code is ExitCode.SUCCESS
     lines = report(answer, None)
     assert lines[0] == "Allow  crm.get_contact  for agent enricher in sales"
     assert lines[1] == "  Allowed: allowed by Policy baseline, rule read"
@@ -77,7 +78,7 @@ def test_a_quarantined_action_is_not_allowed_whatever_policy_says() -> None:
     quarantined = Tool.parse({**raw, "status": {"actions": [observed]}})
     answer = answered(inputs(tools=(quarantined,)), call())
     assert answer.explanation.decision.allowed
-    assert not answer.allowed
+    assert answer.exit_code is ExitCode.FAILURE
     assert "  but the gateway refuses the action, which is quarantined: its definition changed" in report(
         answer, None
     )
@@ -87,7 +88,7 @@ def test_a_quarantined_action_is_not_allowed_whatever_policy_says() -> None:
 def test_an_action_that_is_offered_or_was_not_looked_at_is_no_obstacle() -> None:
     raw = tool().model_dump(mode="json", by_alias=True, exclude_none=True)
     offered = Tool.parse({**raw, "status": {"actions": [{"name": "get_contact", "state": "Offered"}]}})
-    assert answered(inputs(tools=(offered,)), call()).allowed
+    assert answered(inputs(tools=(offered,)), call()).exit_code is ExitCode.SUCCESS
     assert not answered(inputs(), call(tool_name="none")).obstacle
 
 
@@ -158,7 +159,7 @@ def test_rules_of_a_cluster_policy_and_all_bounds_are_shown() -> None:
     assert "Bounds on crm.get_contact" in lines
     assert "  ClusterPolicy floor, limit calls: 60 calls per 1m, counted by Agent" in lines
     assert "  data: pii: redacted in the request" in lines
-    assert "ClusterPolicy floor (generation 5), Policy baseline" in lines[-2]
+    assert "ClusterPolicy floor (generation 5), Policy baseline" in lines[-3]
     told = data(answer)["bounds"]
     assert isinstance(told, list)
     assert {"name": "data", "says": "the answer has at most 1024 bytes"} in told
@@ -171,7 +172,36 @@ def test_a_call_for_an_agent_that_may_not_make_it_is_refused() -> None:
             "spec": {"owner": {"team": "t"}, "instructions": "x"},
         }
     )
-    assert answered(inputs(), call()).allowed
+    assert answered(inputs(), call()).exit_code is ExitCode.SUCCESS
     answer = answered(inputs(), call(), [planner])
-    assert not answer.allowed
+    assert answer.exit_code is ExitCode.FAILURE
     assert "but the call is made for agent planner, which may not make it" in "\n".join(report(answer, None))
+
+
+def test_a_held_call_is_neither_allowed_nor_denied_and_ends_with_an_exit_code_of_its_own() -> None:
+    answer = answered(replace(inputs(), policies=(policy(rule("all")),)), call("update_contact"))
+    assert answer.exit_code is ExitCode.HELD
+    lines = report(answer, None)
+    assert lines[0] == "Hold  crm.update_contact  for agent enricher in sales"
+    assert lines[1].startswith("  ApprovalNeeded: crm.update_contact waits for 1 approval (risk Medium")
+    said = data(answer)
+    assert (said["effect"], said["allowed"], said["held"]) == ("Hold", False, True)
+
+
+def test_an_agent_of_the_lineage_that_is_asked_about_holds_the_call() -> None:
+    unasked = agent(autonomy="Autonomous")
+    planner = agent({"role": "planner"})
+    world = replace(inputs(unasked), policies=(policy(rule("all")),))
+    assert answered(world, call("update_contact")).exit_code is ExitCode.SUCCESS
+    held = answered(world, call("update_contact"), [planner])
+    assert held.exit_code is ExitCode.HELD
+    assert report(held, None)[0].startswith("Hold")
+
+
+def test_a_held_call_that_the_gateway_would_refuse_is_refused() -> None:
+    raw = tool().model_dump(mode="json", by_alias=True, exclude_none=True)
+    gone = Tool.parse({**raw, "status": {"actions": [{"name": "update_contact", "state": "Missing"}]}})
+    answer = answered(replace(inputs(tools=(gone,)), policies=(policy(rule("all")),)), call("update_contact"))
+    assert answer.exit_code is ExitCode.FAILURE
+    assert "  but the gateway refuses the action, which is missing" in report(answer, None)
+    assert data(answer)["held"] is False
