@@ -82,13 +82,18 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolHeld:
+    """A tool call waits for people; the other calls go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputRejected:
     """The gateway says that the output does not fit the agent's schema."""
 
     problems: tuple[str, ...]
 
 
-Event = ModelAnswered | ToolReturned | OutputRejected
+Event = ModelAnswered | ToolReturned | ToolHeld | OutputRejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,11 @@ class CallTool:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitTool:
+    """Wait for what comes of the call that has been held the longest."""
+
+
+@dataclass(frozen=True, slots=True)
 class SubmitOutput:
     """Post the output; the run ends if it is accepted."""
 
@@ -126,7 +136,7 @@ class SubmitFailure:
     failure: Failure
 
 
-Command = AskModel | CallTool | SubmitOutput | SubmitFailure
+Command = AskModel | CallTool | AwaitTool | SubmitOutput | SubmitFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +147,7 @@ class Conversation:
         steps: Answers that the model was asked for.
         repaired: The one repair round is used up.
         pending: Calls of the last answer that still have to be run, the current one first.
+        held: Calls of the last answer that wait for people, the first one first.
     """
 
     assignment: Assignment
@@ -146,6 +157,7 @@ class Conversation:
     steps: int = 0
     repaired: bool = False
     pending: tuple[CallRequest, ...] = ()
+    held: tuple[CallRequest, ...] = ()
 
 
 Turn = tuple[Conversation, Command]
@@ -170,6 +182,9 @@ def advance(conversation: Conversation, event: Event) -> Turn:
             return _after_answer(conversation, event)
         case ToolReturned(text=text):
             return _run_calls(_with_result(conversation, text))
+        case ToolHeld():
+            call, *rest = conversation.pending
+            return _run_calls(replace(conversation, pending=tuple(rest), held=(*conversation.held, call)))
         case OutputRejected(problems=problems):
             return _repair(conversation, problems)
 
@@ -235,7 +250,7 @@ def _after_answer(conversation: Conversation, answer: ModelAnswered) -> Turn:
 
 
 def _run_calls(conversation: Conversation) -> Turn:
-    """Run the next pending call; those that can't be run are answered here."""
+    """Run the next pending call; those that can't be run are answered here. Then wait for those that are held."""
     while conversation.pending:
         call = conversation.pending[0]
         arguments = _arguments(call.arguments)
@@ -245,11 +260,11 @@ def _run_calls(conversation: Conversation) -> Turn:
             conversation = _with_result(conversation, "failed: not run, the arguments are no JSON object")
         else:
             return conversation, CallTool(conversation.names.tool(call.function), arguments)
-    return _ask(conversation)
+    return (conversation, AwaitTool()) if conversation.held else _ask(conversation)
 
 
 def _calls_done(conversation: Conversation) -> int:
-    done = 0
+    done = len(conversation.held)
     for message in reversed(conversation.messages):
         if not isinstance(message, ToolMessage):
             break
@@ -258,9 +273,30 @@ def _calls_done(conversation: Conversation) -> int:
 
 
 def _with_result(conversation: Conversation, text: str) -> Conversation:
+    """Add the result of the current call; of the one that is held the longest where none is left to run."""
+    if not conversation.pending:
+        call, *rest = conversation.held
+        return _in_order(replace(_said(conversation, call, text), held=tuple(rest)))
     call, *rest = conversation.pending
+    return replace(_said(conversation, call, text), pending=tuple(rest))
+
+
+def _said(conversation: Conversation, call: CallRequest, text: str) -> Conversation:
     result = ToolMessage(call.id, bounded_text(text, conversation.bounds.max_result_bytes))
-    return replace(conversation, messages=(*conversation.messages, result), pending=tuple(rest))
+    return replace(conversation, messages=(*conversation.messages, result))
+
+
+def _in_order(conversation: Conversation) -> Conversation:
+    """Put the results of the last answer's calls in the order of the calls, whichever came first."""
+    messages = conversation.messages
+    last = max(number for number, message in enumerate(messages) if isinstance(message, AssistantMessage))
+    answer, results = messages[last], messages[last + 1 :]
+    calls = answer.calls if isinstance(answer, AssistantMessage) else ()
+    places = {call.id: place for place, call in enumerate(calls)}
+    ordered = sorted(
+        results, key=lambda result: places[result.call_id] if isinstance(result, ToolMessage) else 0
+    )
+    return replace(conversation, messages=(*messages[: last + 1], *ordered))
 
 
 def _submit(conversation: Conversation, text: str) -> Turn:

@@ -39,8 +39,12 @@ class Bounds:
     """Longest wait for one answer of the model."""
     model_retries: int = 4
     """How often a model that is busy or unreachable is asked again, with growing pauses."""
-    tool_timeout_seconds: float = 60.0
-    """Longest wait for one tool call."""
+    tool_timeout_seconds: float = 120.0
+    """Longest wait for one answer to a tool call: a while for people to decide, and then the tool's own time."""
+    max_held_pause_seconds: float = 60.0
+    """Longest pause before a call that waits for people is repeated, whatever the gateway asks for."""
+    max_stale_repeats: int = 1
+    """How often people are asked anew about a call whose approval does not hold any more."""
     handoff_wait_seconds: float = 60.0
     """Longest wait for one answer to a handoff; the gateway answers earlier, and is asked again while the work goes on."""
     handoff_timeout_seconds: float = 3600.0

@@ -8,12 +8,16 @@ import re
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import httpx2
 from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import (
+    CONNECTION_CLOSED,
+    INTERNAL_ERROR,
+    REQUEST_TIMEOUT,
     AudioContent,
     CallToolResult,
     ContentBlock,
@@ -31,10 +35,35 @@ from aos import __version__
 from aos.agent.conversation import CallTool, ToolOffer
 from aos.agent.failure import Failure, FailureReason, TaskFailedError, shortened
 from aos.agent.settings import AgentSettings, Bounds
-from aos.agent.transport import GATEWAY_UNREACHABLE
+from aos.agent.transport import CUT_WHILE_HELD, GATEWAY_UNREACHABLE
 from aos.model.base import JsonObject
 
+HELD: Final = "ApprovalPending"
+STALE: Final = "ApprovalStale"
+
 _REASON: Final = re.compile(r"[A-Z][A-Za-z]{0,63}")
+_APPROVAL: Final = re.compile(r"apr-[0-9a-f]{1,32}")
+_REFUSED: Final = "aos.dev/refused"
+"""In a result's ``_meta``, which a tool can't write: the gateway drops a tool's own."""
+_LOST: Final = frozenset(
+    {GATEWAY_UNREACHABLE, CUT_WHILE_HELD, CONNECTION_CLOSED, REQUEST_TIMEOUT, INTERNAL_ERROR}
+)
+"""Errors with which nothing is said about the call: nobody answered, or the gateway could not tell who asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """That a call waits for people.
+
+    Attributes:
+        approval: Name of the ApprovalRequest, for the log; blank where the gateway gave none.
+        pause_seconds: When to repeat it.
+        expires_at: When nobody may decide any more; None where that is not known.
+    """
+
+    approval: str = ""
+    pause_seconds: float = 0
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +75,18 @@ class ToolReply:
         failed: The call did not do what was asked.
         denied: Policy did not let it through.
         reason: The gateway's code for either, for the log; blank where it gave none.
+        hold: It waits for people, and is to be repeated; the model is not told.
+        lost: The gateway said nothing about it.
+        pause_seconds: When the gateway says that it may be tried again.
     """
 
     text: str
     failed: bool = False
     denied: bool = False
     reason: str = ""
+    hold: Hold | None = None
+    lost: bool = False
+    pause_seconds: float | None = None
 
 
 class ToolClient:
@@ -76,7 +111,14 @@ class ToolClient:
         """Call a tool; whatever goes wrong becomes the reply, so that the model can go on without it."""
         try:
             result = await self._client.call_tool(command.name, command.arguments)
-        except (MCPError, RuntimeError, ValidationError) as error:
+        except MCPError as error:
+            return ToolReply(
+                f"failed: {_brief(error)}",
+                failed=True,
+                hold=Hold() if error.code == CUT_WHILE_HELD else None,
+                lost=error.code in _LOST,
+            )
+        except (RuntimeError, ValidationError) as error:
             # The SDK raises RuntimeError for a result that does not fit the tool's own output schema.
             return ToolReply(f"failed: {_brief(error)}", failed=True)
         return read_result(result)
@@ -131,11 +173,15 @@ def read_result(result: CallToolResult) -> ToolReply:
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False, separators=(",", ":"))
     said = _said_by_gateway(result)
+    reason = _reason(said.get("reason", ""))
+    is_refused = reason != "" and (result.meta or {}).get(_REFUSED) == reason
     return ToolReply(
         text or "(no content)",
         failed=result.is_error,
         denied=said.get("decision") == "Deny",
-        reason=_reason(said.get("reason", "")),
+        reason=reason,
+        hold=_hold(said) if is_refused and reason == HELD else None,
+        pause_seconds=_seconds(said.get("retryAfterSeconds")) if is_refused else None,
     )
 
 
@@ -158,6 +204,26 @@ def _said_by_gateway(result: CallToolResult) -> JsonObject:
     """Return the gateway's decision. A tool can write one, too: it is good for a line of the log and no more."""
     content: JsonValue = result.structured_content
     return content if result.is_error and isinstance(content, dict) else {}
+
+
+def _hold(said: JsonObject) -> Hold:
+    approval, expires = said.get("approval"), said.get("expiresAt")
+    return Hold(
+        approval if isinstance(approval, str) and _APPROVAL.fullmatch(approval) else "",
+        _seconds(said.get("retryAfterSeconds")) or 0,
+        _time(expires) if isinstance(expires, str) else None,
+    )
+
+
+def _seconds(value: JsonValue) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _time(value: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _reason(code: JsonValue) -> str:

@@ -12,6 +12,10 @@ from aos.agent.settings import AgentSettings
 
 GATEWAY_UNREACHABLE: Final = -32010
 """JSON-RPC code, from the range that MCP leaves to implementations, of a request that got no usable response."""
+CUT_WHILE_HELD: Final = -32011
+"""The same, of a request whose response broke off after the gateway had said that the call waits for people."""
+_WAITS: Final = b": waiting for people"
+"""How the gateway's stream of events begins for a call that waits."""
 
 
 class TokenFileAuth(httpx2.Auth):
@@ -39,18 +43,21 @@ class BoundedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send ``request`` and read the whole response, unless it is a stream of events without an end."""
+        body = bytearray()
         try:
             response = await self._inner.handle_async_request(request)
-            return response if _is_endless(request) else await self._whole(request, response)
+            return response if _is_endless(request) else await self._whole(request, response, body)
         except httpx2.TransportError as error:
-            return _unusable(request, f"the gateway can't be reached ({type(error).__name__})")
+            code = CUT_WHILE_HELD if body.startswith(_WAITS) else GATEWAY_UNREACHABLE
+            return _unusable(request, f"the gateway can't be reached ({type(error).__name__})", code)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
 
-    async def _whole(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        body = bytearray()
+    async def _whole(
+        self, request: httpx2.Request, response: httpx2.Response, body: bytearray
+    ) -> httpx2.Response:
         async for chunk in _raw(response):
             body += chunk
             if len(body) > self._max_response_bytes:
@@ -75,8 +82,8 @@ async def _raw(response: httpx2.Response) -> AsyncGenerator[bytes]:
         yield chunk
 
 
-def _unusable(request: httpx2.Request, message: str) -> httpx2.Response:
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": GATEWAY_UNREACHABLE, "message": message}}
+def _unusable(request: httpx2.Request, message: str, code: int = GATEWAY_UNREACHABLE) -> httpx2.Response:
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
     return httpx2.Response(
         502, headers={"Content-Type": "application/json"}, content=json.dumps(error).encode(), request=request
     )

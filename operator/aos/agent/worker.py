@@ -1,6 +1,7 @@
 """Carries out the conversation's commands: the only place where the pure core and the edges meet."""
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -11,18 +12,21 @@ import httpx2
 from aos.agent.assignment import Assignment
 from aos.agent.conversation import (
     AskModel,
+    AwaitTool,
     CallTool,
     Event,
     ModelAnswered,
     OutputRejected,
     SubmitFailure,
     SubmitOutput,
+    ToolHeld,
     ToolReturned,
     advance,
     begin,
 )
 from aos.agent.delegates import DelegateClient
 from aos.agent.failure import CannotReportError, Failure, FailureReason, TaskFailedError
+from aos.agent.holding import HeldCalls
 from aos.agent.inbox import Inbox, OutputRefusedError
 from aos.agent.journal import Journal, Level
 from aos.agent.model import ModelClient
@@ -46,6 +50,15 @@ class _Hands:
         return await hand.call(command)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A call that waits for people."""
+
+    command: CallTool
+    start: float
+    task: asyncio.Task[ToolReply]
+
+
 class Worker:
     """Does one task."""
 
@@ -62,6 +75,7 @@ class Worker:
         self._inbox = inbox
         self._assignment = assignment
         self._journal = journal
+        self._held: deque[_Held] = deque()
 
     async def work(self) -> Failure | None:
         """Do the task before its deadline; return why it failed, or None once its output is posted.
@@ -73,7 +87,9 @@ class Worker:
             async with asyncio.timeout(self._seconds_to_work()):
                 return await self._converse()
         except TimeoutError:
-            return Failure(FailureReason.DEADLINE_EXCEEDED, "the deadline came before an answer")
+            waited = ", ".join(held.command.name for held in self._held)
+            more = f"; people had not decided about {waited}" if waited else ""
+            return Failure(FailureReason.DEADLINE_EXCEEDED, f"the deadline came before an answer{more}")
         except TaskFailedError as error:
             return error.failure
         except CannotReportError:
@@ -96,15 +112,18 @@ class Worker:
             self._journal.write("tools listed", count=len(offers))
             model = ModelClient(self._http, self._settings, self._assignment, offers)
             conversation, command = begin(self._assignment, offers, self._settings.bounds)
-            while not isinstance(command, SubmitFailure):
-                event = await self._perform(command, model, _Hands(tools, delegates))
-                if event is None:
-                    return None
-                conversation, command = advance(conversation, event)
-            return command.failure
+            try:
+                while not isinstance(command, SubmitFailure):
+                    event = await self._perform(command, model, _Hands(tools, delegates))
+                    if event is None:
+                        return None
+                    conversation, command = advance(conversation, event)
+                return command.failure
+            finally:
+                await self._let_go()
 
     async def _perform(
-        self, command: AskModel | CallTool | SubmitOutput, model: ModelClient, hands: _Hands
+        self, command: AskModel | CallTool | AwaitTool | SubmitOutput, model: ModelClient, hands: _Hands
     ) -> Event | None:
         """Carry out ``command``; None means that the output is posted and nothing is left to do."""
         match command:
@@ -112,6 +131,8 @@ class Worker:
                 return await self._ask(model, command)
             case CallTool():
                 return await self._call(hands, command)
+            case AwaitTool():
+                return await self._await_held()
             case SubmitOutput(output=output):
                 return await self._submit(output)
 
@@ -127,9 +148,30 @@ class Worker:
         )
         return reply.answer
 
-    async def _call(self, hands: _Hands, command: CallTool) -> ToolReturned:
+    async def _call(self, hands: _Hands, command: CallTool) -> ToolReturned | ToolHeld:
         start = monotonic()
         reply = await hands.call(command)
+        if reply.hold is None:
+            return self._returned(command, reply, start)
+        self._journal.write("tool waits", tool=command.name, approval=reply.hold.approval or None)
+        waits = HeldCalls(hands.call, self._settings.bounds).see_through(command, reply)
+        self._held.append(_Held(command, start, asyncio.create_task(waits)))
+        return ToolHeld()
+
+    async def _await_held(self) -> ToolReturned:
+        held = self._held[0]
+        reply = await held.task
+        self._held.popleft()
+        return self._returned(held.command, reply, held.start)
+
+    async def _let_go(self) -> None:
+        """End the repetitions of what nobody waits for any more; what is held is remembered, to be named."""
+        for held in self._held:
+            held.task.cancel()
+        if self._held:
+            await asyncio.wait([held.task for held in self._held])
+
+    def _returned(self, command: CallTool, reply: ToolReply, start: float) -> ToolReturned:
         self._journal.write(
             "tool denied" if reply.denied else "tool failed" if reply.failed else "tool called",
             Level.WARNING if reply.failed else Level.INFO,

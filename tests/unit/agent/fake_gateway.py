@@ -40,6 +40,8 @@ class FakeGateway:
         not_yet: Answers of 503 that the task's endpoint gives first.
         asked: Set when the model is asked for the first time.
         on_call: What happens before a tool call is judged.
+        held: Refusals, by the name of the tool, that its calls get first.
+        arguments: What each call had.
     """
 
     token_file: Path
@@ -55,6 +57,8 @@ class FakeGateway:
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: list[str] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    held: dict[str, list[str]] = field(default_factory=dict)
+    arguments: list[tuple[str, JsonObject]] = field(default_factory=list)
     chats: list[JsonObject] = field(default_factory=list)
     results: list[JsonObject] = field(default_factory=list)
     handoffs: list[JsonObject] = field(default_factory=list)
@@ -140,7 +144,10 @@ class FakeGateway:
 
         async def call_tool(_: ServerRequestContext, params: CallToolRequestParams) -> CallToolResult:
             self.calls.append(params.name)
+            self.arguments.append((params.name, params.arguments or {}))
             self.on_call(params.name)
+            if self.held.get(params.name):
+                return _refusal(self.held[params.name].pop(0))
             if self._denies(params.name):
                 return _denial(params.name)
             async with self._crm() as crm:
@@ -185,6 +192,25 @@ def _denial(name: str) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(type="text", text=f"denied: PolicyDenied: {message}")],
         structured_content={"decision": "Deny", "reason": "PolicyDenied", "message": message},
+        is_error=True,
+    )
+
+
+def _refusal(reason: str) -> CallToolResult:
+    """Return what the real gateway says of a call that people have not approved."""
+    structured = {
+        "decision": "Hold" if reason == "ApprovalPending" else "Deny",
+        "reason": reason,
+        "message": f"people say {reason}",
+        "approval": "apr-0123456789abcdef",
+        "retryAfterSeconds": 0,
+    }
+    if reason != "ApprovalPending":
+        del structured["retryAfterSeconds"]
+    return CallToolResult(
+        _meta={"aos.dev/refused": reason},
+        content=[TextContent(type="text", text=f"denied: people say {reason}")],
+        structured_content=structured,
         is_error=True,
     )
 

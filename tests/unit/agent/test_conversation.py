@@ -8,6 +8,7 @@ from aos.agent.assignment import Assignment
 from aos.agent.conversation import (
     AskModel,
     AssistantMessage,
+    AwaitTool,
     CallRequest,
     CallTool,
     Command,
@@ -18,6 +19,7 @@ from aos.agent.conversation import (
     SubmitFailure,
     SubmitOutput,
     SystemMessage,
+    ToolHeld,
     ToolMessage,
     ToolOffer,
     ToolReturned,
@@ -228,3 +230,41 @@ def test_without_a_model_there_is_no_conversation() -> None:
 def test_more_tools_than_a_model_can_be_offered_are_an_error() -> None:
     many = tuple(replace(TOOLS[0], name=f"crm.action_{number}") for number in range(129))
     assert reason_of(Dialogue(tools=many).command) is FailureReason.TOO_MANY_TOOLS
+
+
+def test_while_a_call_waits_for_people_the_other_calls_of_the_answer_go_on() -> None:
+    dialogue = Dialogue()
+    dialogue.hears(calls(call(number=0), call("crm__search_contacts", "{}", number=1), call(number=2)))
+    assert dialogue.hears(ToolHeld()) == CallTool("crm.search_contacts", {})
+    assert dialogue.hears(ToolReturned("one")) == CallTool("crm.get_contact", {"id": "emea-0001"})
+    assert dialogue.hears(ToolReturned("two")) == AwaitTool()
+    command = dialogue.hears(ToolReturned("zero, at last"))
+    assert isinstance(command, AskModel)
+    assert command.messages[3:] == (
+        ToolMessage("call_0", "zero, at last"),
+        ToolMessage("call_1", "one"),
+        ToolMessage("call_2", "two"),
+    )
+
+
+def test_several_calls_that_wait_are_waited_for_in_their_order() -> None:
+    dialogue = Dialogue()
+    dialogue.hears(calls(call(number=0), call(number=1)), ToolHeld())
+    assert dialogue.hears(ToolHeld()) == AwaitTool()
+    assert dialogue.hears(ToolReturned("zero")) == AwaitTool()
+    command = dialogue.hears(ToolReturned("one"))
+    assert isinstance(command, AskModel)
+    assert command.messages[3:] == (ToolMessage("call_0", "zero"), ToolMessage("call_1", "one"))
+
+
+def test_a_call_that_waits_counts_as_one_of_the_answers_calls() -> None:
+    dialogue = Dialogue(Bounds(max_calls_per_step=2))
+    dialogue.hears(calls(*(call(number=number) for number in range(3))), ToolHeld())
+    assert dialogue.hears(ToolReturned("one")) == AwaitTool()
+    command = dialogue.hears(ToolReturned("zero"))
+    assert isinstance(command, AskModel)
+    assert [message.text for message in command.messages[3:]] == [
+        "zero",
+        "one",
+        "failed: not run, too many calls in one answer",
+    ]

@@ -83,6 +83,59 @@ async def test_a_delegate_is_a_function_whose_answer_the_model_goes_on_with(worl
     assert world.gateway.results == [{"output": GOOD}]
 
 
+def updating(**more: JsonValue) -> JsonObject:
+    update: JsonObject = {"tool": "crm.update_contact", "args": {"id": "emea-0001", "stage": "qualified"}}
+    read: JsonObject = {"tool": "crm.get_contact", "args": {"id": "emea-0002"}}
+    return {"calls": [update, read], **more}
+
+
+def said_of_tools(chat: JsonObject) -> list[str]:
+    return [
+        text(message, "content") for message in children(chat, "messages") if text(message, "role") == "tool"
+    ]
+
+
+async def test_a_call_that_waits_is_repeated_and_the_model_hears_only_what_came_of_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.gateway.task = scripted(updating(), {"output": GOOD})
+    world.gateway.held["crm.update_contact"] = ["ApprovalPending"] * 3
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert world.gateway.calls.index("crm.get_contact") == 1
+    updates = [arguments for name, arguments in world.gateway.arguments if name == "crm.update_contact"]
+    assert len(updates) == 4
+    assert all(arguments == updates[0] for arguments in updates)
+    assert world.database.contact("emea-0001").stage == "qualified"
+    first, second = world.gateway.chats
+    written, read = said_of_tools(second)
+    assert "qualified" in written
+    assert "emea-0002" in read
+    assert "Approval" not in json.dumps(first) + json.dumps(second)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "credential" not in line]
+    told = [line for line in lines if line["event"].startswith("tool ")]
+    assert [line["event"] for line in told] == ["tool waits", "tool called", "tool called"]
+    assert told[0]["approval"] == "apr-0123456789abcdef"
+
+
+async def test_a_call_that_people_rejected_is_told_to_the_model_with_the_reason(world: World) -> None:
+    world.gateway.task = scripted(updating(), {"output": GOOD})
+    world.gateway.held["crm.update_contact"] = ["ApprovalPending", "ApprovalRejected"]
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert said_of_tools(world.gateway.chats[1])[0] == "denied: people say ApprovalRejected"
+    assert world.database.contact("emea-0001").stage != "qualified"
+
+
+async def test_a_deadline_that_comes_while_people_have_not_decided_is_said(world: World) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    world.gateway.task = scripted(updating(), {"output": GOOD}, deadline=soon.isoformat())
+    world.gateway.held["crm.update_contact"] = ["ApprovalPending"] * 10_000
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert failure_of(world) == (
+        "DeadlineExceeded",
+        "the deadline came before an answer; people had not decided about crm.update_contact",
+    )
+
+
 async def test_the_crm_sees_its_own_credential_and_never_the_agents(world: World) -> None:
     await run_agent(world.settings)
     seen = {access.credential for access in world.database.accesses(100)}

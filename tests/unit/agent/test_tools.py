@@ -1,5 +1,6 @@
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx2
@@ -26,7 +27,7 @@ from pydantic import JsonValue
 from aos.agent.conversation import CallTool
 from aos.agent.failure import FailureReason, TaskFailedError
 from aos.agent.settings import AgentSettings
-from aos.agent.tools import ToolClient, ToolReply, open_tools, read_result
+from aos.agent.tools import Hold, ToolClient, ToolReply, open_tools, read_result
 from aos.agent.transport import BoundedTransport
 from examples.sales import crm
 from tests.unit.agent.conftest import FAST
@@ -84,6 +85,51 @@ def test_what_the_gateway_says_of_a_call_is_kept_if_it_looks_like_it(
 ) -> None:
     result = CallToolResult(content=[text("why")], structured_content=structured, is_error=is_error)
     assert read_result(result) == ToolReply("why", failed=is_error, denied=denied, reason=reason)
+
+
+PENDING: dict[str, JsonValue] = {
+    "decision": "Hold",
+    "reason": "ApprovalPending",
+    "approval": "apr-0123456789abcdef",
+    "retryAfterSeconds": 5,
+    "expiresAt": "2026-11-23T08:00:00Z",
+}
+
+
+def refusal(structured: JsonValue, reason: str | None) -> CallToolResult:
+    meta = {} if reason is None else {"_meta": {"aos.dev/refused": reason}}
+    return CallToolResult(content=[text("why")], structured_content=structured, is_error=True, **meta)
+
+
+def test_a_call_that_waits_for_people_is_told_from_one_that_failed() -> None:
+    reply = read_result(refusal(PENDING, "ApprovalPending"))
+    assert reply.hold == Hold("apr-0123456789abcdef", 5, datetime(2026, 11, 23, 8, tzinfo=UTC))
+    assert not reply.lost
+
+
+def test_no_tool_can_pretend_that_its_call_waits_for_people() -> None:
+    assert read_result(refusal(PENDING, None)).hold is None
+    assert read_result(refusal(PENDING, "NotAllowed")).hold is None
+    assert read_result(refusal(PENDING, None)).pause_seconds is None
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"approval": "apr-\nforged: line"}, {"approval": 1}, {"expiresAt": "soon"}, {"retryAfterSeconds": True}],
+)
+def test_what_can_not_be_read_of_a_hold_is_left_out(odd: dict[str, JsonValue]) -> None:
+    hold = read_result(refusal({**PENDING, **odd}, "ApprovalPending")).hold
+    assert hold is not None
+    assert (hold.approval, hold.expires_at, hold.pause_seconds) in (
+        ("", datetime(2026, 11, 23, 8, tzinfo=UTC), 5),
+        ("apr-0123456789abcdef", None, 5),
+        ("apr-0123456789abcdef", datetime(2026, 11, 23, 8, tzinfo=UTC), 0),
+    )
+
+
+def test_when_the_gateway_says_that_a_call_may_be_tried_again_that_is_kept() -> None:
+    said: JsonValue = {"decision": "Deny", "reason": "LimitExceeded", "retryAfterSeconds": 7}
+    assert read_result(refusal(said, "LimitExceeded")).pause_seconds == 7
 
 
 class Paging:
@@ -173,7 +219,7 @@ async def test_a_call_that_gets_no_answer_fails_alone_and_the_next_one_works(rea
         lost = await tools.call(CallTool("get_contact", {"id": "emea-0001"}))
         real.connection.broken = False
         found = await tools.call(CallTool("get_contact", {"id": "emea-0001"}))
-    assert lost == ToolReply("failed: the gateway can't be reached (ConnectError)", failed=True)
+    assert lost == ToolReply("failed: the gateway can't be reached (ConnectError)", failed=True, lost=True)
     assert not found.failed
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx2
 
-from aos.agent.transport import GATEWAY_UNREACHABLE, BoundedTransport, TokenFileAuth
+from aos.agent.transport import CUT_WHILE_HELD, GATEWAY_UNREACHABLE, BoundedTransport, TokenFileAuth
 
 
 class Body(httpx2.AsyncByteStream):
@@ -89,6 +89,12 @@ async def test_a_gateway_that_is_not_there_is_an_error_of_the_one_request() -> N
 async def test_a_connection_that_breaks_in_the_middle_is_an_error_of_the_one_request() -> None:
     code, message = error_of(await client(Body(b"half", broken=True)).post("http://gateway/mcp"))
     assert (code, "RemoteProtocolError" in message) == (GATEWAY_UNREACHABLE, True)
+
+
+async def test_a_connection_that_breaks_while_the_call_waits_for_people_says_so() -> None:
+    body = Body(b": waiting for people\n\n", b": waiting for people\n\n", broken=True)
+    code, message = error_of(await client(body).post("http://gateway/mcp"))
+    assert (code, "RemoteProtocolError" in message) == (CUT_WHILE_HELD, True)
 
 
 async def test_a_stream_of_events_without_an_end_is_not_read_ahead() -> None:

@@ -11,6 +11,7 @@ from aos.gateway.mcp.message import RpcError, RpcRequest
 from aos.gateway.mcp.protocol import (
     IMPLEMENTATION,
     LATEST_SESSION_VERSION,
+    META_REFUSED,
     META_SERVER_INFO,
     MODERN_VERSION,
     SESSION_VERSIONS,
@@ -27,6 +28,7 @@ _Content = Mapping[str, JsonValue | orjson.Fragment | Sequence[orjson.Fragment]]
 _META: Final = orjson.Fragment(orjson.dumps({META_SERVER_INFO: IMPLEMENTATION}))
 _CAPABILITIES: Final[JsonObject] = {"tools": {}}
 _SUPPORTED: Final[list[JsonValue]] = [MODERN_VERSION]
+_SAID: Final = {Effect.ALLOW: "failed", Effect.DENY: "denied", Effect.HOLD: "waiting"}
 _UNCACHED: Final[JsonObject] = {"ttlMs": 0, "cacheScope": "private"}
 """Lists differ by caller and change with policy: nobody may keep them for another (attack 29)."""
 
@@ -80,8 +82,9 @@ def answered(request: RpcRequest, result: Mapping[str, JsonValue]) -> bytes:
 
 def refused(request: RpcRequest, refusal: Refused) -> bytes:
     """Answer ``tools/call`` with a result that says, to the model and to programs, why there is none."""
-    said = "denied" if refusal.effect is Effect.DENY else "failed"
-    text: list[JsonValue] = [{"type": "text", "text": f"{said}: {refusal.message}"}]
+    text: list[JsonValue] = [{"type": "text", "text": f"{_SAID[refusal.effect]}: {refusal.message}"}]
+    # A tool's own _meta is dropped, so that no tool can write this.
+    meta: JsonObject = {META_REFUSED: refusal.reason.value}
     structured: JsonObject = {
         "decision": refusal.effect.value,
         "reason": refusal.reason.value,
@@ -98,6 +101,7 @@ def refused(request: RpcRequest, refusal: Refused) -> bytes:
             "content": text,
             "structuredContent": structured,
             "isError": True,
+            "_meta": meta,
         },
     )
 
@@ -117,5 +121,10 @@ def parse_error_of(refusal: Refusal) -> str:
 
 def _result(request: RpcRequest, content: _Content) -> bytes:
     if request.era is Era.MODERN:
-        content = {**content, "resultType": "complete", "_meta": _META}
+        meta = content.get("_meta")
+        content = {
+            **content,
+            "resultType": "complete",
+            "_meta": {META_SERVER_INFO: IMPLEMENTATION, **meta} if isinstance(meta, dict) else _META,
+        }
     return orjson.dumps({"jsonrpc": "2.0", "id": request.id, "result": content})

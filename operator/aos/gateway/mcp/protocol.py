@@ -24,6 +24,8 @@ META_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 META_CLIENT_INFO: Final = "io.modelcontextprotocol/clientInfo"
 META_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
 META_SERVER_INFO: Final = "io.modelcontextprotocol/serverInfo"
+META_REFUSED: Final = "aos.dev/refused"
+"""In the result of a call that got none of its tool: why, as a code. What else such a result says is the gateway's own, then."""
 
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
