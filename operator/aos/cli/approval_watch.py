@@ -10,17 +10,15 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from aos.cli.approval_news import Happening, changes_of
 from aos.cli.approval_view import left, pending_data, title
 from aos.cli.approvals import (
-    PAST,
     Caller,
     Pending,
     Rights,
-    ended,
     hindrance,
     is_open,
     needs,
-    progress_of,
     whoami,
 )
 from aos.cli.connection import Connection
@@ -30,7 +28,7 @@ from aos.cli.watch import read_once
 from aos.kube.client import ApiClient, Selection
 from aos.kube.informer import Informer
 from aos.kube.resources import APPROVAL_REQUESTS
-from aos.model.approval_request import ApprovalRequest, RequestState
+from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectKey
 
@@ -57,20 +55,6 @@ class Seen:
 
     key: ObjectKey
     request: ApprovalRequest | None
-
-
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """Something to tell of.
-
-    Attributes:
-        event: ``Waiting``, ``Decided``, ``Gone``, or the state that a request has now.
-        said: as a phrase.
-    """
-
-    event: str
-    request: ApprovalRequest
-    said: str
 
 
 async def watch_requests(connection: Connection, asked: Watch) -> ExitCode:
@@ -150,22 +134,6 @@ class Teller:
         self._told[key] = new
         waiting = f"{new.spec.risk.value}, {left(new, now)} left, needs {needs(Pending(new, None), self._caller, now)}"
         return [Happening("Waiting", new, f"{waiting}: {one_line(new.spec.summary)}")]
-
-
-def changes_of(old: ApprovalRequest, new: ApprovalRequest, now: datetime) -> list[Happening]:
-    """Return what happened to a request: decisions that were counted, and the state that it came to."""
-    known = {item.approver for item in old.status.counted}
-    progress = progress_of(new)
-    comments = {item.approver: item.comment for item in new.spec.decisions}
-    found = []
-    for item in new.status.counted:
-        if item.approver not in known:
-            comment = comments.get(item.approver, "")
-            said = f"{item.approver} {PAST[item.verdict]} it, {progress.have} of {progress.need}"
-            found.append(Happening("Decided", new, one_line(said + (f": {comment}" if comment else ""))))
-    if new.status.state is not old.status.state and new.status.state is not RequestState.PENDING:
-        found.append(Happening(new.status.state.value, new, ended(new, now)))
-    return found
 
 
 def _line(happening: Happening, caller: Caller, now: datetime, asked: Watch) -> str:

@@ -228,6 +228,13 @@ def decision_of(
     return ApprovalDecision(approver=caller.name, verdict=verdict, comment=comment, groups=groups)
 
 
+def decisions_text(request: ApprovalRequest) -> str:
+    """Return who said what, as a phrase; empty while nobody did."""
+    return ", ".join(
+        joined((f"{PAST[item.verdict]} by {item.approver}", item.comment)) for item in request.spec.decisions
+    )
+
+
 def rules_of(spec: ApprovalRequestSpec, caller: Caller, now: datetime) -> tuple[str, ...]:
     """Return the quorums that the caller's word counts for."""
     return counts_for(spec, decision_of(spec, caller, Verdict.APPROVE), now)

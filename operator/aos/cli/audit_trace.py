@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from aos.audit.event import AuditEvent, AuditRow, Phase
+from aos.cli.approvals import decisions_text, read_requests
 from aos.cli.audit import called, read, row_data
 from aos.cli.audit_source import AuditPlace, AuditSource
 from aos.cli.connection import Connection
@@ -54,6 +55,7 @@ class Node:
         task: the object; None if it was deleted or can't be read.
         calls: in order of time.
         children: Tasks that it handed over.
+        released_by: of each ApprovalRequest that is there, who decided it, as a phrase.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Node:
     task: Task | None
     calls: list[Call] = field(default_factory=list)
     children: list["Node"] = field(default_factory=list)
+    released_by: dict[str, str] = field(default_factory=dict)
 
     def total(self, part: str) -> int:
         """Return the sum of a number of the events, with those of the Tasks that it handed over."""
@@ -79,13 +82,14 @@ async def trace(connection: Connection, place: AuditPlace, name: str, style: Dat
         source = AuditSource(client, place)
         with progress(f"reading the story of {name}") as said:
             tasks = await _tasks(client, place.namespace)
+            decided = await _decided(client, place.namespace)
             family = _family(name, tasks)
             rows: list[AuditRow] = []
             for member in family or [name]:
                 query = {"namespace": place.namespace, "task": member, "limit": str(MAX_ROWS)}
                 found, _ = await read(source, query, said)
                 rows += found
-    node = story(name, rows, tasks)
+    node = story(name, rows, tasks, decided)
     if node is None:
         raise CommandError(
             ExitCode.FAILURE,
@@ -99,13 +103,16 @@ async def trace(connection: Connection, place: AuditPlace, name: str, style: Dat
     return ExitCode.SUCCESS
 
 
-def story(name: str, rows: Sequence[AuditRow], tasks: Mapping[str, Task]) -> Node | None:
+def story(
+    name: str, rows: Sequence[AuditRow], tasks: Mapping[str, Task], decided: Mapping[str, str] | None = None
+) -> Node | None:
     """Return the tree of what is known of a Task.
 
     Args:
         name: name or uid of the Task.
         rows: of it and of the Tasks that it handed over.
         tasks: those that are there, by uid.
+        decided: who decided the ApprovalRequests that are there, by name, as a phrase.
     """
     by_task: dict[str, list[AuditRow]] = {}
     for row in rows:
@@ -116,17 +123,21 @@ def story(name: str, rows: Sequence[AuditRow], tasks: Mapping[str, Task]) -> Nod
         uid = own[-1].event.task_uid if own else ""
     if not uid:
         return None
-    return _node(uid, by_task, tasks)
+    return _node(uid, by_task, tasks, decided or {})
 
 
-def _node(uid: str, rows: Mapping[str, Sequence[AuditRow]], tasks: Mapping[str, Task]) -> Node:
+def _node(
+    uid: str, rows: Mapping[str, Sequence[AuditRow]], tasks: Mapping[str, Task], decided: Mapping[str, str]
+) -> Node:
     task, own = tasks.get(uid), rows.get(uid, ())
     name = task.metadata.name if task else next((row.event.task for row in own), uid)
     node = Node(name, uid, task, _calls(own))
+    named = {request for call in node.calls for request in call.event.approvals}
+    node.released_by = {request: decided[request] for request in named if request in decided}
     handed = [
         other for other, item in tasks.items() if item.parent is not None and item.parent.task_uid == uid
     ]
-    node.children = [_node(other, rows, tasks) for other in handed]
+    node.children = [_node(other, rows, tasks, decided) for other in handed]
     return node
 
 
@@ -158,7 +169,7 @@ def _fill(branch: Tree, node: Node) -> None:
         branch.add(Text(f"ran as revision {revision} under policy {short_digest(policy)}"))
     handed = {child.name: child for child in node.children}
     for call in node.calls:
-        _add_call(branch, call)
+        _add_call(branch, call, node.released_by)
     for child in handed.values():
         _fill(branch.add(Text(_title(child), style="bold")), child)
     if task is not None and task.status.result is not None:
@@ -171,25 +182,27 @@ def _fill(branch: Tree, node: Node) -> None:
         branch.add(Text(f"{result.outcome}: {said}"))
 
 
-def _add_call(branch: Tree, call: Call) -> None:
+def _add_call(branch: Tree, call: Call, decided: Mapping[str, str]) -> None:
     event = call.event
     words = [event.time[11:19], event.subject, called(call.last), event.effect, event.reason]
     words.append(event.outcome if event.phase is not Phase.INTENT else "no outcome is on record")
     style = "red" if event.effect == Effect.DENY else "yellow" if event.phase is Phase.INTENT else ""
     made = branch.add(Text("  ".join(word for word in words if word), style=style))
-    for said in _details(event):
+    for said in _details(event, decided):
         made.add(Text(said, style="dim"))
     made.add(Text(f"row {call.last.chain}/{call.last.sequence}", style="dim"))
 
 
-def _details(event: AuditEvent) -> list[str]:
+def _details(event: AuditEvent, decided: Mapping[str, str]) -> list[str]:
     used = f"{event.prompt_tokens} + {event.completion_tokens} tokens" if event.prompt_tokens else ""
     money = f"{event.cost_micro_usd / _MICRO:.6f} USD" if event.cost_micro_usd else ""
     spent = ", ".join(part for part in (used, money, f"{event.duration_ms} ms") if part)
     found = {
         "record": event.record,
         "decided by": "; ".join(event.rules),
-        "released by": ", ".join(event.approvals),
+        "approval": "; ".join(
+            f"{name} ({decided[name]})" if name in decided else name for name in event.approvals
+        ),
         "data found": ", ".join(event.data_classes),
         "used": spent,
     }
@@ -219,6 +232,7 @@ def data(node: Node) -> JsonObject:
             [row_data(row) for row in ((call.first,) if call.first is call.last else (call.first, call.last))]
             for call in node.calls
         ],
+        "approvals": dict(node.released_by),
         "handedOver": [data(child) for child in node.children],
     }
 
@@ -231,6 +245,15 @@ def _family(name: str, tasks: Mapping[str, Task]) -> list[str]:
         for uid, task in tasks.items()
         if root and (uid == root or any(item.task_uid == root for item in task.spec.lineage))
     ]
+
+
+async def _decided(client: ApiClient, namespace: str) -> dict[str, str]:
+    """Return who decided each request that is there; nothing if the caller may not read them."""
+    try:
+        found = await read_requests(client, Selection(namespace=namespace), [])
+    except Forbidden:
+        return {}
+    return {item.metadata.name: said for item in found if (said := decisions_text(item))}
 
 
 async def _tasks(client: ApiClient, namespace: str) -> dict[str, Task]:

@@ -7,10 +7,12 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from aos.cli.output import Table, age, joined, short_digest, wrapped
+from aos.cli.approvals import progress_of
+from aos.cli.output import Table, age, joined, one_line, short_digest, wrapped
 from aos.kube.objects import child, key_of, number, text
 from aos.kube.resources import Resource
 from aos.model.agent import Agent
+from aos.model.approval_request import ApprovalRequest, RequestType
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
 from aos.model.meta import Condition, ConditionStatus
@@ -66,6 +68,7 @@ class Inventory:
         namespace: empty for all of them.
         components: AOS's own Deployments; None if the caller may not read them.
         unreadable: kind and key of objects that this version of aos can't parse.
+        requests: ApprovalRequests that wait for people, the most urgent first; None if the caller may not read them.
     """
 
     namespace: str
@@ -75,6 +78,7 @@ class Inventory:
     models: tuple[Model, ...]
     tasks: tuple[Task, ...]
     unreadable: tuple[str, ...] = ()
+    requests: tuple[ApprovalRequest, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ class Work:
     Attributes:
         running: Tasks whose pod exists.
         waiting: Tasks that are to be started.
+        held: calls that wait for people.
         last: the Task that ended last.
     """
 
     running: int
     waiting: int
+    held: int
     last: Task | None
 
 
@@ -99,6 +105,7 @@ def report(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
         _section(
             inventory, AGENT_HEADINGS, [_agent_row(inventory, item, now) for item in inventory.agents], width
         ),
+        _requests(inventory, now, width),
         _section(inventory, TOOL_HEADINGS, [_tool_row(item) for item in inventory.tools], width),
         _section(inventory, MODEL_HEADINGS, [_model_row(item) for item in inventory.models], width),
         [
@@ -111,6 +118,7 @@ def report(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
     return lines[1:]
 
 
+REQUEST_HEADINGS: Final = ("REQUEST", "LEFT", "RISK", "HAS", "AGENT", "TASK", "WHAT")
 AGENT_HEADINGS: Final = ("AGENT", "TEAM", "READY", "POLICY", "TASKS", "LAST", "PROBLEM")
 TOOL_HEADINGS: Final = ("TOOL", "TYPE", "READY", "ACTIONS", "WHY NOT READY")
 MODEL_HEADINGS: Final = ("MODEL", "NAME", "READY", "WHY NOT READY")
@@ -143,8 +151,9 @@ def _section(
 def _agent_row(inventory: Inventory, agent: Agent, now: datetime) -> tuple[str, ...]:
     ready, reason = _readiness(agent.status.conditions)
     published = agent.status.policy
-    work = work_of(agent, inventory.tasks)
-    tasks = f"{work.running} running" + (f", {work.waiting} waiting" if work.waiting else "")
+    work = work_of(agent, inventory.tasks, inventory.requests or ())
+    counts = ((work.waiting, "waiting"), (work.held, "held for people"))
+    tasks = ", ".join([f"{work.running} running", *(f"{count} {what}" for count, what in counts if count)])
     return (
         str(agent.key),
         agent.spec.owner.team,
@@ -153,6 +162,27 @@ def _agent_row(inventory: Inventory, agent: Agent, now: datetime) -> tuple[str, 
         tasks,
         _last(work.last, now),
         reason or _exceeded(agent.status.conditions),
+    )
+
+
+def _requests(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
+    """Return what waits for people; nothing where nothing does."""
+    if inventory.requests is None:
+        return wrapped("approvals: what waits for people may not be read by you", width)
+    rows = tuple(_request_row(item, now, everywhere=not inventory.namespace) for item in inventory.requests)
+    return Table(REQUEST_HEADINGS, rows).render(width) if rows else []
+
+
+def _request_row(request: ApprovalRequest, now: datetime, *, everywhere: bool) -> tuple[str, ...]:
+    spec, progress = request.spec, progress_of(request)
+    return (
+        str(request.key) if everywhere else request.metadata.name,
+        age(now, spec.expires_at),
+        spec.risk.value,
+        f"{progress.have} of {progress.need}",
+        spec.agent.name,
+        spec.task.name,
+        one_line(spec.summary),
     )
 
 
@@ -186,7 +216,7 @@ def _condition(conditions: Sequence[Condition], kind: ConditionType) -> Conditio
     return next((item for item in conditions if item.type == kind), None)
 
 
-def work_of(agent: Agent, tasks: Sequence[Task]) -> Work:
+def work_of(agent: Agent, tasks: Sequence[Task], requests: Sequence[ApprovalRequest] = ()) -> Work:
     """Return what the agent has to do, and what it did last."""
     own = [
         task
@@ -197,8 +227,17 @@ def work_of(agent: Agent, tasks: Sequence[Task]) -> Work:
     unfinished = [task for task in own if not task.ended]
     running = [task for task in unfinished if task.status.pod is not None]
     ended = sorted((task for task in own if task.ended), key=_ended_at)
+    held = sum(
+        item.spec.type is RequestType.CALL
+        and item.metadata.namespace == agent.metadata.namespace
+        and item.spec.agent.name == agent.metadata.name
+        for item in requests
+    )
     return Work(
-        running=len(running), waiting=len(unfinished) - len(running), last=ended[-1] if ended else None
+        running=len(running),
+        waiting=len(unfinished) - len(running),
+        held=held,
+        last=ended[-1] if ended else None,
     )
 
 
@@ -232,7 +271,11 @@ def data(inventory: Inventory) -> JsonObject:
     return {
         "namespace": inventory.namespace,
         "components": components,
-        "agents": [_agent_data(agent, work_of(agent, inventory.tasks)) for agent in inventory.agents],
+        "agents": [
+            _agent_data(agent, work_of(agent, inventory.tasks, inventory.requests or ()))
+            for agent in inventory.agents
+        ],
+        "requests": _requests_data(inventory.requests or ()),
         "tools": [
             {
                 **_object_data(item, item.status.conditions),
@@ -247,6 +290,25 @@ def data(inventory: Inventory) -> JsonObject:
         ],
         "unreadable": list(inventory.unreadable),
     }
+
+
+def _requests_data(requests: Sequence[ApprovalRequest]) -> list[JsonValue]:
+    """Return what waits for people, for programs."""
+    return [
+        {
+            "namespace": item.metadata.namespace,
+            "name": item.metadata.name,
+            "type": item.spec.type.value,
+            "agent": item.spec.agent.name,
+            "task": item.spec.task.name,
+            "risk": item.spec.risk.value,
+            "need": progress_of(item).need,
+            "have": progress_of(item).have,
+            "expiresAt": item.spec.expires_at.isoformat(),
+            "summary": item.spec.summary,
+        }
+        for item in requests
+    ]
 
 
 def _agent_data(agent: Agent, work: Work) -> JsonObject:
@@ -265,6 +327,7 @@ def _agent_data(agent: Agent, work: Work) -> JsonObject:
         "policyDigest": published.digest if published else "",
         "runningTasks": work.running,
         "waitingTasks": work.waiting,
+        "heldCalls": work.held,
         "lastTask": last,
     }
 

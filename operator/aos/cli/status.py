@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from aos.cli.approvals import is_open, read_requests, urgency
 from aos.cli.connection import Connection
 from aos.cli.exits import ExitCode
 from aos.cli.formats import DataFormat
@@ -19,6 +20,7 @@ from aos.kube.errors import Forbidden
 from aos.kube.objects import key_of
 from aos.kube.resources import AGENTS, MODELS, TASKS, TOOLS, Resource
 from aos.model.agent import Agent
+from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
 from aos.model.model import Model
 from aos.model.names import LABEL_PART_OF, MANAGED_BY
@@ -36,8 +38,8 @@ async def status(connection: Connection, *, everywhere: bool, style: DataFormat 
     """
     namespace = "" if everywhere else connection.resolved_namespace()
     async with connection.client() as client:
-        inventory = await gather(client, namespace)
-    now = datetime.now(UTC)
+        now = datetime.now(UTC)
+        inventory = await gather(client, namespace, now)
     if style is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         print("\n".join(report(inventory, now, width)))
@@ -46,18 +48,19 @@ async def status(connection: Connection, *, everywhere: bool, style: DataFormat 
     return ExitCode.SUCCESS
 
 
-async def gather(client: ApiClient, namespace: str) -> Inventory:
+async def gather(client: ApiClient, namespace: str, now: datetime) -> Inventory:
     """Read all that the overview shows.
 
     Raises:
         ApiError: something could not be read.
     """
     unreadable: list[str] = []
-    agents, tools, models, tasks, components = await asyncio.gather(
+    agents, tools, models, tasks, requests, components = await asyncio.gather(
         _parsed(client, AGENTS, namespace, Agent.parse, unreadable),
         _parsed(client, TOOLS, namespace, Tool.parse, unreadable),
         _parsed(client, MODELS, namespace, Model.parse, unreadable),
         _parsed(client, TASKS, namespace, Task.parse, unreadable),
+        _requests(client, namespace, unreadable, now),
         _components(client),
     )
     return Inventory(
@@ -67,6 +70,7 @@ async def gather(client: ApiClient, namespace: str) -> Inventory:
         tools=tools,
         models=models,
         tasks=tasks,
+        requests=requests,
         unreadable=tuple(sorted(unreadable)),
     )
 
@@ -85,6 +89,17 @@ async def _parsed(
         except ValidationError:
             unreadable.append(f"{resource.kind} {key_of(raw)}")
     return tuple(found)
+
+
+async def _requests(
+    client: ApiClient, namespace: str, unreadable: list[str], now: datetime
+) -> tuple[ApprovalRequest, ...] | None:
+    """Return what waits for people, the most urgent first; None if the caller may not read it."""
+    try:
+        found = await read_requests(client, Selection(namespace=namespace), unreadable)
+    except Forbidden:
+        return None
+    return tuple(sorted((item for item in found if is_open(item, now)), key=urgency))
 
 
 async def _components(client: ApiClient) -> tuple[Component, ...] | None:

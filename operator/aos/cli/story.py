@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from aos.cli.output import joined
+from aos.cli.approval_news import changes_of
+from aos.cli.approval_view import command
+from aos.cli.approvals import is_open
+from aos.cli.output import joined, one_line
 from aos.kube.objects import child, number, text
+from aos.model.approval_request import ApprovalRequest, RequestState, RequestType
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType, Reason
 from aos.model.meta import Condition, ConditionStatus
@@ -39,12 +44,13 @@ class Story:
     """
 
     def __init__(self) -> None:
-        self.waiting_for = "the operator has not looked at it yet"
+        self.waiting_for = self._without_people = "the operator has not looked at it yet"
         self._told: set[tuple[str, str, str]] = set()
         self._reasons: dict[str, str] = {}
         self._events: set[str] = set()
         self._pod = ""
         self._result = False
+        self._requests: dict[str, ApprovalRequest] = {}
 
     def task(self, task: Task) -> list[str]:
         """Return what is new about the Task."""
@@ -57,7 +63,32 @@ class Story:
             self.waiting_for = "the result is in; the pod is being ended"
         elif told := started or ended:
             self.waiting_for = joined((told.reason, told.message))
+        self._without_people = self.waiting_for
+        self._wait_for_people()
         return lines
+
+    def request(self, request: ApprovalRequest, now: datetime) -> list[str]:
+        """Return what is new about a call that waits for people."""
+        old = self._requests.get(request.metadata.name)
+        self._requests[request.metadata.name] = request
+        self._wait_for_people()
+        if old is not None and old.metadata.uid == request.metadata.uid:
+            return [f"{request.metadata.name}: {item.said}" for item in changes_of(old, request, now)]
+        if not _holds(request) or not is_open(request, now):
+            return []
+        told = f"waits for people ({request.spec.risk.value}): {one_line(request.spec.summary)}"
+        # Who asked for the Task, as this caller did, may not decide.
+        decide = f"somebody else decides, by `{command('approve', request)}`"
+        return [told, f"`{command('show', request)}` tells more; {decide}"]
+
+    def _wait_for_people(self) -> None:
+        held = [item for item in self._requests.values() if _holds(item)]
+        self.waiting_for = (
+            f"people: `{command('approve', held[-1])}`"
+            + (f" and {len(held) - 1} more" if len(held) > 1 else "")
+            if held and self._without_people
+            else self._without_people
+        )
 
     def event(self, event: TaskEvent) -> list[str]:
         """Return the event's line, unless it was told; a series is told once."""
@@ -90,6 +121,10 @@ class Story:
     def _adds_nothing(self, condition: Condition) -> bool:
         """Whether the condition only drops the message that was told with its reason."""
         return not condition.message and self._reasons.get(condition.type) == condition.reason
+
+
+def _holds(request: ApprovalRequest) -> bool:
+    return request.spec.type is RequestType.CALL and request.status.state is RequestState.PENDING
 
 
 def _said(condition: Condition) -> Iterator[str]:

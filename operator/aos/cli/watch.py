@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from aos.cli.exits import CommandError, ExitCode
 from aos.cli.progress import Progress
@@ -10,11 +11,13 @@ from aos.cli.story import Story, TaskEvent
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import ApiError
 from aos.kube.informer import Informer, InvalidObject
-from aos.kube.resources import EVENTS, TASKS, Resource
+from aos.kube.resources import APPROVAL_REQUESTS, EVENTS, TASKS, Resource
+from aos.model.approval_request import ApprovalRequest
 from aos.model.meta import ObjectKey
+from aos.model.names import LABEL_TASK
 from aos.model.task import Task
 
-Notice = Task | TaskEvent | CommandError
+Notice = Task | TaskEvent | ApprovalRequest | CommandError
 Send = Callable[[Notice], None]
 
 
@@ -33,7 +36,7 @@ async def follow(client: ApiClient, task: Task, shown: Progress, timeout_seconds
                 notice = await notices.get()
                 if isinstance(notice, CommandError):
                     raise notice
-                for line in story.event(notice) if isinstance(notice, TaskEvent) else story.task(notice):
+                for line in _told(story, notice):
                     shown.say(line)
                 if isinstance(notice, Task) and notice.ended:
                     return notice
@@ -43,6 +46,16 @@ async def follow(client: ApiClient, task: Task, shown: Progress, timeout_seconds
             f"Task {task.key} did not end within {timeout_seconds:g} s and goes on ({story.waiting_for});"
             f" `{kubectl('get', task)}` shows it",
         ) from error
+
+
+def _told(story: Story, notice: Task | TaskEvent | ApprovalRequest) -> list[str]:
+    match notice:
+        case TaskEvent():
+            return story.event(notice)
+        case ApprovalRequest():
+            return story.request(notice, datetime.now(UTC))
+        case Task():
+            return story.task(notice)
 
 
 def kubectl(verb: str, task: Task) -> str:
@@ -60,6 +73,10 @@ async def _notices(client: ApiClient, task: Task, shown: Progress) -> AsyncGener
         watches.append(asyncio.create_task(await _watch_events(client, task, send)))
     except ApiError as error:
         shown.say(f"events are not shown: {error.message}")
+    try:
+        watches.append(asyncio.create_task(await _watch_requests(client, task, send)))
+    except ApiError as error:
+        shown.say(f"calls that wait for people are not shown: {error.message}")
     try:
         yield notices
     finally:
@@ -97,6 +114,16 @@ async def _watch_events(client: ApiClient, task: Task, send: Send) -> Coroutine[
     return informer.run()
 
 
+async def _watch_requests(client: ApiClient, task: Task, send: Send) -> Coroutine[None, None, None]:
+    selection = Selection(
+        namespace=task.metadata.namespace, label_selector=f"{LABEL_TASK}={task.metadata.name}"
+    )
+    await read_once(client, APPROVAL_REQUESTS, selection)
+    informer = Informer(client, APPROVAL_REQUESTS, ApprovalRequest.parse, selection=selection)
+    informer.add_handler(_RequestHandler(task, send))
+    return informer.run()
+
+
 async def read_once(client: ApiClient, resource: Resource, selection: Selection) -> int:
     """Return how many objects there are. An informer tries for ever what RBAC refuses, so this asks first."""
     return sum([1 async for _ in client.list(resource, selection)])
@@ -126,6 +153,26 @@ class _TaskHandler:
         del old
         if key not in self._informer.invalid:
             self._send(_deleted(self._task))
+
+
+class _RequestHandler:
+    """Passes the Task's own requests on; they end with it."""
+
+    def __init__(self, task: Task, send: Send) -> None:
+        self._task = task
+        self._send = send
+
+    def added(self, key: ObjectKey, new: ApprovalRequest) -> None:
+        del key
+        if new.spec.task.uid == self._task.metadata.uid:
+            self._send(new)
+
+    def updated(self, key: ObjectKey, old: ApprovalRequest, new: ApprovalRequest) -> None:
+        del old
+        self.added(key, new)
+
+    def deleted(self, key: ObjectKey, old: ApprovalRequest) -> None:
+        del key, old
 
 
 class _EventHandler:

@@ -1,10 +1,11 @@
 from datetime import timedelta
 
-from aos.cli.approval_watch import Happening, Seen, Teller, changes_of
+from aos.cli.approval_news import Happening
+from aos.cli.approval_watch import Seen, Teller
 from aos.cli.approvals import Caller, Rights
 from aos.kube.reviews import AccessRequest
 from aos.model.approval_request import ApprovalRequest
-from tests.unit.cli.make import LEADS, NOW, approval_request, condition, counted, decision, later
+from tests.unit.cli.make import LEADS, NOW, Object, approval_request, counted, decision, later
 
 BEA = Caller("bea", frozenset({"sales-leads"}))
 RULE = str(LEADS["rule"])
@@ -53,7 +54,7 @@ async def test_a_request_is_told_of_once_and_then_what_becomes_of_it() -> None:
 
 
 async def test_what_is_for_others_is_told_of_once_its_time_has_come() -> None:
-    escalated = {**LEADS, "escalation": {"at": later(600), "approvers": {"users": ["carl"]}}}
+    escalated: Object = {**LEADS, "escalation": {"at": later(600), "approvers": {"users": ["carl"]}}}
     teller = Teller(Caller("carl", frozenset()))
     teller.take(seen(approval_request(escalated)))
     assert await teller.tell(Rights(Everything()), NOW) == []
@@ -85,18 +86,3 @@ async def test_a_request_that_goes_with_its_task_while_it_waits_is_told_of() -> 
     await teller.tell(rights, NOW)
     teller.take(Seen(approval_request().key, None))
     assert told(await teller.tell(rights, NOW)) == [("Gone", "gone with its Task")]
-
-
-def test_a_rejection_is_told_with_its_reason_and_so_is_the_end() -> None:
-    rejected = approval_request(
-        decisions=[decision("dan", "Reject", "wrong\ncustomer", "sales-leads")],
-        status={
-            "state": "Rejected",
-            "counted": [counted("dan", RULE, verdict="Reject")],
-            "conditions": [condition("Rejected", "True", "Rejected", "by dan")],
-        },
-    )
-    assert told(changes_of(approval_request(), rejected, NOW)) == [
-        ("Decided", "dan rejected it, 0 of 1: wrong customer"),
-        ("Rejected", "Rejected: by dan"),
-    ]

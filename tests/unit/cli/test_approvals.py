@@ -12,6 +12,7 @@ from aos.cli.approvals import (
     approvers_text,
     can_reject,
     decision_of,
+    decisions_text,
     ended,
     hindrance,
     judged,
@@ -207,3 +208,9 @@ async def test_who_is_not_asked_anyway_costs_no_review() -> None:
     allowed, reviewer = rights()
     await judged([approval_request()], EVE, allowed, NOW)
     assert reviewer.asked == []
+
+
+def test_who_said_what_is_one_phrase() -> None:
+    request = approval_request(decisions=[decision("bea", "Approve", "fine\x1b"), decision("dan", "Reject")])
+    assert decisions_text(request) == "approved by bea: fine\\u001b, rejected by dan"
+    assert decisions_text(approval_request()) == ""

@@ -331,6 +331,17 @@ def test_a_story_without_its_task_is_told_from_the_rows() -> None:
     assert story_data(node)["task"] == "t-1"
 
 
+def test_a_story_tells_who_approved_what() -> None:
+    rows = chain_of([event(1, approvals=("apr-1", "apr-2"))])
+    node = story("t-1", rows, {}, {"apr-1": "approved by bea: fine", "apr-3": "approved by eve"})
+    assert node is not None
+    console = Console(width=160)
+    with console.capture() as captured:
+        console.print(tree(node))
+    assert "approval apr-1 (approved by bea: fine); apr-2\n" in captured.get()
+    assert story_data(node)["approvals"] == {"apr-1": "approved by bea: fine"}
+
+
 @pytest.mark.parametrize("reference", ["", "gateway-1", "gateway-1/", "gateway-1/0", "gateway-1/x", "/3"])
 def test_what_names_no_row_is_a_usage_error(reference: str) -> None:
     with pytest.raises(CommandError, match="is no row"):

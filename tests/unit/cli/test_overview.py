@@ -5,9 +5,10 @@ from pydantic import JsonValue
 
 from aos.cli.overview import Component, Inventory, data, report, work_of
 from aos.model.agent import Agent
+from aos.model.approval_request import ApprovalRequest
 from aos.model.model import Model
 from aos.model.task import Task
-from tests.unit.cli.make import NOW, Object, condition, task
+from tests.unit.cli.make import NOW, Object, approval_request, condition, task
 from tests.unit.policy.make import agent, tool
 
 READY = condition("Ready", "True", "Ready")
@@ -37,6 +38,7 @@ def inventory(
     components: tuple[Component, ...] | None = (GATEWAY, OPERATOR),
     tasks: tuple[Task, ...] = (),
     unreadable: tuple[str, ...] = (),
+    requests: tuple[ApprovalRequest, ...] | None = (),
 ) -> Inventory:
     return Inventory(
         namespace=namespace,
@@ -46,6 +48,7 @@ def inventory(
         models=(model(READY),),
         tasks=tasks,
         unreadable=unreadable,
+        requests=requests,
     )
 
 
@@ -160,6 +163,7 @@ def test_programs_get_the_same() -> None:
             "policyDigest": "",
             "runningTasks": 0,
             "waitingTasks": 0,
+            "heldCalls": 0,
             "lastTask": {"task": "t1", "reason": "Completed", "time": NOW.isoformat()},
         }
     ]
@@ -169,3 +173,27 @@ def test_programs_get_the_same() -> None:
     assert said["unreadable"] == ["Agent sales/newer"]
     empty = data(inventory(agent_with(), components=None))
     assert empty["components"] == []
+
+
+def test_what_waits_for_people_is_shown_with_how_far_it_is() -> None:
+    shown = inventory(
+        agent_with(READY), requests=(approval_request(), approval_request(name="rev-1", type="Review"))
+    )
+    lines = lines_of(shown)
+    assert "0 running, 1 held for people" in lines[3]
+    assert lines[5].split() == ["REQUEST", "LEFT", "RISK", "HAS", "AGENT", "TASK", "WHAT"]
+    assert lines[6] == (
+        "apr-0123456789abcdef  3h    Medium  0 of 1  enricher  t1"
+        "    enricher would call crm.update_contact on contact/emea-1"
+    )
+    listed = data(shown)["requests"]
+    assert isinstance(listed, list)
+    first = listed[0]
+    assert isinstance(first, dict)
+    assert (first["name"], first["need"], first["have"]) == ("apr-0123456789abcdef", 1, 0)
+
+
+def test_that_requests_may_not_be_read_is_said() -> None:
+    assert "approvals: what waits for people may not be read by you" in lines_of(
+        inventory(agent_with(READY), requests=None)
+    )

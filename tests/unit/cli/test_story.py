@@ -1,5 +1,15 @@
 from aos.cli.story import Story, TaskEvent, ending, succeeded
-from tests.unit.cli.make import Object, condition, result, task
+from tests.unit.cli.make import (
+    LEADS,
+    NOW,
+    Object,
+    approval_request,
+    condition,
+    counted,
+    decision,
+    result,
+    task,
+)
 
 PENDING = condition("Succeeded", "Unknown", "Pending")
 FULL = condition("Started", "False", "QuotaExceeded", "requests.cpu is used up")
@@ -80,3 +90,47 @@ def test_the_end_is_one_line_with_what_was_used() -> None:
     assert succeeded(done)
     assert ending(done) == "succeeded: Completed"
     assert not succeeded(task())
+
+
+def test_a_call_that_waits_for_people_is_told_with_the_commands_and_what_becomes_of_it() -> None:
+    story = Story()
+    story.task(task(RUNNING))
+    assert story.request(approval_request(), NOW) == [
+        "waits for people (Medium): enricher would call crm.update_contact on contact/emea-1",
+        (
+            "`aos show apr-0123456789abcdef -n sales` tells more;"
+            " somebody else decides, by `aos approve apr-0123456789abcdef -n sales`"
+        ),
+    ]
+    assert story.waiting_for == "people: `aos approve apr-0123456789abcdef -n sales`"
+    story.task(task(RUNNING, pod=POD))
+    assert story.waiting_for.startswith("people: ")
+    approved = approval_request(
+        decisions=[decision("dan", "Approve", "", "sales-leads")],
+        status={"state": "Approved", "counted": [counted("dan", str(LEADS["rule"]))]},
+    )
+    assert story.request(approved, NOW) == [
+        "apr-0123456789abcdef: dan approved it, 1 of 1",
+        "apr-0123456789abcdef: Approved",
+    ]
+    assert story.waiting_for == "Running"
+
+
+def test_of_several_calls_that_wait_the_last_is_named() -> None:
+    story = Story()
+    story.request(approval_request(name="apr-1"), NOW)
+    story.request(approval_request(name="apr-2"), NOW)
+    assert story.waiting_for == "people: `aos approve apr-2 -n sales` and 1 more"
+    story.task(task(condition("Succeeded", "True", "Completed")))
+    assert story.waiting_for == ""
+
+
+def test_a_request_that_has_ended_before_the_watch_is_not_told() -> None:
+    assert Story().request(approval_request(status={"state": "Used"}), NOW) == []
+
+
+def test_a_review_holds_nothing() -> None:
+    story = Story()
+    story.task(task(RUNNING))
+    story.request(approval_request(type="Review"), NOW)
+    assert story.waiting_for == "Running"
