@@ -20,6 +20,7 @@ from aos.kube.errors import (
 from aos.kube.events import EventRecorder, EventType, ObjectReference
 from aos.kube.resources import (
     AGENTS,
+    APPROVAL_REQUESTS,
     CLUSTER_POLICIES,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
@@ -53,6 +54,7 @@ RESOURCES: Final[Mapping[str, Resource]] = {
         MODELS,
         POLICIES,
         CLUSTER_POLICIES,
+        APPROVAL_REQUESTS,
         PODS,
         SERVICE_ACCOUNTS,
         NETWORK_POLICIES,
@@ -218,6 +220,10 @@ class Actor:
                 note=event.note,
                 type=EventType(event.doc.type),
             )
+
+    def decided(self, seconds: float) -> None:
+        """Take note of how long people took over a request."""
+        self._metrics.decided(seconds)
 
     async def _refresh(self, kind: str, namespace: str, name: str) -> None:
         try:

@@ -75,6 +75,11 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
         revisions_in_use=frozenset(facts.revision for _, facts in tasks if facts.ended_at is None),
         gateways=world.gateways.reports(namespace, name),
         guard=world.state.guard,
+        judged={
+            uid: facts.judged
+            for uid, facts in world.objects.requests.of_agent(namespace, name)
+            if facts.judged is not None
+        },
     )
 
 

@@ -13,6 +13,7 @@ class Subject(StrEnum):
     MODEL = "Model"
     POLICY = "Policy"
     CLUSTER_POLICY = "ClusterPolicy"
+    APPROVAL_REQUEST = "ApprovalRequest"
     HISTORY = "History"
     CERTIFICATES = "Certificates"
     ANCHORS = "Anchors"

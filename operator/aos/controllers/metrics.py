@@ -23,10 +23,14 @@ METRICS: Final = {
     "aos_operator_guarded": "1 while the admission policies that guard agent identities are in place, else 0.",
     "aos_operator_objects": "Objects in the caches, by kind.",
     "aos_operator_gateways": "Ready gateway replicas, by state (ready, reporting).",
+    "aos_operator_approvals": "ApprovalRequests, by state.",
+    "aos_operator_approvals_enforced": "1 while the admission policies that keep decisions honest are in place, else 0.",
+    "aos_operator_approval_decision_seconds": "Time from a request for approval until it was approved or rejected.",
     "aos_operator_events_lost_total": "Events for people that the API server did not take.",
 }
 """Every metric, and what it measures."""
 
+_DECISION_BUCKETS: Final = (1, 5, 15, 60, 300, 900, 3600, 14_400, 43_200, 86_400, 604_800)
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -37,6 +41,7 @@ class Gauges:
     is_leader: Callable[[], bool]
     is_guarded: Callable[[], bool]
     objects: Callable[[], dict[str, int]]
+    approvals: Callable[[], dict[str, int]]
     gateways: Callable[[], tuple[int, int]]
     events_lost: Callable[[], int]
 
@@ -71,6 +76,11 @@ class OperatorMetrics:
             description=METRICS["aos_operator_reconcile_seconds"],
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
+        self._decisions = meter.create_histogram(
+            "aos_operator_approval_decision_seconds",
+            description=METRICS["aos_operator_approval_decision_seconds"],
+            explicit_bucket_boundaries_advisory=_DECISION_BUCKETS,
+        )
         self._keys = 0
         for name, read in _gauges(gauges, lambda: self._keys).items():
             meter.create_observable_gauge(name, [read], description=METRICS[name])
@@ -95,6 +105,10 @@ class OperatorMetrics:
     def wrote(self, verb: str, kind: str) -> None:
         """Count one request that writes."""
         self._writes.add(1, {"verb": verb, "kind": kind})
+
+    def decided(self, seconds: float) -> None:
+        """Take note of how long people took over a request."""
+        self._decisions.record(seconds)
 
     def depth(self, keys: int) -> None:
         """Take note of how many keys wait."""
@@ -123,6 +137,9 @@ def _gauges(gauges: Gauges, keys: Callable[[], int]) -> dict[str, _Read]:
     def objects(_: CallbackOptions) -> Iterable[Observation]:
         return [Observation(count, {"kind": kind}) for kind, count in gauges.objects().items()]
 
+    def approvals(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"state": state}) for state, count in gauges.approvals().items()]
+
     def gateways(_: CallbackOptions) -> Iterable[Observation]:
         ready, reporting = gauges.gateways()
         return [
@@ -134,6 +151,8 @@ def _gauges(gauges: Gauges, keys: Callable[[], int]) -> dict[str, _Read]:
         "aos_operator_queue_keys": lambda _: [Observation(keys())],
         "aos_operator_leader": lambda _: [Observation(int(gauges.is_leader()))],
         "aos_operator_guarded": lambda _: [Observation(int(gauges.is_guarded()))],
+        "aos_operator_approvals": approvals,
+        "aos_operator_approvals_enforced": lambda _: [Observation(int(gauges.is_guarded()))],
         "aos_operator_objects": objects,
         "aos_operator_gateways": gateways,
     }

@@ -7,8 +7,10 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from aos.controllers.keys import Key, Subject
+from aos.controllers.requests import RequestFacts, Requests
 from aos.controllers.store import Change, F, Shelf, Store, T
 from aos.model.agent import Agent
+from aos.model.approval_request import RequestType
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
 from aos.model.meta import LabelSelector
@@ -17,6 +19,7 @@ from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import Tool
 from aos.reconcile.conditions import find
+from aos.reconcile.waiting import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +31,20 @@ class AgentFacts:
     delegates: frozenset[str]
     model: str
     config_map: str
+    revision: str
+    policy_digest: str
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:
-    """What look-ups need of a Task."""
+    """What look-ups need of a Task; it is open while calls may be made for it."""
 
     agent: str
     revision: str
     has_pod: bool
     ended_at: datetime | None
     parent: str
+    is_open: bool
 
     @property
     def is_waiting(self) -> bool:
@@ -62,6 +68,7 @@ class Objects:
         models: Models; as for Tools.
         policies: Policies; as for Tools.
         cluster_policies: ClusterPolicies, under the empty namespace; as for Tools.
+        requests: ApprovalRequests.
         shelves: all of them by kind.
     """
 
@@ -89,11 +96,13 @@ class Objects:
         self.cluster_policies: Store[ClusterPolicy, ClusterPolicy] = Store(
             "ClusterPolicy", ClusterPolicy.parse, _itself
         )
+        self.requests = Requests(touch)
         self.shelves: Mapping[str, Shelf] = {
             # In the order in which a new leader looks at them: work in hand first.
             shelf.kind: shelf
             for shelf in (
                 self.tasks,
+                self.requests.store,
                 self.cluster_policies,
                 self.policies,
                 self.tools,
@@ -110,6 +119,7 @@ class Objects:
             "Model": self._door(self.models, self._model_changed),
             "Policy": self._door(self.policies, self._policy_changed),
             "ClusterPolicy": self._door(self.cluster_policies, self._cluster_policy_changed),
+            "ApprovalRequest": self._door(self.requests.store, self._request_changed),
         }
 
     def observe(self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False) -> None:
@@ -132,6 +142,14 @@ class Objects:
             entry = self.tasks.entry(namespace, name)
             if entry is not None and entry.facts is not None:
                 yield name, entry.facts
+
+    def waits_of(self, namespace: str, task: str) -> Iterator[Wait]:
+        """Yield the times that calls wait for people: those of a Task, and of every Task below it."""
+        for name in self._with_tasks_below(namespace, task):
+            entry = self.tasks.entry(namespace, name)
+            if entry is not None:
+                found = self.requests.of_task(namespace, name, entry.uid)
+                yield from (facts.wait for facts in found if facts.wait is not None)
 
     def touch_all(self) -> None:
         """Ask for a reconcile of everything."""
@@ -195,6 +213,10 @@ class Objects:
         for name, facts in self.tasks_of(change.namespace, change.name):
             if facts.is_waiting or (change.after is None and facts.ended_at is None):
                 self._touch(Key(Subject.TASK, change.namespace, name))
+        called = {(facts.revision, facts.policy_digest) for facts in change.facts()}
+        self.requests.touch_of_agent(
+            change.namespace, change.name, is_another=change.after is None or len(called) > 1
+        )
         if len({entry is not None and not entry.problem for entry in (change.before, change.after)}) > 1:
             self._touch_agents_that_delegate_to(change.namespace, change.name)
         labels = [facts.labels for facts in change.facts()]
@@ -228,6 +250,8 @@ class Objects:
                 _put(self._handed_over_by, key, change.name, is_there=is_there)
         after = change.after.facts if change.after is not None else None
         before = change.before.facts if change.before is not None else None
+        if after is None or not after.is_open:
+            self.requests.touch_of_task(change.namespace, change.name)
         if after is not None and after.ended_at is not None and (before is None or before.ended_at is None):
             self._touch(Key(Subject.HISTORY, change.namespace, after.agent))
             self._touch_tasks_handed_over_by(change.namespace, change.name)
@@ -240,7 +264,43 @@ class Objects:
                 # It was kept for as long as it could be asked for.
                 self._touch(Key(Subject.HISTORY, namespace, entry.facts.agent))
 
+    def _request_changed(self, change: Change[RequestFacts]) -> None:
+        self.requests.changed(change)
+        before = change.before.facts if change.before is not None else None
+        after = change.after.facts if change.after is not None else None
+        facts = after or before
+        if facts is None:
+            return
+        if (before.wait if before else None) != (after.wait if after else None):
+            for task in self._with_tasks_above(change.namespace, facts.task):
+                self._touch(Key(Subject.TASK, change.namespace, task))
+        if after is not None and after.judged is not None:
+            self._touch(Key(Subject.AGENT, change.namespace, after.agent))
+        if facts.type is RequestType.REVIEW and (after is None or not after.is_open):
+            # Its Task was kept for as long as it was to be reviewed.
+            self._touch(Key(Subject.HISTORY, change.namespace, facts.agent))
+
+    def _with_tasks_above(self, namespace: str, task: str) -> Iterator[str]:
+        seen: set[str] = set()
+        while task and task not in seen:
+            seen.add(task)
+            yield task
+            entry = self.tasks.entry(namespace, task)
+            task = entry.facts.parent if entry is not None and entry.facts is not None else ""
+
+    def _with_tasks_below(self, namespace: str, task: str) -> Iterator[str]:
+        seen: set[str] = set()
+        left = [task]
+        while left:
+            name = left.pop()
+            if name not in seen:
+                seen.add(name)
+                yield name
+                left.extend(self._handed_over_by.get((namespace, name), ()))
+
     def _tool_changed(self, change: Change[Tool]) -> None:
+        if change.touches_spec or len({facts.status.actions for facts in change.facts()}) > 1:
+            self.requests.touch_of_tool(change.namespace, change.name)
         if not change.touches_spec:
             return
         for name, entry in self.agents.within(change.namespace).items():
@@ -302,6 +362,8 @@ def _agent_facts(agent: Agent) -> AgentFacts:
         delegates=frozenset(spec.delegates),
         model=spec.model.name if spec.model else "",
         config_map=spec.instructions_from.config_map_key_ref.name if spec.instructions_from else "",
+        revision=agent.status.revision,
+        policy_digest=agent.status.policy.digest if agent.status.policy else "",
     )
 
 
@@ -313,6 +375,7 @@ def _task_facts(task: Task) -> TaskFacts:
         has_pod=task.status.pod is not None,
         ended_at=(task.status.completion_time or end.last_transition_time) if end else None,
         parent=task.parent.task if task.parent else "",
+        is_open=task.open,
     )
 
 

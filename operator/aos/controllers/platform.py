@@ -1,6 +1,8 @@
 """What the operator knows of its own place: the gateway, its authorities, and the admission policies. No I/O."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from aos.controllers.cluster import Cluster
 from aos.controllers.gateways import Gateways
@@ -19,13 +21,15 @@ class PlatformState:
         guard: whether the admission policies are in place.
     """
 
-    def __init__(self, settings: OperatorSettings, username: str) -> None:
+    def __init__(self, settings: OperatorSettings, username: str, now: Callable[[], datetime]) -> None:
         """Know nothing yet.
 
         Args:
             settings: of the operator.
             username: whom the API server takes the operator for.
+            now: the wall clock.
         """
+        self._now = now
         self._expected = admission_policies(settings.operator_username, settings.gateway_username)
         self._expected_user = settings.operator_username
         self._username = username
@@ -40,10 +44,13 @@ class PlatformState:
             self._endpoints = endpoints
             gateways.set_endpoints(endpoints)
         found = guard(self._expected, cluster.rules(), self._expected_user, self._username)
-        if found != self.guard:
-            self.guard = found
-            objects.touch_agents()
-            objects.touch_waiting_tasks()
+        if found != replace(self.guard, seen_at=None):
+            had_problem = self.guard.problem
+            self.guard = replace(found, seen_at=self._now())
+            if found.problem != had_problem:
+                objects.touch_agents()
+                objects.touch_waiting_tasks()
+            objects.requests.touch_open()
         self._set(replace(self.platform, gateway_address=cluster.gateway_address()), objects)
 
     def trust(self, authorities: str, objects: Objects, gateways: Gateways) -> None:

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from aos.controllers import agents, anchors, certificates, connected, histories, policies, tasks
+from aos.controllers import agents, anchors, approvals, certificates, connected, histories, policies, tasks
 from aos.controllers.acting import Actor
 from aos.controllers.census import Census
 from aos.controllers.cluster import Cluster
@@ -18,7 +18,7 @@ from aos.controllers.objects import Objects
 from aos.controllers.platform import PlatformState
 from aos.controllers.settings import ControllerSettings
 from aos.controllers.together import together
-from aos.controllers.world import World
+from aos.controllers.world import World, utc_now
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError
 from aos.kube.events import EventRecorder
@@ -48,6 +48,7 @@ RECONCILES: Final[Mapping[Subject, Reconcile]] = {
     Subject.MODEL: connected.reconcile_one_model,
     Subject.POLICY: policies.reconcile,
     Subject.CLUSTER_POLICY: policies.reconcile_one_cluster_policy,
+    Subject.APPROVAL_REQUEST: approvals.reconcile,
     Subject.HISTORY: histories.reconcile,
     Subject.CERTIFICATES: certificates.reconcile,
     Subject.ANCHORS: anchors.reconcile,
@@ -77,7 +78,7 @@ class Operator:
         self.objects = Objects(
             self._touch, self._namespace_labels, lambda key: self._later(key, RECOUNT_SECONDS)
         )
-        self._state = PlatformState(settings.operator, username)
+        self._state = PlatformState(settings.operator, username, utc_now)
         self._gateways = Gateways(
             host=settings.operator.gateway_host,
             port=settings.gateway_admin_port,
@@ -231,6 +232,7 @@ class Operator:
             is_leader=lambda: self._elector.is_leader,
             is_guarded=lambda: not self._state.guard.problem,
             objects=lambda: {kind: len(shelf) for kind, shelf in self.objects.shelves.items()},
+            approvals=self.objects.requests.states,
             gateways=self._gateways.counts,
             events_lost=lambda: self._recorder.dropped,
         )

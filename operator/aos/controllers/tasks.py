@@ -60,6 +60,7 @@ def gather(world: World, task: Task) -> ObservedTask:
         and world.cluster.can_own_users(agent.spec.runtime.runtime_class_name),
         guard=world.state.guard,
         parent=world.objects.tasks.get(namespace, task.parent.task) if task.parent else None,
+        waits=tuple(world.objects.waits_of(namespace, task.metadata.name)),
     )
 
 

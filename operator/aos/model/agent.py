@@ -231,6 +231,7 @@ AGENT_KIND = Kind(
         condition_column("Ready", "Ready"),
         condition_column("Reason", "Ready", "reason"),
         condition_column("Enforced", "PolicyEnforced"),
+        PrinterColumn("Autonomy", ".status.autonomy", priority=1),
         PrinterColumn("Revision", ".status.revision", priority=1),
         PrinterColumn("Policy", ".status.policy.digest", priority=1),
         AGE_COLUMN,

@@ -1,6 +1,6 @@
 """Task: one piece of work for one agent."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Literal
 
@@ -8,6 +8,7 @@ from pydantic import Field
 
 from aos.model.base import ApiModel, CelRule, DurationString, JsonObject, ObjectName
 from aos.model.conditions import ConditionType
+from aos.model.duration import duration_seconds
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, ConditionStatus
 from aos.model.names import MAX_NAME_LENGTH
@@ -88,10 +89,19 @@ class TaskPod(ApiModel):
 
 
 class TaskStatus(ApiModel):
-    """What became of a task: result and usage from the gateway, the rest from the operator."""
+    """What became of a task: result and usage from the gateway, the rest from the operator.
+
+    Attributes:
+        deadline: when its time is up, once people were asked about one of its calls: its clock stands while they decide.
+        waiting_for: the ApprovalRequest that it waits for; empty while it waits for none.
+        waited_seconds: how long it waited for people, but for what it still waits for.
+    """
 
     observed_generation: int = -1
     conditions: tuple[Condition, ...] = Field(default=(), max_length=16)
+    deadline: datetime | None = None
+    waiting_for: str = Field(default="", max_length=253)
+    waited_seconds: int = Field(default=0, ge=0)
     revision: str = Field(default="", max_length=253)
     pod: TaskPod | None = None
     start_time: datetime | None = None
@@ -111,6 +121,14 @@ class Task(ApiObject):
     def parent(self) -> Ancestor | None:
         """The Task that handed this one over; None for one that nobody handed over."""
         return self.spec.lineage[-1] if self.spec.lineage else None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When its time is up, as everybody reads it; None before the API server has stamped its creation."""
+        if self.status.deadline is not None:
+            return self.status.deadline
+        created = self.metadata.creation_timestamp
+        return created + timedelta(seconds=duration_seconds(self.spec.deadline)) if created else None
 
     @property
     def ended(self) -> bool:
@@ -138,6 +156,7 @@ TASK_KIND = Kind(
         PrinterColumn("Agent", ".spec.agentRef.name"),
         condition_column("Succeeded", "Succeeded"),
         condition_column("Reason", "Succeeded", "reason"),
+        PrinterColumn("Waiting-For", ".status.waitingFor"),
         PrinterColumn("Pod", ".status.pod.name", priority=1),
         AGE_COLUMN,
     ),

@@ -31,6 +31,7 @@ from aos.reconcile.events import EventReason, Happening, happenings, restored
 from aos.reconcile.fingerprint import fingerprint
 from aos.reconcile.guard import Guard
 from aos.reconcile.plan import ChildKey, Deletion, ObservedChild, Plan
+from aos.reconcile.reliability import Judged, counted
 from aos.reconcile.revision import ObservedRevision, Revision, number_of, revision_of, superfluous
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.transitions import AGENT, transitions
@@ -79,6 +80,7 @@ class ObservedAgent:
         revisions_in_use: those that open Tasks run.
         gateways: one report for each ready replica, and for others that say why they are not.
         guard: whether the admission policies are in place.
+        judged: what people said of its calls, by the uid of each ApprovalRequest that is not marked as counted.
         refused: what the API server said when a child was to be written; empty if it took all.
     """
 
@@ -97,6 +99,7 @@ class ObservedAgent:
     revisions_in_use: frozenset[str] = frozenset()
     gateways: Sequence[GatewayReport] = ()
     guard: Guard = field(default_factory=Guard)
+    judged: Mapping[str, Judged] = field(default_factory=dict)
     refused: str = ""
 
 
@@ -106,7 +109,7 @@ def reconcile_agent(observed: ObservedAgent, settings: OperatorSettings, now: da
         return Plan()
     accepted = _accepted(observed)
     revision = _revision(observed, settings) if accepted.holds else None
-    policy = _effective(observed)
+    policy = policy_of(observed)
     desired = _children(observed, revision, settings)
     missing = {
         key: child for key, child in desired.items() if not _is_there(child, observed.children.get(key))
@@ -221,7 +224,8 @@ def _revision(observed: ObservedAgent, settings: OperatorSettings) -> Revision:
     return revision_of(observed.agent, text or "", settings)
 
 
-def _effective(observed: ObservedAgent) -> EffectivePolicy:
+def policy_of(observed: ObservedAgent) -> EffectivePolicy:
+    """Return the agent's effective policy."""
     return effective_policy(
         PolicyInputs(
             agent=observed.agent,
@@ -286,6 +290,8 @@ def _status(
         revision=revision.name if revision else agent.status.revision,
         service_account=agent_service_account(agent.metadata.name),
         policy=EffectivePolicyStatus(digest=policy.digest, sources=policy.sources),
+        autonomy=policy.autonomy,
+        reliability=counted(agent.status.reliability, observed.judged),
     )
 
 
@@ -370,6 +376,8 @@ def _stands(observed: AgentStatus, desired: AgentStatus) -> bool:
         and observed.revision == desired.revision
         and observed.service_account == desired.service_account
         and observed.policy == desired.policy
+        and observed.autonomy == desired.autonomy
+        and observed.reliability == desired.reliability
     )
 
 

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from aos.model.names import GATEWAY_SERVICE, gateway_host
+from aos.reconcile.waiting import MAX_WAIT_SECONDS
 
 AUTHORITY_LIFE: Final = timedelta(days=5 * 365)
 SERVING_LIFE: Final = timedelta(days=90)
-LONGEST_POD: Final = timedelta(hours=25)
-"""A Task's deadline is at most 24 h: after this time no pod is left that does not know the next authority."""
+LONGEST_POD: Final = timedelta(hours=25, seconds=MAX_WAIT_SECONDS)
+"""A Task's deadline is at most 24 h, and moves while people decide: after this time no pod is left that does not know the next authority."""
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """Certificates are valid from so long before they were made."""
 

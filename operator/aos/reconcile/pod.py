@@ -24,6 +24,7 @@ from aos.reconcile.children import COMPONENT_AGENT, labels, owner_reference
 from aos.reconcile.resources import container_resources
 from aos.reconcile.revision import image_of
 from aos.reconcile.settings import HostUsers, OperatorSettings, Platform
+from aos.reconcile.waiting import MAX_WAIT_SECONDS
 
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
 CONTAINER: Final = "agent"
@@ -94,7 +95,10 @@ def _spec(
         "serviceAccountName": agent_service_account(agent.metadata.name),
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": math.ceil(remaining_seconds) + settings.deadline_grace_seconds,
+        # It can't be raised later, and the deadline moves while people decide: how far is not known yet.
+        "activeDeadlineSeconds": math.ceil(remaining_seconds)
+        + MAX_WAIT_SECONDS
+        + settings.deadline_grace_seconds,
         "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "enableServiceLinks": False,
         # A resolver that nobody runs: with the policy None the kubelet writes no other into the pod.

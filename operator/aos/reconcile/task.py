@@ -8,6 +8,7 @@ A Task that was handed over ends with the one that it came from. Where that one 
 collector deletes it, as it belongs to it; where that one has merely ended, it ends here.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -22,6 +23,7 @@ from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.task_run import run_step
 from aos.reconcile.task_start import start_step
 from aos.reconcile.task_step import ObservedTask, Step, deadline_of, handed_in, started_of
+from aos.reconcile.waiting import Waiting
 
 _SELF_ENDING: Final = frozenset({Reason.COMPLETED, Reason.AGENT_FAILED})
 """Ends after which the pod goes by itself; after every other one a pod that still runs is removed at once."""
@@ -83,7 +85,7 @@ def _plan(observed: ObservedTask, step: Step, now: datetime) -> Plan:
         task.metadata.generation,
         now,
     )
-    status = None if step.create is not None else _status(task, step, after, now)
+    status = None if step.create is not None else _status(observed, step, after, now)
     return Plan(
         create=step.create,
         delete=_strays(observed, step),
@@ -97,7 +99,11 @@ def _open(step: Step) -> Verdict:
     return unknown(Reason.RUNNING if step.started.holds else Reason.PENDING)
 
 
-def _status(task: Task, step: Step, after: tuple[Condition, ...], now: datetime) -> JsonObject | None:
+def _status(
+    observed: ObservedTask, step: Step, after: tuple[Condition, ...], now: datetime
+) -> JsonObject | None:
+    task = observed.task
+    waits = observed.waiting if step.ended is None else replace(observed.waiting, request="")
     before = task.status
     generation = task.metadata.generation
     if (
@@ -105,10 +111,11 @@ def _status(task: Task, step: Step, after: tuple[Condition, ...], now: datetime)
         and step.ended is None
         and unchanged(before.conditions, after)
         and before.observed_generation == generation
+        and waits == Waiting(before.waiting_for, before.waited_seconds, before.deadline)
     ):
         return None
     status: JsonObject = {"observedGeneration": generation, "conditions": list(as_json(after))}
-    status |= _record(task, step, now)
+    status |= _record(task, step, now) | _waiting(waits)
     if step.ended is not None:
         status["completionTime"] = _moment(now)
     return status
@@ -125,6 +132,15 @@ def _record(task: Task, step: Step, now: datetime) -> JsonObject:
     said: JsonObject = {"pod": before.pod.model_dump(mode="json", by_alias=True), "revision": before.revision}
     if before.start_time is not None:
         said["startTime"] = _moment(before.start_time)
+    return said
+
+
+def _waiting(waits: Waiting) -> JsonObject:
+    said: JsonObject = {}
+    if waits.deadline is not None:
+        said |= {"deadline": _moment(waits.deadline), "waitedSeconds": waits.waited_seconds}
+    if waits.request:
+        said["waitingFor"] = waits.request
     return said
 
 
@@ -149,7 +165,7 @@ def _look_again(observed: ObservedTask, step: Step, now: datetime) -> float | No
     if step.ended is not None or step.record is not None:
         # What was true of the pod before this was written may call for the next step.
         return 0
-    until_deadline = max(0.0, (deadline_of(observed.task, now) - now).total_seconds())
+    until_deadline = max(0.0, (deadline_of(observed, now) - now).total_seconds())
     return until_deadline if step.look_again_seconds is None else min(until_deadline, step.look_again_seconds)
 
 

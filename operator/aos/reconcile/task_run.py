@@ -109,7 +109,7 @@ def _revision_lost(observed: ObservedTask) -> Verdict | None:
 
 def _overdue(observed: ObservedTask, found: ObservedPod, started: Verdict, now: datetime) -> Verdict | None:
     task = observed.task
-    if now < deadline_of(task, now):
+    if now < deadline_of(observed, now):
         return None
     if started.reason in (Reason.IMAGE_PULL_FAILED, Reason.UNSCHEDULABLE):
         return no(started.reason, f"until the deadline ({task.spec.deadline}): {started.message}")

@@ -32,7 +32,7 @@ def start_step(observed: ObservedTask, settings: OperatorSettings, now: datetime
             return Step(
                 started=no(Reason.PENDING, "the input does not fit"), ended=no(Reason.INPUT_INVALID, misfit)
             )
-    if now >= deadline_of(observed.task, now):
+    if now >= deadline_of(observed, now):
         return _too_late(observed, blocker)
     if blocker is not None:
         return Step(started=blocker, look_again_seconds=_patience_seconds(blocker, settings))
@@ -73,7 +73,7 @@ def _creating(observed: ObservedTask, settings: OperatorSettings, now: datetime)
     if observed.agent is None:
         raise ValueError("a Task without an agent is held up")
     revision = observed.agent.status.revision
-    left = remaining_seconds(deadline_of(observed.task, now), now)
+    left = remaining_seconds(deadline_of(observed, now), now)
     made = pod(
         observed.task,
         observed.agent,

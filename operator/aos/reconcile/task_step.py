@@ -14,6 +14,7 @@ from aos.reconcile.conditions import Verdict, find, no, yes
 from aos.reconcile.guard import Guard
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod
 from aos.reconcile.settings import Platform
+from aos.reconcile.waiting import Wait, Waiting, waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class ObservedTask:
         guard: whether the admission policies are in place.
         rejection: why the pod could not be created just now; None if it was not tried or it worked.
         parent: the Task that handed this one over, as far as it is known; None for one that nobody handed over.
+        waits: the times that its calls, and those of the Tasks below it, wait for people.
         confirmed: whether pods were read from the API server itself, and not from a cache that may lag.
     """
 
@@ -54,7 +56,13 @@ class ObservedTask:
     guard: Guard = field(default_factory=Guard)
     rejection: Rejection | None = None
     parent: Task | None = None
+    waits: Sequence[Wait] = ()
     confirmed: bool = False
+
+    @property
+    def waiting(self) -> Waiting:
+        """What its waiting does to it."""
+        return waiting(self.task, self.waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +88,12 @@ class Step:
     confirm: bool = False
 
 
-def deadline_of(task: Task, now: datetime) -> datetime:
-    """Return when the Task must have ended: its deadline counts from its creation."""
+def deadline_of(observed: ObservedTask, now: datetime) -> datetime:
+    """Return when the Task must have ended: its deadline counts from its creation, without the time that it waits for people."""
+    moved = observed.waiting.deadline
+    if moved is not None:
+        return moved
+    task = observed.task
     created = task.metadata.creation_timestamp or now
     return created + timedelta(seconds=duration_seconds(task.spec.deadline))
 

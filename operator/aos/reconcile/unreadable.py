@@ -15,6 +15,9 @@ from aos.reconcile.transitions import ACCEPTING, transitions
 REPORTED_KINDS: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
 """A Task is left as it is: its end would be final, and a newer version may well read it."""
 
+_KEPT: Final = ("reliability",)
+"""What stands nowhere else: server-side apply drops what is not said again."""
+
 
 def reconcile_unreadable(
     metadata: ObjectMeta, status: Mapping[str, JsonValue], problem: str, now: datetime
@@ -28,8 +31,9 @@ def reconcile_unreadable(
     after = conditions(before, verdicts, metadata.generation, now)
     if unchanged(before, after) and status.get("observedGeneration") == metadata.generation:
         return Plan()
+    kept = {name: status[name] for name in _KEPT if name in status}
     return Plan(
-        status={"observedGeneration": metadata.generation, "conditions": list(as_json(after))},
+        status={"observedGeneration": metadata.generation, "conditions": list(as_json(after)), **kept},
         events=transitions(before, after, ACCEPTING),
     )
 

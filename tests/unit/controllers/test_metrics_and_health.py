@@ -8,6 +8,7 @@ GAUGES = Gauges(
     is_leader=lambda: True,
     is_guarded=lambda: False,
     objects=lambda: {"Agent": 3},
+    approvals=lambda: {"Pending": 7},
     gateways=lambda: (2, 1),
     events_lost=lambda: 4,
 )
@@ -28,6 +29,7 @@ def test_everything_that_is_counted_is_shown_and_documented() -> None:
     metrics.added()
     metrics.retried()
     metrics.waited(0.1)
+    metrics.decided(90)
     metrics.worked(0.2, failed=False)
     shown = lines(metrics)
     assert shown['aos_operator_reconciles_total{kind="Agent",result="ok"}'] == 1
@@ -38,6 +40,9 @@ def test_everything_that_is_counted_is_shown_and_documented() -> None:
     assert shown["aos_operator_guarded"] == 0
     assert shown['aos_operator_objects{kind="Agent"}'] == 3
     assert shown['aos_operator_gateways{state="reporting"}'] == 1
+    assert shown['aos_operator_approvals{state="Pending"}'] == 7
+    assert shown["aos_operator_approvals_enforced"] == 0
+    assert shown['aos_operator_approval_decision_seconds_bucket{le="300"}'] == 1
     assert shown["aos_operator_events_lost_total"] == 4
     assert shown["aos_operator_queue_wait_seconds_count"] == 1
     names = {name.partition("{")[0] for name in shown}

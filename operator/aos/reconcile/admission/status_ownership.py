@@ -3,7 +3,9 @@
 from typing import Final
 
 from aos.model.approval_request import ApprovalRequestStatus, RequestState
+from aos.model.base import ApiModel
 from aos.model.names import GROUP
+from aos.model.task import TaskStatus
 from aos.reconcile.admission.shape import Check, Policy, Rule, Who
 
 STATUS_OWNERSHIP: Final = "aos-status-ownership"
@@ -17,6 +19,8 @@ _STATUSES: Final = (
     "tasks/status",
     "approvalrequests/status",
 )
+_HANDED_IN: Final = ("result", "usage")
+"""What of a Task's status the gateway writes."""
 _CALLS: Final = ("use", "overtaken")
 """What of an ApprovalRequest's status the gateway writes: which calls it made."""
 _NEXT_STATES: Final = {
@@ -75,17 +79,7 @@ def _parts_of_tasks() -> tuple[Check, ...]:
         ),
         Check(
             "!variables.isGateway || variables.resource != 'tasks' || ("
-            + " && ".join(
-                _same(name)
-                for name in (
-                    "conditions",
-                    "pod",
-                    "revision",
-                    "startTime",
-                    "completionTime",
-                    "observedGeneration",
-                )
-            )
+            + " && ".join(_same(name) for name in _fields(TaskStatus) if name not in _HANDED_IN)
             + ")",
             "of a Task's status the gateway writes result and usage alone",
         ),
@@ -130,8 +124,7 @@ def _final_parts() -> tuple[Check, ...]:
 
 def _parts_of_requests() -> tuple[Check, ...]:
     """Whose what of an ApprovalRequest's status is, and what of it never changes again."""
-    fields = [field.alias or name for name, field in ApprovalRequestStatus.model_fields.items()]
-    others = " && ".join(_same(name) for name in fields if name not in _CALLS)
+    others = " && ".join(_same(name) for name in _fields(ApprovalRequestStatus) if name not in _CALLS)
     follows = " || ".join(
         f"(variables.oldState == '{state}' && variables.newState in {[str(item) for item in later]})"
         for state, later in _NEXT_STATES.items()
@@ -160,6 +153,11 @@ def _parts_of_requests() -> tuple[Check, ...]:
             "an ApprovalRequest goes from Pending to Approved, and from there to its end, which is final",
         ),
     )
+
+
+def _fields(status: type[ApiModel]) -> list[str]:
+    """Return the names of a status's fields as the API server has them."""
+    return [field.alias or name for name, field in status.model_fields.items()]
 
 
 def _same(field: str) -> str:
