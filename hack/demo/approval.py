@@ -55,9 +55,9 @@ class Desk:
         self._show("show", name)
         self._is_refused_to_the_requester(name)
         if self._says_yes(request):
-            self._show("approve", name)
+            self._show("approve", name, "--yes")
             return Decided(request.spec.action, Verdict.APPROVE)
-        self._show("reject", name, "-m", _REJECTION)
+        self._show("reject", name, "--yes", "-m", _REJECTION)
         return Decided(request.spec.action, Verdict.REJECT)
 
     def _says_yes(self, request: ApprovalRequest) -> bool:
@@ -68,7 +68,7 @@ class Desk:
         return sys.stdin.readline().strip().lower() in _YES
 
     def _is_refused_to_the_requester(self, name: str) -> None:
-        done = run_aos(self.access.handle.kubeconfig, "admin", ["approve", name, "-n", example.TEAM])
+        done = run_aos(self.access.handle.kubeconfig, "admin", ["approve", name, "--yes", "-n", example.TEAM])
         said = (done.stderr or done.stdout).strip()
         print(f"Whoever asked for the Task can't approve it: {said.partition(_LINE_END)[0]}", flush=True)
         if done.returncode == 0:
