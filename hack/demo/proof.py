@@ -35,6 +35,7 @@ class DecisionLine(_Line):
     tool: str = ""
     model: str = ""
     rules: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
 
     @property
     def call(self) -> str:
@@ -125,7 +126,7 @@ class Proof:
     def decision_table(self) -> list[str]:
         """Return the gateway's decisions for people."""
         rows = tuple(
-            (line.call, line.effect, line.reason, line.outcome, ", ".join(line.rules) or "-")
+            (line.call, line.effect, line.reason, line.outcome, ", ".join(line.rules + line.approvals) or "-")
             for line in self.decisions
         )
         return Table(headings=("CALL", "DECISION", "REASON", "OUTCOME", "DECIDED BY"), rows=rows).render(None)

@@ -10,6 +10,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.e2e.installation import SALES, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.people import User, asked
 
 GET: JsonObject = {"calls": [{"tool": "crm.get_contact", "args": {"id": "emea-0001"}}]}
 EXPORT: JsonObject = {"calls": [{"tool": "crm.export_contacts", "args": {"territory": "emea"}}]}
@@ -92,20 +93,23 @@ def policy(aos: Installation) -> Iterator[JsonObject]:
     aos.apply(manifest)
 
 
-def test_the_example_ends_well_with_one_call_denied(aos: Installation) -> None:
+def test_the_example_ends_well_with_one_call_denied_and_one_approved(aos: Installation, lead: User) -> None:
     aos.cancel("whole")
     aos.start("whole")
+    request = asked(aos, "whole")
+    lead.approve(request)
     assert aos.ended("whole")["reason"] == "Completed"
     output = at(aos.get("task", "whole"), "status.result.output")
     assert isinstance(output, dict)
     assert output["contactId"] == "emea-0001"
-    tools = [line for line in aos.decisions("whole") if "tool" in line]
+    tools = [line for line in aos.decisions("whole") if "tool" in line and line["effect"] != "Hold"]
     assert [(line["action"], line["effect"], line["reason"]) for line in tools] == [
         ("search_contacts", "Allow", "Allowed"),
         ("get_contact", "Allow", "Allowed"),
         ("export_contacts", "Deny", "DeniedByRule"),
         ("update_contact", "Allow", "Allowed"),
     ]
+    assert tools[-1]["approvals"] == [request]
 
 
 def test_a_denied_call_never_reaches_the_crm(aos: Installation) -> None:

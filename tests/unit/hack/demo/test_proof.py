@@ -122,3 +122,8 @@ def test_what_was_said_of_held_calls_stands_beside_what_the_crm_saw_of_them() ->
     assert found.held_lines() == [
         "people approved 1 of 2 held calls of update_contact, and the CRM's own log shows 1."
     ]
+
+
+def test_a_call_that_people_approved_names_their_request() -> None:
+    found = proof([{**decision("update_contact", "Allow"), "approvals": ["apr-1"]}], [])
+    assert found.decision_table()[1].endswith("Policy/sales-baseline/update_contact, apr-1")
