@@ -1,10 +1,12 @@
-"""``python -m hack.test [LAYER ...]``: run the layers of tests; stop where one fails.
+"""``python -m hack.test [LAYER ...]``: run the layers of tests, all at once, since each waits for much of its time.
 
-Layers of one stage run at once, since most of the time of those with an API server goes by waiting for it.
+What has to wait longest, the node, goes before the others where they want a processor at the same time.
 """
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,40 +14,50 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 ROOT = Path(__file__).resolve().parents[1]
 
-COVERAGE = (
+POLICY: Final = "tests/unit/policy"
+# Its tables cover all of it; properties show the same lines again, and take ten times as long with coverage.
+COVERAGE: Final = (
+    "-m",
+    "not hypothesis",
     "--cov=aos.policy",
     "--cov-branch",
     "--cov-report=term-missing:skip-covered",
     "--cov-fail-under=100",
 )
-POLICY = "tests/unit/policy"
+
+_BACKGROUND_NICENESS: Final = 10
+_LOOK_SECONDS: Final = 0.1
+_HEARTBEAT_SECONDS: Final = 30.0
+_TEAR_DOWN_SECONDS: Final = 60.0
+_PERCENT: Final = re.compile(rb"\[ *(\d+)%\]")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run of pytest; coverage is measured where it counts alone, since it slows everything."""
+    """One run of pytest, and whether others go before it where both want a processor."""
 
+    name: str
     layer: str
     arguments: tuple[str, ...]
+    yields: bool = True
 
 
-STAGES: tuple[tuple[Run, ...], ...] = (
-    (
-        # A file stays with one worker, since its fixtures are its own; in tests/cluster some folders do.
-        Run("cluster", ("tests/cluster", "-n", "3", "--dist", "loadgroup")),
-        Run("unit", (POLICY, *COVERAGE)),
-        Run("unit", ("tests/unit", f"--ignore={POLICY}", "-n", "auto", "--dist", "loadfile")),
-    ),
-    (Run("e2e", ("tests/e2e",)),),
+RUNS: tuple[Run, ...] = (
+    Run("e2e", "e2e", ("tests/e2e",), yields=False),
+    # A file stays with one worker, since its fixtures are its own; in tests/cluster some folders do.
+    Run("cluster", "cluster", ("tests/cluster", "-n", "3", "--dist", "loadgroup")),
+    Run("unit", "unit", ("tests/unit", f"--ignore={POLICY}", "-n", "auto", "--dist", "loadfile")),
+    Run("properties of policies", "unit", (POLICY, "-m", "hypothesis")),
+    Run("coverage of policies", "unit", (POLICY, *COVERAGE)),
 )
 LAYERS = ("unit", "cluster", "e2e")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Started:
     """A run that goes on; what it prints is held back, so that two runs do not mix."""
 
@@ -56,7 +68,7 @@ class Started:
 
 
 def main(names: Sequence[str]) -> int:
-    """Run the named layers, or all of them; return the exit code of the first that fails."""
+    """Run the named layers, or all of them, to their end; return the code of the first run that fails."""
     unknown = [name for name in names if name not in LAYERS]
     if unknown:
         print(f"no such layer: {', '.join(unknown)}; there are {', '.join(LAYERS)}", file=sys.stderr)
@@ -65,59 +77,96 @@ def main(names: Sequence[str]) -> int:
     if "e2e" in wanted and _left_out():
         print("e2e: left out, since there is neither root, nor kind, nor a KUBECONFIG to run on", flush=True)
         wanted.discard("e2e")
-    for stage in STAGES:
-        runs = [run for run in stage if run.layer in wanted]
-        code = _alone(runs[0]) if len(runs) == 1 else _together(runs)
-        if code != 0:
-            return code
-    return 0
+    runs = [run for run in RUNS if run.layer in wanted]
+    return _alone(runs[0]) if len(runs) == 1 else _together(runs)
 
 
 def _alone(run: Run) -> int:
-    started_at = _announce(run)
-    code = subprocess.run(_command(run), cwd=ROOT, check=False).returncode
+    started_at = time.monotonic()
+    code = subprocess.run(_command(run), cwd=ROOT, env=_environment(), check=False).returncode
     return _told(run, code, started_at)
 
 
 def _together(runs: Sequence[Run]) -> int:
-    """Run all to their end, so that one call shows all that fails; return the first code that is not zero."""
-    started = [_start(run) for run in runs]
+    print(f"running at once: {', '.join(run.name for run in runs)}", flush=True)
+    going = [_start(run) for run in runs]
+    codes: list[int] = []
+    told_at = time.monotonic()
     try:
-        codes = [_end(one) for one in started]
+        while going:
+            time.sleep(_LOOK_SECONDS)
+            for one in [one for one in going if one.process.poll() is not None]:
+                codes.append(_end(one))
+                going.remove(one)
+            if going and time.monotonic() - told_at > _HEARTBEAT_SECONDS:
+                print(f"still running: {', '.join(_progress(one) for one in going)}", flush=True)
+                told_at = time.monotonic()
     finally:
-        for one in started:
-            one.process.terminate()
+        _interrupt(going)
     return next((code for code in codes if code != 0), 0)
 
 
 def _start(run: Run) -> Started:
     output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
-    started_at = _announce(run)
-    process = subprocess.Popen(_command(run), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-    return Started(run, process, output, started_at)
+    behind = ("nice", "-n", str(_BACKGROUND_NICENESS)) if run.yields else ()
+    process = subprocess.Popen(
+        [*behind, *_command(run)],
+        cwd=ROOT,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        # A terminal's interrupt shall come once, from here: a second one would cut the tearing down short.
+        process_group=0,
+    )
+    return Started(run, process, output, time.monotonic())
 
 
 def _end(one: Started) -> int:
-    code = one.process.wait()
     with one.output as output:
-        output.seek(0)
-        print(output.read().decode(errors="replace"), end="", flush=True)
-    return _told(one.run, code, one.started_at)
+        print(f"\n--- {one.run.name}\n{_printed(output).decode(errors='replace')}", end="", flush=True)
+    return _told(one.run, one.process.returncode, one.started_at)
 
 
-def _announce(run: Run) -> float:
-    print(f"{run.layer}: running ({run.arguments[0]})", flush=True)
-    return time.monotonic()
+def _progress(one: Started) -> str:
+    """Tell how far a run is: by pytest's last percentage; before there is one, by the last line."""
+    printed = _printed(one.output)
+    percent = _PERCENT.findall(printed)
+    lines = printed.decode(errors="replace").split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "begins")
+    done = f"{int(percent[-1])} %" if percent else last[:60]
+    return f"{one.run.name} ({done}, {time.monotonic() - one.started_at:.0f} s)"
+
+
+def _printed(output: IO[bytes]) -> bytes:
+    # The run writes at its own place in the file, so a reader must not move that.
+    return os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0)
+
+
+def _interrupt(going: Sequence[Started]) -> None:
+    """Let what runs tear down what it has started."""
+    for one in going:
+        one.process.send_signal(signal.SIGINT)
+    for one in going:
+        try:
+            one.process.wait(_TEAR_DOWN_SECONDS)
+        except subprocess.TimeoutExpired:
+            one.process.kill()
 
 
 def _told(run: Run, code: int, started_at: float) -> int:
     outcome = "passed" if code == 0 else "FAILED"
-    print(f"{run.layer}: {outcome} in {time.monotonic() - started_at:.0f} s ({run.arguments[0]})", flush=True)
+    print(f"{run.name}: {outcome} in {time.monotonic() - started_at:.0f} s", flush=True)
     return code
 
 
 def _command(run: Run) -> list[str]:
     return [sys.executable, "-m", "pytest", "-q", *run.arguments]
+
+
+def _environment() -> dict[str, str]:
+    """Let Python keep what it compiles: else each process would compile all tests and all of AOS anew."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _left_out() -> bool:

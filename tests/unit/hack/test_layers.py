@@ -1,9 +1,34 @@
+import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from hack import test as layers
 from hack.test import Run
+
+Use = Callable[..., None]
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Use:
+    """Let programs stand for the runs: each is given as its layer and its text."""
+
+    def command(run: Run) -> list[str]:
+        return [sys.executable, "-c", *run.arguments]
+
+    def replaced(**programs: str) -> None:
+        runs = tuple(Run(layer, layer, (text,), yields=layer != "e2e") for layer, text in programs.items())
+        monkeypatch.setattr(layers, "RUNS", runs)
+        monkeypatch.setattr(layers, "_command", command)
+        monkeypatch.setattr(layers, "_LOOK_SECONDS", 0.01)
+        monkeypatch.setenv("CI", "true")
+
+    return replaced
 
 
 def test_a_layer_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -11,22 +36,84 @@ def test_a_layer_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) 
     assert "integration" in capsys.readouterr().err
 
 
-def test_runs_of_one_stage_all_end_and_one_that_fails_keeps_the_next_stage_from_starting(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_all_runs_end_and_one_that_fails_fails_the_whole(
+    use: Use, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def command(run: Run) -> list[str]:
-        return [sys.executable, "-c", f"print('{run.arguments[0]} ran'); exit({run.arguments[1]})"]
-
-    stages = (
-        (Run("unit", ("first", "3")), Run("cluster", ("second", "0"))),
-        (Run("e2e", ("third", "0")),),
-    )
-    monkeypatch.setattr(layers, "STAGES", stages)
-    monkeypatch.setattr(layers, "_command", command)
-    monkeypatch.setenv("CI", "true")
+    use(unit="print('first ran'); exit(3)", cluster="print('second ran')", e2e="print('third ran')")
     assert layers.main([]) == 3
     said = capsys.readouterr().out
-    assert "first ran" in said
     assert "unit: FAILED" in said
-    assert "cluster: passed" in said
-    assert "third" not in said
+    for line in ("first ran", "second ran", "third ran", "cluster: passed", "e2e: passed"):
+        assert line in said
+
+
+def test_only_the_named_layer_runs(use: Use, capfd: pytest.CaptureFixture[str]) -> None:
+    use(unit="exit(3)", cluster="print('it ran')")
+    assert layers.main(["cluster"]) == 0
+    assert "it ran" in capfd.readouterr().out
+
+
+def test_a_run_goes_on_while_another_has_not_ended(use: Use, tmp_path: Path) -> None:
+    wait = "import pathlib,time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+    made = str(tmp_path / "made")
+    use(e2e=wait.format(made), unit=f"open({made!r}, 'w')")
+    assert layers.main([]) == 0
+
+
+def test_the_node_goes_before_the_others(use: Use, capsys: pytest.CaptureFixture[str]) -> None:
+    tell = "import os; print('{}', os.nice(0))"
+    use(e2e=tell.format("node"), unit=tell.format("unit"))
+    assert layers.main([]) == 0
+    said = capsys.readouterr().out
+    assert f"node {os.nice(0)}" in said
+    assert f"unit {min(19, os.nice(0) + layers._BACKGROUND_NICENESS)}" in said
+
+
+def test_what_is_compiled_is_kept_even_where_python_is_told_not_to(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    asked = "import sys; exit(sys.dont_write_bytecode)"
+    use(unit=asked)
+    assert layers.main([]) == 0
+    use(unit=asked, cluster=asked)
+    assert layers.main([]) == 0
+
+
+def test_now_and_then_it_says_how_far_each_run_is(
+    use: Use, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(layers, "_HEARTBEAT_SECONDS", 0.05)
+    told = "import time; print({!r}, flush=True); time.sleep(1)"
+    use(e2e=told.format("building etcd: 30 s so far"), unit=told.format("..... [ 12%]\n..... [ 34%]\n.."))
+    assert layers.main([]) == 0
+    said = capsys.readouterr().out
+    assert "e2e (building etcd: 30 s so far, " in said
+    assert "unit (34 %, " in said
+
+
+def test_an_interrupt_lets_all_runs_tear_down(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    program = f"""
+import sys
+from hack import test as layers
+text = '''
+import pathlib, time
+try:
+    pathlib.Path({str(here)!r} + '.begun').touch()
+    time.sleep(60)
+finally:
+    pathlib.Path({str(here)!r}).touch()
+'''
+layers.RUNS = (layers.Run("unit", "unit", (text,)), layers.Run("cluster", "cluster", ("import time; time.sleep(60)",)))
+layers._command = lambda run: [sys.executable, "-c", *run.arguments]
+layers.main(["unit", "cluster"])
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=layers.ROOT, stderr=subprocess.DEVNULL
+    ) as started:
+        while not here.with_name("here.begun").exists():
+            time.sleep(0.01)
+        started.send_signal(signal.SIGINT)
+        assert started.wait(30) != 0
+    assert here.exists()
