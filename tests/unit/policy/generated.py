@@ -178,26 +178,31 @@ def _rules(random: Random, conditions: dict[str, Condition]) -> list[dict[str, J
 def _people(random: Random, conditions: dict[str, Condition]) -> dict[str, JsonValue]:
     """Return approval rules, and a ceiling."""
     return {
-        "approvals": [
-            {
-                "name": f"a{number}",
-                "match": {
-                    "tools": [{"name": "crm", "actions": _some(random, GLOBS)}]
-                    if random.random() < 0.3
-                    else [],
-                    "access": _some(random, ("Read", "Write")),
-                    "risk": _some(random, ("Low", "Medium", "High")),
-                    "dataClasses": ["pii"] if random.random() < 0.1 else [],
-                },
-                "when": _when(random, conditions),
-                "required": random.randint(1, 3),
-                "review": random.choice(("Before", "Before", "After")),
-                "samplePercent": random.choice((None, None, 5, 100)),
-            }
-            for number in range(random.choice((0, 0, 1, 2)))
-        ],
+        "approvals": [*approval_rules(random, conditions, "a", random.choice((0, 0, 1, 2)))],
         "autonomy": {"ceiling": random.choice(LEVELS)} if random.random() < 0.2 else None,
     }
+
+
+def approval_rules(
+    random: Random, conditions: dict[str, Condition], prefix: str, count: int
+) -> list[dict[str, JsonValue]]:
+    """Return ``count`` approval rules, whose conditions are put into ``conditions``."""
+    return [
+        {
+            "name": f"{prefix}{number}",
+            "match": {
+                "tools": [{"name": "crm", "actions": _some(random, GLOBS)}] if random.random() < 0.3 else [],
+                "access": _some(random, ("Read", "Write")),
+                "risk": _some(random, ("Low", "Medium", "High")),
+                "dataClasses": ["pii"] if random.random() < 0.1 else [],
+            },
+            "when": _when(random, conditions),
+            "required": random.randint(1, 3),
+            "review": random.choice(("Before", "Before", "After")),
+            "samplePercent": random.choice((None, None, 5, 100)),
+        }
+        for number in range(count)
+    ]
 
 
 def _some(random: Random, choices: Sequence[T]) -> list[T]:

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from aos.policy.decision import DecisionReason, decide
 from aos.policy.explanation import ConsideredRule, RuleVerdict, explain
@@ -107,3 +108,32 @@ def test_the_bounds_of_an_action_are_told_even_where_the_call_is_denied() -> Non
     assert explain(merged(bounded), call("no_such_action")).bounds == ()
     broken = merged(bounded, tools=[tool(record="${args.}")])
     assert explain(broken, call("update_contact")).bounds == ()
+
+
+def test_each_approval_rule_about_the_action_has_its_verdict_even_where_the_call_is_denied() -> None:
+    approvals: list[JsonValue] = [
+        {"name": "all"},
+        {"name": "emea", "when": "args.id.startsWith('emea-')"},
+        {"name": "no", "when": "false"},
+        {"name": "reads", "match": {"access": ["Read"]}},
+        {"name": "unknown", "when": "args.missing == 1"},
+    ]
+    for effect in ("Allow", "Deny"):
+        explanation = explain(
+            merged(policy(rule("a", effect), approvals=approvals)), call("update_contact", EMEA)
+        )
+        assert [(item.rule.name, item.verdict) for item in explanation.approvals] == [
+            ("all", RuleVerdict.MATCHES),
+            ("emea", RuleVerdict.MATCHES),
+            ("no", RuleVerdict.DOES_NOT_MATCH),
+            ("unknown", RuleVerdict.FAILED),
+        ]
+        assert [bool(item.failure) for item in explanation.approvals] == [False, False, False, True]
+        assert str(explanation.approvals[0].reference) == "Policy baseline, approval all"
+
+
+def test_the_autonomy_that_is_granted_is_told_whatever_is_decided() -> None:
+    lowered = merged(policy(READ, autonomy={"ceiling": "Propose"}))
+    for action in ("get_contact", "update_contact", "no_such_action"):
+        autonomy = explain(lowered, call(action, EMEA)).autonomy
+        assert (autonomy.level, autonomy.lowered_by) == ("Propose", ("Policy baseline",))

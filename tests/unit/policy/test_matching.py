@@ -1,7 +1,8 @@
 import pytest
 
+from aos.model.approval import CallMatch
 from aos.model.rule import ToolMatch
-from aos.policy.matching import concerns
+from aos.policy.matching import concerns, means
 from tests.unit.policy.make import tool
 
 EXPORT = tool().spec.actions[3]
@@ -32,3 +33,19 @@ def test_one_of_several_matches_is_enough_and_none_is_none() -> None:
     matches = [ToolMatch(name="erp"), ToolMatch(name="crm")]
     assert concerns(matches, "crm", EXPORT)
     assert not concerns([], "crm", EXPORT)
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({}, True),
+        ({"tools": [{"name": "erp"}, {"name": "crm"}]}, True),
+        ({"tools": [{"name": "erp"}]}, False),
+        ({"tools": [{"name": "crm"}], "access": ["Write"]}, False),
+        ({"access": ["Read"], "risk": ["High"], "dataClasses": ["pii"]}, True),
+        ({"access": ["Read"], "risk": ["Low"]}, False),
+        ({"dataClasses": ["phi"]}, False),
+    ],
+)
+def test_all_that_a_match_of_calls_names_must_be_so(match: dict[str, object], *, expected: bool) -> None:
+    assert means(CallMatch.model_validate(match), "crm", EXPORT) is expected

@@ -69,6 +69,45 @@ def test_a_recorded_call_is_judged_anew(
     assert outcome(item, *policies) is expected, says
 
 
+HOLD = Effect.HOLD
+UPDATE = "update_contact"
+SEVENTEEN: list[dict[str, JsonValue]] = [{"name": f"p{number}"} for number in range(17)]
+
+
+def asking(*approvals: dict[str, JsonValue]) -> AnyPolicy:
+    return policy(rule("a"), approvals=[*approvals])
+
+
+@pytest.mark.parametrize(
+    ("says", "item", "policies", "expected"),
+    [
+        ("now held", recorded(ALLOW, arguments={}), (asking({"name": "p"}),), Outcome.NOW_HELD),
+        ("now held whatever was sent", recorded(ALLOW), (asking({"name": "p"}),), Outcome.NOW_HELD),
+        ("still held", recorded(HOLD, action=UPDATE), (OPEN,), Outcome.SAME),
+        ("held, and denied now", recorded(HOLD, action=UPDATE), (policy(rule("d", "Deny")),), Outcome.NOW_DENIED),
+        ("held, and allowed now", recorded(HOLD), (OPEN,), Outcome.NOW_ALLOWED),
+        ("held, and allowed now by what was sent", recorded(HOLD, arguments={}), (OPEN,), Outcome.NOW_ALLOWED),
+        ("held after asking, whatever the answer", recorded(HOLD, "ApprovalRejected"), (OPEN,), Outcome.NOW_ALLOWED),
+        ("denied, and held now", recorded(DENY, action=UPDATE), (OPEN,), Outcome.NOW_HELD),
+        ("a limit refused it", recorded(DENY, "LimitExceeded", action=UPDATE), (OPEN,), Outcome.UNKNOWN),
+        ("whether it is held depends on arguments", recorded(ALLOW), (asking({"name": "p", "when": BY_ARGS}),), Outcome.UNKNOWN),
+        ("it is held in any case", recorded(ALLOW, action=UPDATE), (asking({"name": "p", "when": BY_ARGS}),), Outcome.NOW_HELD),
+        ("a condition on other things", recorded(ALLOW), (asking({"name": "p", "when": "tool == 'crm'"}),), Outcome.NOW_HELD),
+        ("one that does not hold", recorded(ALLOW), (asking({"name": "p", "when": "tool == 'erp'"}),), Outcome.SAME),
+        ("a review", recorded(ALLOW), (asking({"name": "p", "review": "After", "when": BY_ARGS}),), Outcome.SAME),
+        ("a sample of what was allowed", recorded(ALLOW), (asking({"name": "p", "samplePercent": 5}),), Outcome.SAME),
+        ("a sample of what was held", recorded(HOLD), (asking({"name": "p", "samplePercent": 5}),), Outcome.UNKNOWN),
+        ("a sample by arguments", recorded(HOLD), (asking({"name": "p", "samplePercent": 5, "when": BY_ARGS}),), Outcome.UNKNOWN),
+        ("a sample of what was sent", recorded(HOLD, arguments={}), (asking({"name": "p", "samplePercent": 5}),), Outcome.UNKNOWN),
+        ("too many quorums", recorded(ALLOW), (asking(*SEVENTEEN),), Outcome.NOW_DENIED),
+    ],
+)  # fmt: skip
+def test_that_people_are_asked_is_a_third_outcome(
+    says: str, item: RecordedCall, policies: tuple[AnyPolicy, ...], expected: Outcome
+) -> None:
+    assert outcome(item, *policies) is expected, says
+
+
 def test_a_call_along_a_lineage_is_judged_by_all_its_agents() -> None:
     policies: dict[str, EffectivePolicy] = {
         "enricher": merged(OPEN),
