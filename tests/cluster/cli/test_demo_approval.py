@@ -1,8 +1,9 @@
-"""The demonstration's approval, against a real API server; no operator counts, and no gateway releases."""
+"""The demonstration's Task and its approval, against a real API server; the tests are operator and gateway."""
 
 import io
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,8 @@ from hack.demo.approval import APPROVER, Desk
 from hack.demo.people import kubeconfig_of
 from hack.demo.proof import Decided
 from hack.demo.settings import Settings
+from hack.demo.work import run_task
+from tests.cluster.cli.conftest import NOW, condition, until
 
 SCRIPTED = Settings(kubeconfig=None, image="localhost/aos:dev", builds_image=True, model=None)
 NAME = "apr-0123456789abcdef"
@@ -124,3 +127,44 @@ def test_a_requester_who_could_approve_fails_the_demonstration(access: Access, r
     [request] = desk(access).waiting("enrich")
     with pytest.raises(DemoError, match="was approved by the one who asked"):
         desk(access).decide(request)
+
+
+def end(access: Access, status: str, reason: str) -> None:
+    """Wait for the demonstration's Task, and end it as the operator would."""
+    found = ""
+
+    def is_there() -> bool:
+        nonlocal found
+        found = access.kubectl.must("get", "tasks", "-n", example.TEAM, "-o", "name").strip()
+        return bool(found)
+
+    until(is_there)
+    ended = {"conditions": [condition("Succeeded", status, reason)], "completionTime": NOW}
+    patch = json.dumps({"status": ended})
+    access.kubectl.must(
+        "patch", found, "-n", example.TEAM, "--subresource=status", "--type=merge", "-p", patch
+    )
+
+
+@pytest.fixture
+def agent(access: Access) -> Iterator[None]:
+    access.apply(example.manifests(["agent.yaml"], SCRIPTED))
+    yield
+    access.kubectl.must("delete", "agents,tasks", "--all", "-n", example.TEAM)
+
+
+def test_a_task_that_ends_without_a_call_that_waits_is_told_as_it_ended(access: Access, agent: None) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(run_task, desk(access))
+        end(access, "True", "Completed")
+        worked = working.result(timeout=60)
+    assert worked.decided == ()
+    assert worked.task.ended
+
+
+def test_a_task_that_fails_fails_the_demonstration(access: Access, agent: None) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(run_task, desk(access))
+        end(access, "False", "AgentFailed")
+        with pytest.raises(DemoError, match="AgentFailed"):
+            working.result(timeout=60)
