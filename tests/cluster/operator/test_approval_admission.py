@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import JsonValue
@@ -11,7 +12,9 @@ from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Forbidden
 from aos.kube.objects import child, text
 from aos.kube.resources import APPROVAL_REQUESTS, SERVICE_ACCOUNTS
+from aos.model.approval_request import ApprovalDecision, ApprovalRequest
 from aos.model.base import JsonObject
+from aos.policy.quorums import counts_for
 from tests.cluster.operator.approvals import FINANCE, LEADS, STAFF, Desk, approve
 from tests.cluster.operator.rig import GATEWAY, OPERATOR
 
@@ -98,6 +101,7 @@ WHO_IS_ASKED: list[tuple[JsonObject, bool]] = [
 async def test_attack_21_only_those_decide_whom_a_quorum_or_an_escalation_asks(
     desk: Desk, approvers: JsonObject, *, asked: bool
 ) -> None:
+    """Admission and counting agree on them: whoever may decide counts, and nobody else."""
     nobody: JsonObject = {"users": ["nobody"]}
     quorum: JsonObject = {"rule": "outbound", "required": 1, "approvers": approvers}
     later: JsonObject = {"at": "2098-01-01T00:00:00Z", "approvers": approvers}
@@ -105,6 +109,9 @@ async def test_attack_21_only_those_decide_whom_a_quorum_or_an_escalation_asks(
     await desk.ask("apr-2", quorums=[{**quorum, "approvers": nobody, "escalation": later}])
     grace = await desk.lead("grace")
     groups = (LEADS,) if approvers.get("groups") == [LEADS] else ()
+    found = ApprovalRequest.parse(await desk.rig.get(APPROVAL_REQUESTS, "apr-1"))
+    decision = ApprovalDecision.model_validate(approve("grace", *groups))
+    assert counts_for(found.spec, decision, datetime.now(UTC)) == (("outbound",) if asked else ())
     for name in ("apr-1", "apr-2"):
         if asked:
             await desk.decide(grace, approve("grace", *groups), name)

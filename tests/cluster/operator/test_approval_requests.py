@@ -1,0 +1,235 @@
+"""Who makes ApprovalRequests, that nothing of them changes, and who says what became of them."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from pydantic import JsonValue
+
+from aos.kube.client import ApiClient
+from aos.kube.errors import ApiError, Forbidden
+from aos.kube.objects import child, children
+from aos.kube.resources import APPROVAL_REQUESTS, Resource
+from aos.model.approval_request import ApprovalRequestSpec, ApprovalRequestStatus
+from aos.model.base import JsonObject
+from tests.cluster.operator.approvals import DIGEST, LEADS, Desk, approve
+from tests.cluster.operator.rig import Rig
+
+DEFINITIONS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False
+)
+TIME = "2026-01-01T00:00:00Z"
+CALL: JsonObject = {"call": "gw-1/7", "time": TIME}
+
+
+async def test_attack_20_nobody_but_aos_asks_people(desk: Desk) -> None:
+    asked = await desk.manifest()
+    with pytest.raises(Forbidden, match="made by AOS when a call has to wait"):
+        await desk.rig.admin.create(APPROVAL_REQUESTS, asked)
+    await desk.rig.gateway.create(APPROVAL_REQUESTS, asked)
+
+
+async def test_attack_20_no_request_comes_with_decisions(desk: Desk) -> None:
+    with pytest.raises(Forbidden, match="a new ApprovalRequest has no decisions"):
+        await desk.ask(decisions=[approve("grace", LEADS)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"uid": "another"}, {"name": "t9"}, {"kind": "Agent"}, {"apiVersion": "example.com/v1"}, None],
+    ids=json.dumps,
+)
+async def test_attack_20_a_request_belongs_to_the_task_that_it_names(
+    desk: Desk, change: JsonObject | None
+) -> None:
+    asked = await desk.manifest()
+    metadata = child(asked, "metadata")
+    owners: list[JsonValue] = [
+        {**owner, **change} for owner in children(metadata, "ownerReferences") if change is not None
+    ]
+    with pytest.raises(Forbidden, match="belongs to the Task that"):
+        await desk.rig.gateway.create(
+            APPROVAL_REQUESTS, {**asked, "metadata": {**metadata, "ownerReferences": owners}}
+        )
+
+
+OTHER: JsonObject = {
+    "type": "Review",
+    "agent": {"name": "enricher", "revision": "enricher-1"},
+    "task": {"name": "t1", "uid": "another"},
+    "requestedBy": None,
+    "tool": "erp",
+    "action": "get_contact",
+    "access": "Read",
+    "risk": "Low",
+    "record": "contact/8",
+    "summary": "nothing to see",
+    "arguments": "[]",
+    "argumentsDigest": DIGEST.replace("0", "1"),
+    "definitionDigest": DIGEST.replace("0", "1"),
+    "policyDigest": DIGEST.replace("0", "1"),
+    "preview": {"before": "1", "after": "2"},
+    "call": "gw-1/7",
+    "quorums": [{"rule": "outbound", "required": 1, "approvers": {"groups": [LEADS]}}],
+    "expiresAt": "2100-01-01T00:00:00Z",
+}
+"""Another value of each field of a request's spec."""
+
+
+async def refused_changes(desk: Desk) -> None:
+    """Try to change each field, in the name of each who could."""
+    fields = {field.alias or name for name, field in ApprovalRequestSpec.model_fields.items()}
+    assert set(OTHER) == fields - {"decisions"}
+    # Of the operator and the gateway RBAC would refuse it already; an administrator alone comes so far as admission.
+    for name, value in OTHER.items():
+        with pytest.raises(ApiError, match="nothing of an ApprovalRequest can be changed"):
+            await desk.rig.admin.merge_patch(
+                APPROVAL_REQUESTS, "apr-1", {"spec": {name: value}}, namespace=desk.rig.namespace
+            )
+
+
+async def test_attack_21_what_people_decide_on_is_never_changed(desk: Desk) -> None:
+    asked = await desk.ask()
+    await refused_changes(desk)
+    grace = await desk.lead("grace")
+    swapped: JsonObject = {**child(asked, "spec"), "arguments": "[]", "decisions": [approve("grace", LEADS)]}
+    with pytest.raises(ApiError, match="nothing of an ApprovalRequest can be changed"):
+        await grace.merge_patch(APPROVAL_REQUESTS, "apr-1", {"spec": swapped}, namespace=desk.rig.namespace)
+    for client in (desk.rig.operator, desk.rig.gateway):
+        with pytest.raises(Forbidden, match="cannot patch resource"):
+            await client.merge_patch(
+                APPROVAL_REQUESTS, "apr-1", {"spec": {"risk": "Low"}}, namespace=desk.rig.namespace
+            )
+    assert child(await desk.rig.get(APPROVAL_REQUESTS, "apr-1"), "spec") == child(asked, "spec")
+
+
+@pytest.fixture
+async def loosened(desk: Desk) -> AsyncIterator[Desk]:
+    """The kind without the rules of its schema, as somebody who may change kinds could leave it."""
+    admin = desk.rig.admin
+    name = f"approvalrequests.{APPROVAL_REQUESTS.group}"
+    path = DEFINITIONS.object_path("", name)
+    kind = await admin.get(DEFINITIONS, name)
+    version = children(child(kind, "spec"), "versions")[0]
+    schema = child(child(version, "schema"), "openAPIV3Schema")
+    spec = child(child(schema, "properties"), "spec")
+    rules = spec.pop("x-kubernetes-validations")
+    await admin.request("PUT", path, body=kind)
+    yield desk
+    kind = await admin.get(DEFINITIONS, name)
+    version = children(child(kind, "spec"), "versions")[0]
+    schema = child(child(version, "schema"), "openAPIV3Schema")
+    child(child(schema, "properties"), "spec")["x-kubernetes-validations"] = rules
+    await admin.request("PUT", path, body=kind)
+
+
+async def test_attack_21_the_admission_policies_hold_where_the_schemas_own_rules_are_gone(
+    loosened: Desk,
+) -> None:
+    await loosened.ask()
+
+    async def judged_by_policy() -> bool:
+        with pytest.raises(ApiError) as refused:
+            await loosened.rig.admin.merge_patch(
+                APPROVAL_REQUESTS, "apr-1", {"spec": {"risk": "Low"}}, namespace=loosened.rig.namespace
+            )
+        return "aos-approval-requests" in str(refused.value)
+
+    await loosened.rig.eventually(judged_by_policy)
+    await refused_changes(loosened)
+    await loosened.decide(await loosened.lead("grace"), approve("grace", LEADS))
+    linus = await loosened.lead("linus")
+    for tried in ([], [approve("linus", LEADS)], [approve("linus", LEADS), *await loosened.decisions()]):
+        with pytest.raises(Forbidden, match=r"aos-approval-decisions.*never changed, removed or moved"):
+            await loosened.put(linus, tried)
+
+
+async def test_controllers_may_still_change_metadata_and_end_a_request(desk: Desk) -> None:
+    await desk.ask()
+    await desk.decide(await desk.lead("grace"), approve("grace", LEADS))
+    await desk.set_state("Expired")
+    rig = desk.rig
+    for metadata in ({"finalizers": ["example.com/wait"]}, {"finalizers": None}, {"ownerReferences": None}):
+        await rig.admin.merge_patch(
+            APPROVAL_REQUESTS, "apr-1", {"metadata": metadata}, namespace=rig.namespace
+        )
+    await rig.admin.delete(APPROVAL_REQUESTS, "apr-1", namespace=rig.namespace)
+    assert await rig.get(APPROVAL_REQUESTS, "apr-1") == {}
+
+
+async def write(rig: Rig, client: ApiClient, status: JsonObject) -> None:
+    """Merge into a request's status."""
+    await client.merge_patch(
+        APPROVAL_REQUESTS, "apr-1", {"status": status}, namespace=rig.namespace, subresource="status"
+    )
+
+
+STATUS: JsonObject = {
+    "observedGeneration": 1,
+    "conditions": [{"type": "Stale", "status": "True", "reason": "Forged", "lastTransitionTime": TIME}],
+    "state": "Approved",
+    "need": 1,
+    "have": 1,
+    "quorums": [{"rule": "outbound", "required": 1, "approved": 1}],
+    "counted": [{"approver": "grace", "verdict": "Approve", "time": TIME, "rules": ["outbound"]}],
+    "guard": DIGEST,
+    "notices": [{"webhook": "chat", "event": "Asked", "time": TIME}],
+    "tallied": True,
+}
+"""A value of each field of a request's status that the operator writes."""
+
+
+async def test_operator_and_gateway_each_write_their_part_of_a_requests_status(desk: Desk) -> None:
+    fields = {field.alias or name for name, field in ApprovalRequestStatus.model_fields.items()}
+    assert set(STATUS) == fields - {"use", "overtaken"}
+    rig = desk.rig
+    await desk.ask()
+    for name, value in STATUS.items():
+        with pytest.raises(Forbidden, match="the gateway writes use and overtaken alone"):
+            await write(rig, rig.gateway, {name: value})
+    for name in ("use", "overtaken"):
+        with pytest.raises(Forbidden, match="use and overtaken of an ApprovalRequest are the gateway's"):
+            await write(rig, rig.operator, {name: CALL})
+    for client in (rig.admin, await desk.person("root", "system:masters")):
+        with pytest.raises(Forbidden, match="written by AOS itself"):
+            await write(rig, client, {"state": "Approved"})
+    await write(rig, rig.operator, STATUS)
+    await write(rig, rig.gateway, {"use": CALL, "overtaken": CALL})
+    await write(rig, rig.operator, {"state": "Used", "conditions": []})
+
+
+@pytest.mark.parametrize("name", ["use", "overtaken"])
+async def test_attack_21_which_call_used_or_overtook_a_request_is_final(desk: Desk, name: str) -> None:
+    rig = desk.rig
+    await desk.ask()
+    await write(rig, rig.gateway, {name: CALL})
+    for changed in ({**CALL, "call": "gw-1/8"}, None):
+        with pytest.raises(Forbidden, match=f"{name} of an ApprovalRequest is final"):
+            await write(rig, rig.gateway, {name: changed})
+        with pytest.raises(Forbidden, match="use and overtaken of an ApprovalRequest are the gateway's"):
+            await write(rig, rig.operator, {name: changed})
+
+
+FOLLOWING = {
+    "Pending": {"Approved", "Rejected", "Expired", "Stale"},
+    "Approved": {"Used", "Expired", "Stale"},
+    "Rejected": set[str](),
+    "Expired": set[str](),
+    "Stale": set[str](),
+    "Used": set[str](),
+}
+
+
+@pytest.mark.parametrize("state", FOLLOWING)
+async def test_attack_21_no_request_comes_back_from_its_end(desk: Desk, state: str) -> None:
+    names = {later: f"apr-{later.lower()}" for later in FOLLOWING}
+    for name in names.values():
+        await desk.ask(name)
+    way = {"Pending": (), "Used": ("Approved", "Used")}.get(state, (state,))
+    for later, name in names.items():
+        await desk.set_state(*way, name=name)
+        if later in FOLLOWING[state] | {state}:
+            await desk.set_state(later, name=name)
+            continue
+        with pytest.raises(Forbidden, match="goes from Pending to Approved, and from there to its end"):
+            await desk.set_state(later, name=name)
