@@ -28,6 +28,7 @@ from aos.policy.approving import (
 )
 from aos.policy.cost import Size, room_for, size_of
 from aos.policy.expression import Expression, ExpressionError, compile_expression
+from aos.policy.filling import compile_filling
 from aos.policy.matching import concerns
 from aos.policy.merging import AnyPolicy, narrowest, other_obligations, tool_obligations
 from aos.policy.obligations import Obligations
@@ -409,11 +410,15 @@ def tool_problems(tool: Tool) -> dict[str, Problem]:
     """Return what of ``tool`` can't be used, by action; every call of such an action is denied."""
     problems: dict[str, Problem] = {}
     for action in tool.spec.actions:
+        where = "record"
         try:
             if action.record is not None:
                 compile_template(action.record)
+            for name, source in action.preview.arguments.items() if action.preview is not None else ():
+                where = f"preview.arguments[{name}]"
+                compile_filling(source)
         except ExpressionError as error:
-            message = f"spec.actions[{action.name}].record: {error}"
+            message = f"spec.actions[{action.name}].{where}: {error}"
             problems[action.name] = Problem("Tool", tool.metadata.name, message)
     return problems
 

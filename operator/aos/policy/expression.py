@@ -173,13 +173,22 @@ class RecordExpression(_Compiled):
         """Return the value as text.
 
         Raises:
+            ExpressionError: as `plain`.
+        """
+        value = self.plain(activation)
+        return value if isinstance(value, str) else str(value).lower()
+
+    def plain(self, activation: Activation) -> str | int | bool:
+        """Return the value.
+
+        Raises:
             ExpressionError: it could not be computed, or is neither a string nor an int nor a bool.
         """
         value = self._value(activation)
         if value.type() not in _NAMING:
             raise ExpressionError(f"${{{self.source}}} gives {value.type().name()}, and {_NAMED_BY}")
         plain = value.value()
-        return plain if isinstance(plain, str) else str(plain).lower()
+        return plain if isinstance(plain, str | bool) else int(plain)
 
 
 @lru_cache(maxsize=4096)

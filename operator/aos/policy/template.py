@@ -46,7 +46,7 @@ class Template:
             ExpressionError: an expression does not compile or has another type, or two of them have no ``/`` between
                 them, so that different values could make one text.
         """
-        parts = _compiled_parts(source)
+        parts = compiled_parts(source)
         for part in parts:
             if isinstance(part, str) and not (part.isascii() and part.isprintable()):
                 raise ExpressionError(f"{part!r}: outside of ${{...}} there may only be printable ASCII")
@@ -92,7 +92,12 @@ def compile_template(source: str) -> Template:
     return Template.compile(source)
 
 
-def _compiled_parts(source: str) -> tuple[str | RecordExpression, ...]:
+def compiled_parts(source: str) -> tuple[str | RecordExpression, ...]:
+    """Return the texts and the compiled expressions of ``source``, in turn.
+
+    Raises:
+        ExpressionError: an expression does not compile, or has no end.
+    """
     parts: list[str | RecordExpression] = []
     place = 0
     while (opening := source.find(_OPENING, place)) >= 0:

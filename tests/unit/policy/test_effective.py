@@ -259,6 +259,15 @@ def test_each_broken_action_of_a_tool_is_told() -> None:
     assert tool_problems(tool(record="c/${args.id}")) == {}
 
 
+def test_a_preview_whose_arguments_can_not_be_filled_in_is_told() -> None:
+    previewed: Raw = {"action": "get_contact", "arguments": {"id": "${args.id}", "of": "${args.}"}}
+    problems = tool_problems(tool(preview=previewed))
+    assert str(problems["update_contact"]).startswith(
+        "Tool crm: spec.actions[update_contact].preview.arguments[of]: in ${...}"
+    )
+    assert tool_problems(tool(preview={"action": "get_contact"})) == {}
+
+
 def test_every_problem_of_a_policy_is_told_with_its_place() -> None:
     broken = policy(
         rule("a", when="1 +"),
