@@ -171,12 +171,14 @@ def is_open(request: ApprovalRequest, now: datetime) -> bool:
 def hindrance(request: ApprovalRequest, caller: Caller, now: datetime) -> Hindrance | None:
     """Return why the caller can't decide the request, whatever RBAC says; None if nothing speaks against it."""
     spec = request.spec
-    said = next((item for item in spec.decisions if item.approver == caller.name), None)
+    # Some sources of identities tell no cases apart, and the API server compares as this does.
+    name = caller.name.lower()
+    said = next((item for item in spec.decisions if item.approver.lower() == name), None)
     if not is_open(request, now):
         return Hindrance("ended", f"it can't be decided any more: {ended(request, now)}")
     if said is not None:
         return Hindrance("decided", f"you {PAST[said.verdict]} it already; nobody decides twice")
-    if caller.name == spec.requested_by:
+    if name == spec.requested_by.lower():
         return Hindrance("your own", "you asked for its Task, so that others must decide")
     if not rules_of(spec, caller, now):
         asked = "; ".join(approvers_text(quorum, now) for quorum in spec.quorums)

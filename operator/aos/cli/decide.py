@@ -80,15 +80,14 @@ async def decide(connection: Connection, request: Decide) -> ExitCode:
             try:
                 await _Decision(client, caller, request, key).take()
             except CommandError as error:
-                result = result or _told(key, error.code, str(error))
+                code, said = error.code, str(error)
             except ApiError as error:
-                result = result or _told(key, *refusal(error))
+                code, said = refusal(error)
+            else:
+                continue
+            print(f"error: {key.name}: {one_line(said)}", file=sys.stderr)
+            result = result or code
     return result
-
-
-def _told(key: ObjectKey, code: ExitCode, message: str) -> ExitCode:
-    print(f"error: {key.name}: {one_line(message)}", file=sys.stderr)
-    return code
 
 
 def refusal(error: ApiError) -> tuple[ExitCode, str]:

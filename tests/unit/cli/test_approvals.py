@@ -69,6 +69,7 @@ def word(request: ApprovalRequest, caller: Caller) -> str:
         (approval_request(), BEA, ""),
         (approval_request(), EVE, "not asked"),
         (approval_request(), Caller("ana", BEA.groups), "your own"),
+        (approval_request(), Caller("Ana", BEA.groups), "your own"),
         (approval_request(TWO_PEOPLE), EVE, ""),
         (approval_request(decisions=[decision("bea", "Approve", "", "sales-leads")]), BEA, "decided"),
         (approval_request(status={"state": "Rejected"}), BEA, "ended"),
