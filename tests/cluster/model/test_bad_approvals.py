@@ -25,7 +25,11 @@ def escalation(after: str, **approvers: JsonValue) -> Manifest:
     return {"after": after, "approvers": approvers}
 
 
-BAD_APPROVALS = (
+def previewed(action: Manifest, by: str, **arguments: JsonValue) -> Manifest:
+    return {**action, "preview": {"action": by, "arguments": arguments}}
+
+
+BAD_APPROVALS: tuple[tuple[list[JsonValue], str], ...] = (
     ([APPROVAL, APPROVAL], "spec.approvals[1]: Duplicate value"),
     ([{**APPROVAL, "name": f"a{number}"} for number in range(33)], "spec.approvals: Too many"),
     ([{"approvers": LEADS}], "spec.approvals[0].name: Required value"),
@@ -61,22 +65,21 @@ BAD_APPROVALS = (
     approval("spec.approvals[0].match.tools[0].name: Required value", match={"tools": [{}]}),
     approval('unknown field "spec.approvals[0].match.agents"', match={"agents": []}),
 )
-BAD_PREVIEWS = (
-    ([{**READ, "preview": {"action": "get_contact"}}], "only an action with access Write has something"),
-    ([{**WRITE, "preview": {"action": "get_contact"}}], "preview.action must be another action"),
-    ([{**WRITE, "preview": {"action": "update_contact"}}], "preview.action must be another action"),
+BAD_PREVIEWS: tuple[tuple[list[JsonValue], str], ...] = (
+    ([previewed(READ, "get_contact")], "only an action with access Write has something"),
+    ([previewed(WRITE, "get_contact")], "preview.action must be another action"),
+    ([previewed(WRITE, "update_contact")], "preview.action must be another action"),
     ([{**WRITE, "preview": {}}, READ], "spec.actions[0].preview.action: Required value"),
+    ([previewed(WRITE, "get_contact", id="x" * 513), READ], "spec.actions[0].preview.arguments.id"),
     (
-        [{**WRITE, "preview": {"action": "get_contact", "arguments": {"id": "x" * 513}}}, READ],
-        "spec.actions[0].preview.arguments.id",
-    ),
-    (
-        [
-            {**WRITE, "preview": {"action": "get_contact", "arguments": {f"a{n}": "" for n in range(17)}}},
-            READ,
-        ],
+        [previewed(WRITE, "get_contact", **{f"a{number}": "" for number in range(17)}), READ],
         "spec.actions[0].preview.arguments: Too many",
     ),
+)
+BAD_AUTONOMY: tuple[tuple[JsonValue, str], ...] = (
+    ({}, "spec.autonomy.ceiling: Required value"),
+    ({"ceiling": "Free"}, 'spec.autonomy.ceiling: Unsupported value: "Free"'),
+    ({"ceiling": "Propose", "promote": {}}, 'unknown field "spec.autonomy.promote"'),
 )
 CASES = (
     *(
@@ -87,11 +90,7 @@ CASES = (
     *(
         Bad(kind, "spec.autonomy", value, says)
         for kind in ("Policy", "ClusterPolicy")
-        for value, says in (
-            ({}, "spec.autonomy.ceiling: Required value"),
-            ({"ceiling": "Free"}, 'spec.autonomy.ceiling: Unsupported value: "Free"'),
-            ({"ceiling": "Propose", "promote": {}}, 'unknown field "spec.autonomy.promote"'),
-        )
+        for value, says in BAD_AUTONOMY
     ),
     *(Bad("Tool", "spec.actions", value, says) for value, says in BAD_PREVIEWS),
 )
@@ -104,7 +103,7 @@ def test_a_bad_manifest_is_refused_with_the_name_of_its_field(cluster: Handle, c
     assert case.says in output
 
 
-GOOD = (
+GOOD: tuple[tuple[str, str, JsonValue], ...] = (
     ("Policy", "spec.approvals", [APPROVAL, {"name": "least"}]),
     (
         "ClusterPolicy",
@@ -130,7 +129,7 @@ GOOD = (
     (
         "Tool",
         "spec.actions",
-        [{**WRITE, "preview": {"action": "get_contact", "arguments": {"id": "${args.id}"}}}, READ],
+        [previewed(WRITE, "get_contact", id="${args.id}"), READ],
     ),
 )  # fmt: skip
 

@@ -149,7 +149,12 @@ async def test_controllers_may_still_change_metadata_and_end_a_request(desk: Des
     await desk.decide(await desk.lead("grace"), approve("grace", LEADS))
     await desk.set_state("Expired")
     rig = desk.rig
-    for metadata in ({"finalizers": ["example.com/wait"]}, {"finalizers": None}, {"ownerReferences": None}):
+    changes: list[JsonObject] = [
+        {"finalizers": ["example.com/wait"]},
+        {"finalizers": None},
+        {"ownerReferences": None},
+    ]
+    for metadata in changes:
         await rig.admin.merge_patch(
             APPROVAL_REQUESTS, "apr-1", {"metadata": metadata}, namespace=rig.namespace
         )
