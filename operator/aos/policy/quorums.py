@@ -83,11 +83,12 @@ def tally(spec: ApprovalRequestSpec, counted: Sequence[CountedDecision]) -> Tall
 
 
 def _approving(items: Sequence[CountedDecision]) -> Collection[str]:
-    return {item.approver for item in items if item.verdict is Verdict.APPROVE}
+    return {item.approver.casefold() for item in items if item.verdict is Verdict.APPROVE}
 
 
 def _counts(spec: ApprovalRequestSpec, quorum: Quorum, decision: ApprovalDecision, time: datetime) -> bool:
-    if time > spec.expires_at or decision.approver == spec.requested_by:
+    # Some sources of identities tell no cases apart: what may be one person is one wherever that lets less through.
+    if time > spec.expires_at or decision.approver.casefold() == spec.requested_by.casefold():
         return False
     escalation = quorum.escalation
     return _is_among(decision, quorum.approvers) or (

@@ -89,6 +89,7 @@ class Row:
 ROWS = (
     Row("anybody counts where nobody is named", quorum(), decision("bo"), counts=True),
     Row("who asked for the task never counts", quorum(), decision("ana"), counts=False),
+    Row("however it is spelled", quorum(), decision("Ana"), counts=False),
     Row("nor where named", quorum(approvers={"users": ["ana"]}), decision("ana"), counts=False),
     Row("nor by a group", quorum(approvers=LEADS), decision("ana", "sales-leads"), counts=False),
     Row("one of the group counts", quorum(approvers=LEADS), decision("bo", "staff", "sales-leads"), counts=True),
@@ -133,6 +134,7 @@ def test_where_nobody_said_who_asked_nobody_is_left_out() -> None:
 def test_two_different_people_are_two_and_the_same_one_twice_is_not() -> None:
     two = [quorum("risk High", 2)]
     assert counting(two, decision("bo"), decision("cy")).reached
+    assert not counting(two, decision("bo"), decision("Bo")).reached
     alone = counting(two, decision("bo"), decision("bo"))
     assert (alone.need, alone.have, alone.reached) == (2, 1, False)
     spec = request(two, [decision("bo")])
