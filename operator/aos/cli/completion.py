@@ -5,14 +5,14 @@ import contextlib
 from pathlib import Path
 from typing import Final
 
-import click
+import typer
 
 from aos.cli.connection import Connection
 
 TIMEOUT_SECONDS: Final = 3.0
 
 
-def request_names(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+def request_names(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     """Return the names of requests that wait and begin so, each with what it is about."""
     found: list[tuple[str, str]] = []
     # A shell that completes has no place for errors.
@@ -39,21 +39,14 @@ async def _request_names(connection: Connection, incomplete: str) -> list[tuple[
     ]
 
 
-def _connection(ctx: click.Context) -> Connection:
+def _connection(ctx: typer.Context) -> Connection:
     """Return what the options before and after the command say; none of the callbacks was called."""
     connection = Connection()
-    while True:
-        own = _own(ctx)
-        connection = own.overridden_by(connection)
-        if ctx.parent is None:
-            return connection
-        ctx = ctx.parent
-
-
-def _own(ctx: click.Context) -> Connection:
-    kubeconfig = ctx.params.get("kubeconfig")
-    return Connection(
-        kubeconfig=Path(kubeconfig) if kubeconfig else None,
-        context=ctx.params.get("kube_context") or None,
-        namespace=ctx.params.get("namespace") or None,
-    )
+    for params in (ctx.params, ctx.parent.params if ctx.parent else {}):
+        kubeconfig = params.get("kubeconfig")
+        connection = Connection(
+            kubeconfig=Path(kubeconfig) if kubeconfig else None,
+            context=params.get("kube_context") or None,
+            namespace=params.get("namespace") or None,
+        ).overridden_by(connection)
+    return connection

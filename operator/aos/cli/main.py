@@ -1,5 +1,9 @@
 """The commands and their options. What a command does is imported when it is called, so that help is quick."""
 
+import contextlib
+import io
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -183,3 +187,19 @@ def main() -> None:
     """Run the command line; as a plugin of kubectl it goes by that name."""
     called = Path(sys.argv[0]).name
     app(prog_name="kubectl aos" if called == _PLUGIN else "aos")
+
+
+def complete() -> None:
+    """Complete a command line of ``kubectl aos``: kubectl gives its words, the last one perhaps unfinished."""
+    words = sys.argv[1:] or [""]
+    asked = {
+        "_AOS_COMPLETE": "complete_bash",
+        "COMP_WORDS": shlex.join(["aos", *words[:-1]]) + f" {words[-1]}",
+        "COMP_CWORD": str(len(words)),
+    }
+    os.environ.update(asked)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        app(prog_name="aos")
+    # The last line tells kubectl's shell not to offer names of files.
+    print(*said.getvalue().split(), ":4", sep="\n")
