@@ -18,7 +18,10 @@ async def reconcile(world: World, key: Key) -> None:
 
 
 def gather(objects: Objects, namespace: str, agent: str) -> list[EndedTask]:
-    """Return the agent's ended Tasks that nobody waits for: what an open Task handed over may still be asked for."""
+    """Return the agent's ended Tasks that nobody waits for.
+
+    What an open Task handed over may still be asked for, and the calls of a Task may still be reviewed: the requests go with it.
+    """
     ended = []
     for name, facts in objects.tasks_of(namespace, agent):
         entry = objects.tasks.entry(namespace, name)
@@ -26,6 +29,7 @@ def gather(objects: Objects, namespace: str, agent: str) -> list[EndedTask]:
             entry is not None
             and facts.ended_at is not None
             and not _is_open(objects, namespace, facts.parent)
+            and not any(item.is_open for item in objects.requests.of_task(namespace, name, entry.uid))
         ):
             ended.append(EndedTask(name, entry.uid, facts.ended_at))
     return ended

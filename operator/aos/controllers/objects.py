@@ -10,7 +10,6 @@ from aos.controllers.keys import Key, Subject
 from aos.controllers.requests import RequestFacts, Requests
 from aos.controllers.store import Change, F, Shelf, Store, T
 from aos.model.agent import Agent
-from aos.model.approval_request import RequestType
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
 from aos.model.meta import LabelSelector
@@ -276,8 +275,8 @@ class Objects:
                 self._touch(Key(Subject.TASK, change.namespace, task))
         if after is not None and after.judged is not None:
             self._touch(Key(Subject.AGENT, change.namespace, after.agent))
-        if facts.type is RequestType.REVIEW and (after is None or not after.is_open):
-            # Its Task was kept for as long as it was to be reviewed.
+        if after is None or not after.is_open:
+            # Its Task was kept for as long as somebody could be asked about it.
             self._touch(Key(Subject.HISTORY, change.namespace, facts.agent))
 
     def _with_tasks_above(self, namespace: str, task: str) -> Iterator[str]:

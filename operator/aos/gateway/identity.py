@@ -4,7 +4,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -15,7 +14,6 @@ from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.registry import Revision
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.tokens import Claims, TokenVerifier
-from aos.model.duration import duration_seconds
 from aos.model.names import agent_service_account
 from aos.model.task import Ancestor, Task
 from aos.policy.decision import DecisionReason
@@ -287,11 +285,9 @@ def judge(facts: Facts) -> Caller:
 
 
 def deadline_of(task: Task) -> float:
-    """Return when the Task's time is up, in seconds of the epoch: its deadline counts from its creation."""
-    created_at = task.metadata.creation_timestamp
-    if created_at is None:
-        return 0.0
-    return created_at.astimezone(UTC).timestamp() + duration_seconds(task.spec.deadline)
+    """Return when the Task's time is up, in seconds of the epoch; it moves while people decide on its calls."""
+    due_at = task.due_at
+    return due_at.timestamp() if due_at is not None else 0.0
 
 
 def _check_service_account(facts: Facts) -> None:

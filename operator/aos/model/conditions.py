@@ -380,8 +380,14 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.WAITING: "People are still to decide.",
             Reason.QUORUM_REACHED: "Enough people approved.",
             Reason.REJECTED: "Somebody rejected it.",
-            Reason.EXPIRED: "Nobody decided in time.",
-            Reason.ENFORCEMENT_LAPSED: "Decisions can't be trusted while the admission policies are missing or altered.",
+            Reason.EXPIRED: "Nobody decided in time, or the approved call was not made in time.",
+            Reason.POLICY_CHANGED: "It is Stale for this.",
+            Reason.AGENT_CHANGED: "It is Stale for this.",
+            Reason.TOOL_CHANGED: "It is Stale for this.",
+            Reason.RECORD_CHANGED: "It is Stale for this.",
+            Reason.TASK_ENDED: "It is Stale for this.",
+            Reason.ENFORCEMENT_LAPSED: "Decisions can't be trusted while the admission policies are missing or altered,"
+            " nor can what was decided meanwhile, ever.",
         },
     ),
     ConditionDoc(
@@ -436,7 +442,8 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         "The admission policies that keep decisions honest are in force as the operator would write them.",
         {
             Reason.GUARDED: "All policies and their bindings are as they should be.",
-            Reason.POLICY_MISSING: "A policy or binding is missing or altered; no approval counts until it is restored.",
+            Reason.POLICY_MISSING: "A policy or binding is missing or altered, or was within the last seconds; no approval"
+            " counts until it is restored and heeded.",
         },
     ),
 )

@@ -14,6 +14,7 @@ from aos.model.meta import ApiObject, Condition, ConditionStatus
 from aos.model.names import MAX_NAME_LENGTH
 
 DEFAULT_DEADLINE = "10m"
+MAX_DEADLINE_SECONDS = 86_400
 MAX_LINEAGE = 16
 
 

@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import JsonValue
@@ -108,6 +109,13 @@ def test_a_deadline_counts_from_the_creation_of_the_task() -> None:
     found = task(deadline="90s")
     assert found.metadata.creation_timestamp is not None
     assert deadline_of(found) == found.metadata.creation_timestamp.timestamp() + 90
+
+
+def test_a_deadline_that_moved_while_people_decided_is_the_one_on_the_status() -> None:
+    found = task(deadline="90s")
+    later = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    moved = found.model_copy(update={"status": found.status.model_copy(update={"deadline": later})})
+    assert deadline_of(moved) == later.timestamp()
 
 
 @dataclass

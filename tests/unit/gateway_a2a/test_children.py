@@ -1,5 +1,8 @@
 """What a handed-over Task is made of, and who it belongs to."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import JsonValue
 
@@ -23,6 +26,17 @@ def test_a_handed_over_task_ends_no_later_than_the_one_it_comes_from(elapsed: fl
     made = child_manifest(caller(), "writer", "m", {}, CREATED + elapsed)
     assert made is not None
     assert child(made, "spec")["deadline"] == expected
+
+
+def test_a_caller_that_waited_for_people_asks_for_no_more_time_than_a_task_may_have() -> None:
+    waiting = caller()
+    status = waiting.task.status.model_copy(
+        update={"deadline": datetime.fromtimestamp(CREATED + 400_000, UTC)}
+    )
+    moved = replace(waiting, task=waiting.task.model_copy(update={"status": status}))
+    made = child_manifest(moved, "writer", "m", {}, CREATED)
+    assert made is not None
+    assert child(made, "spec")["deadline"] == "86400s"
 
 
 @pytest.mark.parametrize("elapsed", [599.1, 600, 10_000])

@@ -6,10 +6,12 @@ from pydantic import JsonValue
 
 from aos.model.agent import AgentStatus
 from aos.model.base import JsonObject
+from aos.model.tool import Risk
 from aos.policy.effective import PolicyInputs, effective_policy
 from aos.reconcile.agent import GatewayReport, ObservedAgent, reconcile_agent
 from aos.reconcile.guard import Guard
 from aos.reconcile.plan import ChildKey, Plan
+from aos.reconcile.reliability import Judged, Judgement
 from aos.reconcile.revision import ObservedRevision
 from tests.unit.reconcile.make import (
     NOW,
@@ -402,3 +404,23 @@ def test_a_tool_that_is_not_asked_for_has_no_part() -> None:
     alone = reconcile_agent(observed_agent(tools={}), SETTINGS, NOW)
     beside = reconcile_agent(observed_agent(tools={"crm": other}), SETTINGS, NOW)
     assert alone.status == beside.status
+
+
+def test_the_autonomy_that_is_granted_stands_on_the_status() -> None:
+    ceiling = policy(autonomy={"ceiling": "Propose"})
+    plan = reconcile_agent(observed_agent(policies=[ceiling]), SETTINGS, NOW)
+    assert plan.status is not None
+    assert plan.status["autonomy"] == "Propose"
+
+
+def test_what_people_said_of_its_calls_is_counted_and_stays_in_every_status() -> None:
+    observed = enforced(observed_agent(judged={"u1": Judged(Risk.HIGH, Judgement.OVERTURNED)}))
+    first = reconcile_agent(observed, SETTINGS, NOW)
+    assert first.status is not None
+    overturned = {"risk": "High", "approved": 0, "rejected": 0, "confirmed": 0, "overturned": 1}
+    assert first.status["reliability"] == {"risks": [overturned], "recent": ["u1"]}
+    after = with_status(observed, first)
+    assert reconcile_agent(after, SETTINGS, NOW).status is None
+    forgotten = reconcile_agent(replace(after, judged={}, gateways=[]), SETTINGS, NOW)
+    assert forgotten.status is not None
+    assert forgotten.status["reliability"] == first.status["reliability"]

@@ -1,4 +1,7 @@
+from datetime import UTC, datetime
+
 import pytest
+from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 from aos.reconcile.admission.policies import POLICY_NAMES, admission_policies
@@ -34,11 +37,74 @@ def test_agents_are_guarded_when_every_policy_and_binding_is_as_it_should_be() -
 
 
 def test_labels_and_what_the_server_adds_do_not_matter() -> None:
-    stored: list[JsonObject] = [
-        {**item, "metadata": {"name": name_of(item), "uid": "x", "generation": 1, "labels": {"a": "b"}}, "status": {}}
+    found: list[JsonObject] = [
+        {
+            **item,
+            "metadata": {"name": name_of(item), "uid": "x", "generation": 1, "labels": {"a": "b"}},
+            "status": {},
+        }
         for item in EXPECTED
     ]
-    assert not look(stored).problem
+    assert not look(found).problem
+
+
+def stored(number: int = 0, /, **metadata: JsonValue) -> list[JsonObject]:
+    """Return the manifests as the API server has them, one of them with other metadata."""
+    base: JsonObject = {
+        "generation": 1,
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+        "managedFields": [
+            {"time": "2026-01-01T00:00:05Z"},
+            {"time": "2026-02-01T00:00:00Z", "subresource": "status"},
+        ],
+    }
+    return [
+        {
+            **item,
+            "metadata": {
+                "name": name_of(item),
+                "uid": f"uid-{index}",
+                **base,
+                **(metadata if index == number else {}),
+            },
+        }
+        for index, item in enumerate(EXPECTED)
+    ]
+
+
+@pytest.mark.parametrize("change", [{"generation": 3}, {"uid": "made anew"}], ids=["changed", "made anew"])
+@pytest.mark.parametrize("number", [0, 1])
+def test_policies_that_were_changed_and_restored_are_another_state_of_them(
+    change: dict[str, JsonValue], number: int
+) -> None:
+    before, after = look(stored()), look(stored(number, **change))
+    assert not after.problem
+    assert before.fingerprint != after.fingerprint
+
+
+def test_the_order_in_which_they_are_seen_and_statuses_do_not_matter() -> None:
+    assert look(stored()[::-1]) == look(stored())
+    labelled = look(stored(labels={"a": "b"}))
+    assert labelled == look(stored())
+
+
+def test_a_problem_has_no_state_to_trust() -> None:
+    assert look(stored()[1:]).fingerprint == ""
+
+
+def test_the_time_of_the_last_change_is_the_newest_of_all_without_statuses() -> None:
+    assert look(stored()).changed_at == datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC)
+    newer = look(stored(creationTimestamp="2026-01-03T00:00:00Z"))
+    assert newer.changed_at == datetime(2026, 1, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [{"managedFields": []}, {"creationTimestamp": None}, {"managedFields": [{"manager": "x"}]}],
+    ids=["nobody wrote it", "it was never made", "a write without a time"],
+)
+def test_a_time_that_can_not_be_told_is_none(unknown: dict[str, JsonValue]) -> None:
+    assert look(stored(**unknown)).changed_at is None
 
 
 def name_of(item: JsonObject) -> str:

@@ -35,3 +35,11 @@ def test_a_problem_names_fields_and_no_values() -> None:
     said = problem_of(caught.value)
     assert "spec.url" in said
     assert "s3cret" not in said
+
+
+def test_what_people_said_of_an_agent_is_kept() -> None:
+    reliability: JsonObject = {"risks": [], "recent": ["u1"]}
+    plan = reconcile_unreadable(META, {"reliability": reliability, "revision": "r"}, "x", NOW)
+    assert plan.status is not None
+    assert plan.status["reliability"] == reliability
+    assert "revision" not in plan.status

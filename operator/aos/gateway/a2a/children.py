@@ -17,7 +17,7 @@ from aos.kube.resources import TASKS, Resource
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectKey
 from aos.model.names import handoff_task
-from aos.model.task import Ancestor, Task
+from aos.model.task import MAX_DEADLINE_SECONDS, Ancestor, Task
 from aos.reconcile.children import owner_reference
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
@@ -144,7 +144,8 @@ def child_manifest(
     It is asked for by who asked for the caller's, and its time is up when the caller's is.
     """
     task = caller.task
-    left_seconds = floor(deadline_of(task) - now)
+    # The caller's time may be longer than any Task may ask for, since it moves while people decide.
+    left_seconds = min(floor(deadline_of(task) - now), MAX_DEADLINE_SECONDS)
     if left_seconds < 1:
         return None
     lineage = [
