@@ -49,10 +49,10 @@ class AuditEvent:
         record: the record that the call writes.
         data_classes: classes of data that were found.
         policy_digest: of the effective policy.
-        effect: ``Allow`` or ``Deny``.
+        effect: ``Allow``, ``Deny``, or ``Hold`` where people are asked.
         reason: stable code.
         rules: the rules that decided, as text.
-        approvals: names of the ApprovalRequests that released the call.
+        approvals: names of the ApprovalRequests that released the call, or that it waits for.
         outcome: what became of it; empty on an intent.
         prompt_tokens: counted by the model.
         completion_tokens: counted by the model.

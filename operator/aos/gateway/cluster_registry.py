@@ -9,6 +9,7 @@ from aos.gateway.credentials import CredentialStore, Owner
 from aos.gateway.facts import (
     PodFacts,
     UnreadablePolicy,
+    parse_approval_request,
     parse_cluster_policy,
     parse_labels,
     parse_policy,
@@ -22,6 +23,7 @@ from aos.kube.informer import Informer, Source
 from aos.kube.objects import uid_of
 from aos.kube.resources import (
     AGENTS,
+    APPROVAL_REQUESTS,
     CLUSTER_POLICIES,
     CONTROLLER_REVISIONS,
     MODELS,
@@ -34,6 +36,7 @@ from aos.kube.resources import (
     Resource,
 )
 from aos.model.agent import Agent
+from aos.model.approval_request import ApprovalRequest, RequestState, RequestType
 from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.meta import KeyReference, LabelSelector, ObjectKey
@@ -80,6 +83,8 @@ class ClusterRegistry:
         self._task_listeners: list[Listener] = []
         self._task_end_listeners: list[Callable[[str], None]] = []
         self._pod_end_listeners: list[Callable[[str], None]] = []
+        self._approval_listeners: list[Listener] = []
+        self._pending: dict[tuple[str, str, RequestType], set[str]] = {}
         self._credentials = CredentialStore(client, self._credential_changed, settings.max_staleness_seconds)
         self._agents = self._follow(AGENTS, Agent.parse, Table(self._agent_changed))
         self._tools = self._follow(TOOLS, Tool.parse, Table(self._tool_changed))
@@ -89,6 +94,9 @@ class ClusterRegistry:
             CLUSTER_POLICIES, parse_cluster_policy, Table(self._cluster_policy_changed)
         )
         self._tasks = self._follow(TASKS, Task.parse, Table(self._task_changed))
+        self._approvals = self._follow(
+            APPROVAL_REQUESTS, parse_approval_request, Table(self._approval_changed)
+        )
         self._revisions = self._follow(CONTROLLER_REVISIONS, parse_revision, Table(), _OURS)
         self._pods = self._follow(PODS, PodFacts.parse, Table(self._pod_changed), _AGENT_PODS)
         self._service_accounts = self._follow(SERVICE_ACCOUNTS, uid_of, Table(), _OURS)
@@ -151,6 +159,23 @@ class ClusterRegistry:
         """Return the namespace's Tasks; do not keep it."""
         return self._tasks.of(namespace).values()
 
+    def approval(self, namespace: str, name: str) -> ApprovalRequest | None:
+        """Return the ApprovalRequest, without its arguments and what else only people read; or None."""
+        return self._approvals.get(namespace, name)
+
+    def approvals(self) -> Collection[ApprovalRequest]:
+        """Return all ApprovalRequests, in the same way."""
+        return tuple(self._approvals)
+
+    def pending_approvals(self, namespace: str, agent: str, kind: RequestType) -> Collection[str]:
+        """Return names of the agent's requests that people have not decided; do not keep it."""
+        return self._pending.get((namespace, agent, kind), ())
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for people, of all agents."""
+        return sum(len(names) for (_, _, kind), names in self._pending.items() if kind is RequestType.CALL)
+
     def revision(self, namespace: str, name: str) -> Revision | None:
         """Return the revision, or None."""
         return self._revisions.get(namespace, name)
@@ -194,6 +219,10 @@ class ClusterRegistry:
     def on_task_change(self, listener: Listener) -> None:
         """Call ``listener`` with the key of a Task that appears, changes or goes."""
         self._task_listeners.append(listener)
+
+    def on_approval_change(self, listener: Listener) -> None:
+        """Call ``listener`` with the key of an ApprovalRequest that appears, changes or goes."""
+        self._approval_listeners.append(listener)
 
     def on_task_end(self, listener: Callable[[str], None]) -> None:
         """Call ``listener`` with the uid of a Task that has ended or is gone."""
@@ -307,6 +336,20 @@ class ClusterRegistry:
             _tell(self._task_end_listeners, old.metadata.uid)
         if new is not None and new.ended:
             _tell(self._task_end_listeners, new.metadata.uid)
+
+    def _approval_changed(self, change: Change[ApprovalRequest]) -> None:
+        for request, is_there in ((change.old, False), (change.new, True)):
+            if request is None:
+                continue
+            spec = request.spec
+            key = (change.key.namespace, spec.agent.name, spec.type)
+            if is_there and request.status.state is RequestState.PENDING:
+                self._pending.setdefault(key, set()).add(change.key.name)
+            elif names := self._pending.get(key):
+                names.discard(change.key.name)
+                if not names:
+                    del self._pending[key]
+        _tell(self._approval_listeners, change.key)
 
     def _pod_changed(self, change: Change[PodFacts]) -> None:
         old, new = change.old, change.new

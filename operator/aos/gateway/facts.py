@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from aos.gateway.registry import Revision
 from aos.kube.objects import child, children, key_of, metadata_of, text, uid_of
 from aos.model.agent import AgentSpec
+from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.cluster_policy import ClusterPolicy
@@ -123,6 +124,17 @@ def parse_cluster_policy(raw: JsonObject) -> ClusterPolicy | UnreadablePolicy:
         return ClusterPolicy.parse(raw)
     except Exception as error:  # noqa: BLE001 - whatever is wrong with it, its Deny rules must not vanish
         return UnreadablePolicy(name=key_of(raw).name, error=str(error))
+
+
+def parse_approval_request(raw: JsonObject) -> ApprovalRequest:
+    """Return the request without what only people read, which may be long and is never decided by here.
+
+    Raises:
+        pydantic.ValidationError: it can't be read.
+    """
+    spec = {name: value for name, value in child(raw, "spec").items() if name != "preview"}
+    status = {name: value for name, value in child(raw, "status").items() if name != "notices"}
+    return ApprovalRequest.parse({**raw, "spec": {**spec, "arguments": ""}, "status": status})
 
 
 def parse_revision(raw: JsonObject) -> Revision:

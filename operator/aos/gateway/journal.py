@@ -50,7 +50,7 @@ class Entry:
         subject: what kind of thing was called.
         name: the Tool, the Model, or the Agent that work was handed to.
         action: the Tool's action; for a Model or an Agent its endpoint.
-        effect: whether the call was allowed.
+        effect: whether the call was allowed; Hold where it waits for people.
         reason: why, as a code. Messages quote arguments and are never recorded.
         outcome: what became of it.
         duration_seconds: from the request to the end of the answer.
@@ -59,6 +59,7 @@ class Entry:
         upstream_seconds: part of the duration that was spent waiting for the tool or model.
         prompt_tokens: tokens that the model counted in the request.
         completion_tokens: tokens that the model counted in its answer.
+        approvals: names of the ApprovalRequests that released the call.
     """
 
     caller: Caller
@@ -74,6 +75,7 @@ class Entry:
     upstream_seconds: float = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    approvals: tuple[str, ...] = ()
 
 
 class Journal:
@@ -125,7 +127,7 @@ class Journal:
         denied = entry.effect is Effect.DENY
         self._usage.add(
             caller.task.metadata.uid,
-            calls=0 if denied else 1,
+            calls=1 if entry.effect is Effect.ALLOW else 0,
             denied=1 if denied else 0,
             prompt_tokens=entry.prompt_tokens,
             completion_tokens=entry.completion_tokens,
@@ -209,6 +211,8 @@ def _fields(entry: Entry) -> dict[str, JsonValue]:
         "durationSeconds": round(entry.duration_seconds, 6),
         "upstreamSeconds": round(entry.upstream_seconds, 6),
     }
+    if entry.approvals:
+        fields["approvals"] = list(entry.approvals)
     if entry.arguments_digest:
         fields["arguments"] = entry.arguments_digest
     if entry.prompt_tokens or entry.completion_tokens:

@@ -10,6 +10,9 @@ from typing import Final
 from aos.gateway.a2a.endpoint import A2aEndpoint
 from aos.gateway.admin import AdminApp, HealthApp
 from aos.gateway.app import AgentApp, Endpoints
+from aos.gateway.approvals.desk import ApprovalDesk
+from aos.gateway.approvals.marks import Marks, MarkSweeper
+from aos.gateway.approvals.trail import ApprovalTrail
 from aos.gateway.audit.access import Access
 from aos.gateway.audit.api import AuditApi
 from aos.gateway.audit.heads import HeadReporter
@@ -97,8 +100,6 @@ class Gateway:
         self._certificates = CertificateWatch(client, settings.namespace, self._certificate)
         self._report = EnforcementReport(self._registry, settings.report_heartbeat_seconds)
         elector = LeaderElector(client, namespace=settings.namespace, name=STATUS_LEASE)
-        self._reporter = StatusReporter(client, self._registry, elector=elector)
-        self._model_status = ModelStatus(self._registry, self._reporter)
         upstream = self._upstream = Upstream(http, settings)
         self._store = store
         self._heads = HeadReporter(store, chain, self._report)
@@ -108,7 +109,13 @@ class Gateway:
         announcer = Announcers((EventAnnouncer(self._recorder), self._bounds))
         self._calls = CallControl(store, self._metrics, announcer, settings)
         self._guard = ToolGuard(settings)
-        control = Control(self._calls, self._guard, RetryBudget(settings), self._metrics)
+        trail = ApprovalTrail(store, self._calls)
+        self._marks = Marks(client)
+        sweeper = MarkSweeper(self._registry, store, trail, self._marks, settings)
+        self._reporter = StatusReporter(client, self._registry, elector=elector, beside=sweeper.run)
+        self._model_status = ModelStatus(self._registry, self._reporter)
+        desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings)
+        control = Control(self._calls, desk, self._guard, RetryBudget(settings), self._metrics)
         usage = Usage(self._calls)
         self._registry.on_task_end(usage.drop)
         self._registry.on_task_end(upstream.forget_task)
@@ -129,6 +136,7 @@ class Gateway:
         self._admin_app = AdminApp(verifier, self._report, settings, AuditApi(store, Access(client)))
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
+        self._metrics.watch("aos_gateway_pending_approvals", "", lambda: self._registry.waiting)
         self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
         self._metrics.watch("aos_gateway_store_pending", "", lambda: self._calls.pending)
         self._metrics.watch("aos_gateway_open_circuits", "", lambda: self._guard.open)
@@ -202,6 +210,7 @@ class Gateway:
             group.create_task(self._report.run(), name="report")
             group.create_task(self._tell_bounds(), name="bounds")
             group.create_task(self._heads.run(), name="audit heads")
+            group.create_task(self._marks.run(), name="marks of approvals")
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
             await self._report.compiled.wait()

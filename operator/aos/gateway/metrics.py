@@ -49,6 +49,9 @@ METRICS: Final[Mapping[str, str]] = {
     "aos_gateway_store_failures_total": "Operations that the store did not carry out, by operation.",
     "aos_gateway_audit_losses_total": "Rows that could not be written: of refusals, or of outcomes after long trying.",
     "aos_gateway_retries_total": "Calls that were sent once more, by tool.",
+    "aos_gateway_approvals_total": "Held calls: asked about (Asked), let through (Released), or refused, by result.",
+    "aos_gateway_approval_release_seconds_total": "Time from the last decision to letting the call through, of all that were.",
+    "aos_gateway_pending_approvals": "Calls that wait for people, of all agents.",
     "aos_gateway_store_available": "1 if the store can be written, else 0.",
     "aos_gateway_store_pending": "Rows and settlements that wait for the store.",
     "aos_gateway_open_circuits": "Tools, and pairs of agent and Tool, that are left alone now.",
@@ -132,6 +135,8 @@ class GatewayMetrics:
         self._store_operations: Counter[str] = Counter()
         self._store_failures: Counter[str] = Counter()
         self._retries: Counter[str] = Counter()
+        self._approvals: Counter[str] = Counter()
+        self._release_seconds = 0.0
         self._audit_losses = 0
         meter = self._provider.get_meter("aos.gateway")
         self._durations = _Durations("aos_gateway_call_duration_seconds")
@@ -153,6 +158,10 @@ class GatewayMetrics:
         )
         meter.create_observable_counter("aos_gateway_retries", [_observer("tool", self._retries)])
         meter.create_observable_counter("aos_gateway_audit_losses", [self._observe_losses])
+        meter.create_observable_counter("aos_gateway_approvals", [_observer("result", self._approvals)])
+        meter.create_observable_counter(
+            "aos_gateway_approval_release", [self._observe_release_seconds], unit="s"
+        )
         self._meter = meter
 
     def call(self, labels: CallLabels, duration_seconds: float, upstream_seconds: float) -> None:
@@ -194,6 +203,15 @@ class GatewayMetrics:
     def retry(self, tool: str) -> None:
         """Count one call that is sent once more."""
         self._retries[tool] += 1
+
+    def approval(self, result: str) -> None:
+        """Count what became of a call that needs people's approval."""
+        self._approvals[result] += 1
+
+    def released(self, seconds: float) -> None:
+        """Count a call that was let through so long after people decided."""
+        self.approval("Released")
+        self._release_seconds += max(seconds, 0.0)
 
     def watch(self, name: str, unit: str, read: Callable[[], float]) -> None:
         """Show what ``read`` returns whenever the metrics are asked for."""
@@ -250,6 +268,9 @@ class GatewayMetrics:
     def _observe_admissions(self, _: CallbackOptions) -> Iterable[Observation]:
         for (subject, result), count in list(self._admissions.items()):
             yield Observation(count, {"subject": subject, "result": result})
+
+    def _observe_release_seconds(self, _: CallbackOptions) -> Iterable[Observation]:
+        yield Observation(self._release_seconds)
 
     def _observe_losses(self, _: CallbackOptions) -> Iterable[Observation]:
         yield Observation(self._audit_losses)

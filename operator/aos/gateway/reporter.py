@@ -1,6 +1,8 @@
 """Statuses of Tools and Models as far as they are the gateway's: whether they are available, and their actions."""
 
+import asyncio
 import logging
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -74,6 +76,7 @@ class StatusReporter:
         registry: Registry,
         recheck_seconds: float = RECHECK_SECONDS,
         elector: LeaderElector | None = None,
+        beside: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> None:
         """Make a reporter.
 
@@ -82,9 +85,11 @@ class StatusReporter:
             registry: what statuses are there already.
             recheck_seconds: see `RECHECK_SECONDS`.
             elector: decides which replica speaks; None for a gateway that is alone.
+            beside: what else the one replica does that speaks, until it is cancelled.
         """
         self._client = client
         self._elector = elector
+        self._beside = beside
         self._recheck_seconds = recheck_seconds
         self._registry = registry
         self._statements: dict[_Subject, _Statement] = {}
@@ -106,7 +111,10 @@ class StatusReporter:
         for subject in self._statements:
             queue.add(subject)
         try:
-            await queue.run()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(queue.run(), name="statuses")
+                if self._beside is not None:
+                    group.create_task(self._beside(), name="beside statuses")
         finally:
             self._queue = None
 

@@ -173,7 +173,15 @@ def test_every_metric_is_documented_and_every_documented_metric_is_shown(kept: K
     kept.metrics.audit_loss()
     kept.metrics.retry("crm")
     kept.metrics.watch("aos_gateway_staleness", "s", lambda: 1.5)
-    for gauge in ("enforced_agents", "store_available", "store_pending", "open_circuits", "events_dropped"):
+    kept.metrics.released(0.5)
+    for gauge in (
+        "enforced_agents",
+        "store_available",
+        "store_pending",
+        "open_circuits",
+        "events_dropped",
+        "pending_approvals",
+    ):
         kept.metrics.watch(f"aos_gateway_{gauge}", "", lambda: 2)
     shown = {
         line.split()[2]

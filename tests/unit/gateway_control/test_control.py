@@ -177,7 +177,8 @@ async def test_attack_22_a_task_has_an_end_of_calls(held: Held) -> None:
 async def test_of_two_tasks_that_write_one_record_the_second_is_told_who_has_it(held: Held) -> None:
     first = caller(effective(agent="enricher"))
     second = caller(effective(agent="writer"), task("t2", agent="writer"))
-    assert isinstance(await held.calls.admit_tool(asked(first, "update_contact")), Ticket)
+    made = await held.calls.admit_tool(asked(first, "update_contact"))
+    assert isinstance(made, Ticket)
     refused = await held.calls.admit_tool(asked(second, "update_contact"))
     assert isinstance(refused, Refused)
     assert refused.reason is RefusalCode.RECORD_BUSY
@@ -185,6 +186,8 @@ async def test_of_two_tasks_that_write_one_record_the_second_is_told_who_has_it(
     assert refused.facts["holder"] == {"agent": "enricher", "task": "t1", "namespace": "sales"}
     assert "contact/7" not in refused.note
     assert isinstance(await held.calls.admit_tool(asked(second, "update_contact", {"id": "8"})), Ticket)
+    held.calls.finish(made, DONE)
+    await held.settled()
     await held.store.end_task("uid-t1")
     again = asked(second, "update_contact", {"id": "7", "name": "Ana"})
     assert isinstance(await held.calls.admit_tool(again), Ticket)

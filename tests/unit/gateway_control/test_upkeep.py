@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from aos.gateway.control.asked import Ticket
+from aos.gateway.control.asked import Finished, Ticket
 from aos.gateway.control.upkeep import Upkeep
+from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import GatewayMetrics
+from aos.policy.decision import DecisionReason
 from aos.store.interface import Store
 from aos.store.sqlite import SqliteStore
 from tests.unit.gateway_control.make import FAST, asked, caller, effective, task
@@ -50,7 +52,10 @@ async def test_attack_26_a_store_that_is_not_there_is_a_problem_until_it_is(tmp_
 async def test_the_records_of_a_task_that_has_ended_are_free() -> None:
     told: list[str] = []
     async with opened() as store, controlled(store, FAST) as held, running(store, told) as upkeep:
-        assert isinstance(await held.calls.admit_tool(asked(caller(effective()), "update_contact")), Ticket)
+        made = await held.calls.admit_tool(asked(caller(effective()), "update_contact"))
+        assert isinstance(made, Ticket)
+        held.calls.finish(made, Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0))
+        await held.settled()
         assert len(await store.leases("sales")) == 1
         for _ in range(3):
             upkeep.task_ended("uid-t1")

@@ -9,6 +9,9 @@ from tempfile import TemporaryDirectory
 
 from aos.audit.event import AuditEvent
 from aos.audit.query import AuditQuery
+from aos.gateway.approvals.desk import ApprovalDesk
+from aos.gateway.approvals.marks import Marks
+from aos.gateway.approvals.trail import ApprovalTrail
 from aos.gateway.caller import Caller
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
@@ -19,6 +22,7 @@ from aos.gateway.refusal import Refused
 from aos.gateway.settings import GatewaySettings
 from aos.store.interface import Store
 from aos.store.sqlite import SqliteStore
+from tests.unit.gateway_approvals.people import People
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Held:
     control: Control
     news: KeptNews
     metrics: GatewayMetrics
+    people: People
 
     async def settled(self) -> None:
         """Return once nothing waits for the store."""
@@ -73,9 +78,15 @@ async def controlled(store: Store, settings: GatewaySettings) -> AsyncGenerator[
     """Control calls through ``store``."""
     metrics, news = GatewayMetrics(), KeptNews()
     calls = CallControl(store, metrics, news, settings)
-    control = Control(calls, ToolGuard(settings), RetryBudget(settings), metrics)
+    people = People()
+    trail, marks = ApprovalTrail(store, calls), Marks(people)
+    desk = ApprovalDesk(people, people, trail, marks, metrics, settings)
+    control = Control(calls, desk, ToolGuard(settings), RetryBudget(settings), metrics)
+    marking = asyncio.create_task(marks.run())
     try:
-        yield Held(store, calls, control, news, metrics)
+        yield Held(store, calls, control, news, metrics, people)
     finally:
+        marking.cancel()
+        await asyncio.wait((marking,))
         await calls.close(5)
         metrics.close()

@@ -329,7 +329,7 @@ def of(case: Case, made: Made, target: Tool) -> Caller:
         )
         for parts in ([case.cluster] if case.cluster is not None else [])
     ]
-    named = agent()
+    named = agent(autonomy="Autonomous")
     metadata = named.metadata.model_copy(update={"name": made.by})
     who: Agent = named.model_copy(update={"metadata": metadata})
     inputs = PolicyInputs(

@@ -55,7 +55,7 @@ class Gateway:
 
     async def offer(self, *tools: Tool, rules: Sequence[JsonObject] = (ALLOW_ALL,)) -> None:
         """Make the caller's agent one that asks for ``tools`` under ``rules``, and read their definitions."""
-        self.caller = caller(merged(tools, *rules))
+        self.caller = self.held.people.caller = caller(merged(tools, *rules))
         for tool in tools:
             self.registry.tool_objects[tool.metadata.name] = tool
             await self.catalogue.refresh(tool.key)

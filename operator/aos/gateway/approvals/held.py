@@ -1,12 +1,13 @@
 """A call that waits for people, by what identifies it; and the approval that lets it through. Pure data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 
 from aos.gateway.control.asked import AskedCall
 from aos.model.canonical import json_digest
 from aos.model.names import approval_request
-from aos.model.tool import ToolAction
+from aos.model.tool import Access, ToolAction
 from aos.policy.approvals import BoundQuorum
 
 
@@ -62,6 +63,11 @@ class HeldCall:
         return approval_request(self.identity)
 
     @property
+    def writes(self) -> bool:
+        """Whether the call changes something."""
+        return self.declared.access is Access.WRITE
+
+    @property
     def namespace(self) -> str:
         """Namespace of its ApprovalRequest."""
         return self.asked.caller.namespace
@@ -75,8 +81,14 @@ class Released:
         name: of the ApprovalRequest.
         uid: of the ApprovalRequest.
         asked_at: when people were asked, as the audit trail has it (RFC 3339).
+        decided_at: when the last of them decided; None where nobody said.
     """
 
     name: str
     uid: str
     asked_at: str
+    decided_at: datetime | None = None
+
+    def call(self, asked: AskedCall) -> AskedCall:
+        """Return the call as the store is asked for it: let through by this approval, once."""
+        return replace(asked, approvals=(self.name,), approval_uid=self.uid)

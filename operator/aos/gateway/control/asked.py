@@ -39,7 +39,9 @@ class AskedCall:
         tokens: most tokens that the call may use.
         cost_micro_usd: the most that those tokens may cost; what a Tool's action costs is in the obligations.
         data_classes: classes of data that were found on the way in.
-        approvals: names of the ApprovalRequests that released the call.
+        approvals: names of the ApprovalRequests that released the call, or that it waits for.
+        quorums: rules that people are asked by about the call.
+        approval_uid: uid of the one that released it, which lets one call through; empty where none was needed.
     """
 
     caller: Caller
@@ -58,6 +60,8 @@ class AskedCall:
     cost_micro_usd: int = 0
     data_classes: frozenset[str] = frozenset()
     approvals: tuple[str, ...] = ()
+    quorums: tuple[str, ...] = ()
+    approval_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ COMPLETION_TOKENS: Final = "completionTokens"
 COST: Final = "costMicroUSD"
 """What a Task has used, beside what bounds it: counted for its status."""
 
+APPROVALS: Final = "approvals"
+"""The one call that people's approval lets through."""
+APPROVAL_SECONDS: Final = 2_592_000
+"""How long it is known that an approval was used: far longer than any may be waited for."""
+
 LOOP_RESOURCES: Final = frozenset({IDENTICAL_CALLS, CALLS_PER_TASK})
 """What is counted even of calls that came to nothing: a loop of failures is a loop."""
 
@@ -186,6 +191,28 @@ def settled(asked: AskedCall, charges: Iterable[Charge], finished: Finished) -> 
     if not known:
         return known
     return {charge.counter: known[charge.resource] for charge in charges if charge.resource in known}
+
+
+def approval_counter(uid: str) -> str:
+    """Return the counter of the call that the ApprovalRequest with ``uid`` lets through."""
+    return f"approval/{uid}"
+
+
+def approval_charge(asked: AskedCall) -> tuple[Charge, ...]:
+    """Return what makes an approval let one call through, over all replicas; nothing for a call that needs none."""
+    if not asked.approval_uid:
+        return ()
+    return (
+        Charge(
+            counter=approval_counter(asked.approval_uid),
+            amount=1,
+            limit=1,
+            window_seconds=APPROVAL_SECONDS,
+            owner="",
+            name=f"the approval {', '.join(asked.approvals)}",
+            resource=APPROVALS,
+        ),
+    )
 
 
 def used_counters(task_uid: str) -> Mapping[str, str]:

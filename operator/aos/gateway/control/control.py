@@ -19,6 +19,7 @@ from aos.gateway.control.charges import (
     COST,
     PROMPT_TOKENS,
     Charges,
+    approval_charge,
     settled,
     used_counters,
 )
@@ -30,7 +31,7 @@ from aos.gateway.refusal import Refused
 from aos.gateway.settings import GatewaySettings
 from aos.kube.backoff import Backoff
 from aos.model.task import TaskUsage
-from aos.policy.decision import DecisionReason
+from aos.policy.decision import DecisionReason, Effect
 from aos.store.interface import (
     Admission,
     AdmissionResult,
@@ -145,6 +146,20 @@ class CallControl:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
         self._record_refusal(_call(), asked, refused)
 
+    def refuse_again(self, asked: AskedCall, refused: Refused) -> None:
+        """Count a call that was refused for what is on record already."""
+        self._metrics.admission(asked.subject.value, refused.reason.value)
+        if refused.effect is Effect.DENY:
+            self._refusals.count(asked.caller.task.metadata.uid)
+
+    async def ask(self, asked: AskedCall, record: str) -> None:
+        """Write, durably, that people are asked about a call.
+
+        Raises:
+            StoreUnavailableError: it could not be written.
+        """
+        await self._store.append((events.asking(_call(), asked, record),))
+
     async def used_by(self, task_uid: str) -> TaskUsage | None:
         """Return what a Task has used, over all replicas, denials aside; None if the store can't say."""
         self._release()
@@ -180,7 +195,8 @@ class CallControl:
         return len(self._background) + self._settling + len(self._held) + len(self._rows)
 
     def _ticket(self, asked: AskedCall, record: str = "") -> Ticket:
-        return Ticket(_call(), asked, self._charges.of(asked), record)
+        # The approval first: of a call that was let through already nothing else is said.
+        return Ticket(_call(), asked, (*approval_charge(asked), *self._charges.of(asked)), record)
 
     def _admission(
         self, ticket: Ticket, lease: LeaseRequest | None, duplicate: DuplicateCheck | None

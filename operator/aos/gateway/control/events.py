@@ -67,6 +67,12 @@ def refusal(call: str, asked: AskedCall, reason: DecisionReason | RefusalCode) -
     return _event(Phase.REFUSAL, call, asked, "", _Said(Effect.DENY, reason, CallOutcome.REFUSED))
 
 
+def asking(call: str, asked: AskedCall, record: str) -> AuditEvent:
+    """Return the row of a call that people are asked about; it names the ApprovalRequest."""
+    said = _Said(Effect.HOLD, RefusalCode.APPROVAL_PENDING, CallOutcome.REFUSED)
+    return _event(Phase.REFUSAL, call, asked, record, said)
+
+
 def repetition(call: str, asked: AskedCall, record: str) -> AuditEvent:
     """Return the only row of a write that was answered with what another Task's identical one gave."""
     said = _Said(Effect.ALLOW, DecisionReason.ALLOWED, CallOutcome.DUPLICATE)
@@ -103,7 +109,7 @@ def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) 
         policy_digest=caller.policy.digest,
         effect=said.effect,
         reason=said.reason,
-        rules=_texts(asked.rules),
+        rules=(*_texts(asked.rules), *asked.quorums) if asked.quorums else _texts(asked.rules),
         approvals=asked.approvals,
         outcome=said.outcome,
         prompt_tokens=said.tokens.prompt,

@@ -32,17 +32,9 @@ def lease_request(asked: AskedCall) -> LeaseRequest | None:
     Raises:
         RecordUnknownError: its arguments do not name a record.
     """
-    template = asked.obligations.record
-    if template is None or not writes(asked):
+    record = record_name(asked)
+    if not record:
         return None
-    try:
-        record = template.render(asked.arguments)
-    except ExpressionError as error:
-        raise RecordUnknownError(str(error)) from None
-    if not 0 < len(record) <= MAX_RECORD_LENGTH:
-        raise RecordUnknownError(
-            f"its name has {len(record)} characters; a record's has 1 to {MAX_RECORD_LENGTH}"
-        )
     caller = asked.caller
     return LeaseRequest(
         record=f"{_system_key(asked)}/{record}",
@@ -52,6 +44,26 @@ def lease_request(asked: AskedCall) -> LeaseRequest | None:
         namespace=caller.namespace,
         seconds=asked.obligations.conflicts.lease_seconds,
     )
+
+
+def record_name(asked: AskedCall) -> str:
+    """Return the record that the call writes, as its Tool's action names it; empty if it writes none.
+
+    Raises:
+        RecordUnknownError: its arguments do not name a record.
+    """
+    template = asked.obligations.record
+    if template is None or not writes(asked):
+        return ""
+    try:
+        record = template.render(asked.arguments)
+    except ExpressionError as error:
+        raise RecordUnknownError(str(error)) from None
+    if not 0 < len(record) <= MAX_RECORD_LENGTH:
+        raise RecordUnknownError(
+            f"its name has {len(record)} characters; a record's has 1 to {MAX_RECORD_LENGTH}"
+        )
+    return record
 
 
 def duplicate_check(asked: AskedCall) -> DuplicateCheck | None:

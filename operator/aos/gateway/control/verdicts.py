@@ -8,7 +8,8 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.gateway.control.asked import AskedCall
-from aos.gateway.control.charges import CALLS, CALLS_PER_TASK, HANDOFFS, IDENTICAL_CALLS, prefix_of
+from aos.gateway.control.charges import APPROVALS, CALLS, CALLS_PER_TASK, HANDOFFS, IDENTICAL_CALLS, prefix_of
+from aos.gateway.control.records import writes
 from aos.gateway.control.refusals import MAX_REFUSALS
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.policy.decision import Effect
@@ -21,6 +22,8 @@ DUPLICATE_RETRY_SECONDS: Final = 2.0
 def exhausted(asked: AskedCall, found: Exhausted) -> Refused:
     """Return the refusal of a call that one counter has too little left for."""
     charge = found.charge
+    if charge.resource == APPROVALS:
+        return _approval_used(asked)
     frees = found.frees_after_seconds
     when = "; time alone does not free it" if frees is None else f"; enough is free in {_span(frees)}"
     said = _reason_of(asked, found)
@@ -117,6 +120,19 @@ def store_unavailable(asked: AskedCall) -> Refused:
         asked.rules,
         retry_after_seconds=STORE_RETRY_SECONDS,
         note="calls are denied: the gateway's store can't be written",
+    )
+
+
+def _approval_used(asked: AskedCall) -> Refused:
+    name = ", ".join(asked.approvals)
+    return Refused(
+        Effect.DENY,
+        RefusalCode.APPROVAL_USED,
+        f"{_name(asked)} was approved once, and was made; it is not made again",
+        asked.rules,
+        outcome_unknown=writes(asked),
+        facts={"approval": name, "namespace": asked.caller.namespace},
+        note=f"a call of {_name(asked)} was made already: ApprovalRequest {name}",
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 from pydantic import JsonValue
 
+from aos.gateway.approvals.desk import ApprovalDesk
 from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
@@ -20,6 +21,7 @@ from aos.gateway.mcp import answers
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import OfferedAction
 from aos.gateway.mcp.header_values import headers_for
+from aos.gateway.mcp.holding import Gate, Passed
 from aos.gateway.mcp.inspecting import Sendable, request_inspected, result_inspected
 from aos.gateway.mcp.judging import Cleared, ToolCall, judge
 from aos.gateway.mcp.protocol import Method
@@ -38,6 +40,9 @@ from aos.policy.effective import RuleReference
 CONTENT_TYPES: Final = ("text", "image", "audio", "resource", "resource_link")
 """Kinds of content that MCP knows; a client can't read others. A tuple: what is looked for may be unhashable."""
 
+_NOT_ENDED: Final = (CallOutcome.ABORTED, CallOutcome.REFUSED)
+"""Outcomes of calls that say nothing of the Tool."""
+
 KEPT: Final = ("content", "structuredContent", "isError")
 """What is kept of a Write's result, to answer identical ones."""
 
@@ -48,12 +53,14 @@ class Control:
 
     Attributes:
         calls: charges, records and the audit trail.
+        desk: where held calls wait for people.
         guard: circuits.
         retries: how many calls may be sent once more.
         metrics: where those are counted.
     """
 
     calls: CallControl
+    desk: ApprovalDesk
     guard: ToolGuard
     retries: RetryBudget
     metrics: GatewayMetrics
@@ -92,6 +99,7 @@ class ToolCalls:
         self._upstream = upstream
         self._journal = journal
         self._control = control
+        self._gate = Gate(control.desk, control.calls, catalogue)
         self._max_attempts = settings.max_call_attempts
         self._max_kept_result_bytes = settings.max_kept_result_bytes
         self._clock = clock
@@ -101,6 +109,7 @@ class ToolCalls:
 
         Raises:
             RpcError: headers and arguments do not agree.
+            ClientDisconnected: the client went away while people were waited for.
         """
         started_at = self._clock()
         digest = arguments_digest(call.arguments)
@@ -111,7 +120,15 @@ class ToolCalls:
         asked = _asked(call, judged, digest, sendable)
         if isinstance(sendable, Refused):
             return self._refuse(call, asked, sendable, started_at)
-        barred = self._control.guard.barred(call.caller, judged.tool)
+        passed = await self._gate.let(call, judged, asked)
+        if isinstance(passed, Refused):
+            return self._refused(call, passed, digest, started_at)
+        return await self._admit(call, passed, started_at)
+
+    async def _admit(self, call: ToolCall, passed: Passed, started_at: float) -> bytes:
+        """Take what the call needs, and make it."""
+        asked, cleared = passed.asked, passed.cleared
+        barred = self._control.guard.barred(call.caller, cleared.tool)
         if barred is not None:
             return self._refuse(call, asked, barred, started_at)
         admitted: Ticket | Repeated | Refused | None = None
@@ -119,14 +136,15 @@ class ToolCalls:
             admitted = await self._control.calls.admit_tool(asked)
         finally:
             if not isinstance(admitted, Ticket):
-                self._control.guard.left(call.caller, judged.tool)
+                self._control.guard.left(call.caller, cleared.tool)
         match admitted:
             case Ticket():
-                return await self._send(call, judged, sendable.arguments, admitted, started_at)
+                return await self._send(call, passed, admitted, started_at)
             case Repeated():
-                return await self._repeat(call, judged, admitted, digest, started_at)
+                return await self._repeat(call, cleared, admitted, asked.arguments_digest, started_at)
             case _:
-                return self._refused(call, admitted, digest, started_at)
+                refused = await self._gate.explained(passed, admitted)
+                return self._refused(call, refused, asked.arguments_digest, started_at)
 
     def _refuse(self, call: ToolCall, asked: AskedCall, refused: Refused, started_at: float) -> bytes:
         self._control.calls.refuse(asked, refused)
@@ -154,14 +172,8 @@ class ToolCalls:
             return answers.refused(call.request, checked)
         return answers.answered(call.request, checked.result)
 
-    async def _send(
-        self,
-        call: ToolCall,
-        cleared: Cleared,
-        arguments: JsonObject,
-        ticket: Ticket,
-        started_at: float,
-    ) -> bytes:
+    async def _send(self, call: ToolCall, passed: Passed, ticket: Ticket, started_at: float) -> bytes:
+        cleared = passed.cleared
         decision = cleared.decision
         # A call that nobody waits for any more is recorded as aborted; it may have been carried out.
         record = _Record(
@@ -170,9 +182,16 @@ class ToolCalls:
             CallOutcome.ABORTED,
             decision.determined_by,
             ticket.asked.arguments_digest,
+            released=True,
         )
         try:
-            return await self._forward(call, cleared, arguments, ticket, record)
+            refused = await self._gate.confirm(passed, ticket.call)
+            if refused is not None:
+                record.effect, record.reason = refused.effect, refused.reason
+                record.outcome = CallOutcome.REFUSED
+                return answers.refused(call.request, refused)
+            record.released = False
+            return await self._forward(call, cleared, ticket, record)
         except UpstreamError as error:
             failed = _failed(call, cleared, error)
             record.reason, record.outcome = failed.reason, CallOutcome.FAILED
@@ -180,8 +199,10 @@ class ToolCalls:
             self._control.guard.failed(call.caller, cleared.tool, error)
             return answers.refused(call.request, failed)
         finally:
-            if record.outcome is CallOutcome.ABORTED:
+            if record.outcome in _NOT_ENDED:
                 self._control.guard.left(call.caller, cleared.tool)
+            if not record.released:
+                self._gate.made(passed, ticket.call)
             seconds = self._clock() - started_at
             self._control.calls.finish(
                 ticket,
@@ -194,15 +215,13 @@ class ToolCalls:
                     data_classes=record.found,
                 ),
             )
-            self._write(call, record, seconds)
+            self._write(call, record, seconds, ticket.asked.approvals)
 
-    async def _forward(
-        self, call: ToolCall, cleared: Cleared, arguments: JsonObject, ticket: Ticket, record: _Record
-    ) -> bytes:
+    async def _forward(self, call: ToolCall, cleared: Cleared, ticket: Ticket, record: _Record) -> bytes:
         target = target_of(self._registry, cleared.tool)
         sent_at = self._clock()
         try:
-            result = await self._ask(call, cleared, target, arguments)
+            result = await self._ask(call, cleared, target, dict(ticket.asked.arguments))
         finally:
             record.upstream_seconds = self._clock() - sent_at
         _check_result(result, cleared.action)
@@ -261,7 +280,9 @@ class ToolCalls:
             return kept
         return _kept_text("the identical call was made; its answer is too large to be kept")
 
-    def _write(self, call: ToolCall, record: _Record, seconds: float) -> None:
+    def _write(
+        self, call: ToolCall, record: _Record, seconds: float, approvals: tuple[str, ...] = ()
+    ) -> None:
         self._journal.record(
             Entry(
                 caller=call.caller,
@@ -275,6 +296,7 @@ class ToolCalls:
                 rules=record.rules,
                 arguments_digest=record.digest,
                 upstream_seconds=record.upstream_seconds,
+                approvals=approvals,
             )
         )
 

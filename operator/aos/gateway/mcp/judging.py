@@ -47,7 +47,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
-    """A call that policy allows, and what it is held to."""
+    """A call that policy allows, or holds for people; and what it is held to."""
 
     tool: Tool
     action: OfferedAction
@@ -70,7 +70,7 @@ def judge(call: ToolCall, catalogue: Catalogue) -> Cleared | Refused:
     if invalid is not None:
         return _barred(call) or invalid
     decision = _decide(call)
-    if not decision.allowed or decision.obligations is None:
+    if decision.effect is Effect.DENY or decision.obligations is None:
         return _denied(decision)
     _check_mirrored(call, action)
     return Cleared(tool, action, decision, decision.obligations)
@@ -82,7 +82,7 @@ def _barred(call: ToolCall) -> Refused | None:
     if all(may_ever(policy, call.tool, call.action) for policy in policies):
         return None
     decision = _decide(call)
-    return None if decision.allowed else _denied(decision)
+    return _denied(decision) if decision.effect is Effect.DENY else None
 
 
 def _decide(call: ToolCall) -> Decision:

@@ -1,0 +1,102 @@
+"""What people are shown of a call's arguments: without personal data and secrets, short enough, and still JSON. Pure."""
+
+import unicodedata
+from typing import Final
+
+import orjson
+from pydantic import JsonValue
+
+from aos.inspection.finder import BUILT_IN
+from aos.inspection.inspector import Inspector, inspector_for
+from aos.inspection.sizes import DataTooLargeError
+from aos.model.approval_request import MAX_ARGUMENTS_LENGTH
+from aos.model.base import JsonObject
+from aos.policy.obligations import DataRules
+
+_STEPS: Final = ((4_096, 256), (1_024, 64), (256, 16), (64, 8), (32, 4))
+"""Most characters of a text, and most items of a list or object; the next where the whole is still too long."""
+_CUT: Final = "(cut here: {} more)"
+_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_SEEN_IN_JSON: Final = frozenset("\t\n\r")
+"""Controls that JSON writes so that they can be seen."""
+_UNREADABLE: Final[JsonObject] = {
+    "(cut here)": "the arguments are too large to be looked through, so nothing of them is shown"
+}
+
+
+def redacted(arguments: JsonObject) -> JsonObject:
+    """Return the arguments without data of the built-in classes, whatever policies say.
+
+    Where they can't be looked through, nothing of them is left but a note that says so.
+    """
+    try:
+        inspected = _inspector().request(arguments).value
+    except DataTooLargeError:
+        return _UNREADABLE
+    return inspected if isinstance(inspected, dict) else _UNREADABLE
+
+
+def redacted_text(text: str) -> str:
+    """Return ``text`` without data of the built-in classes, and with nothing in it that is not seen."""
+    shown = redacted({"text": text}).get("text")
+    return visible(shown) if isinstance(shown, str) else ""
+
+
+def shown(arguments: JsonObject, max_length: int = MAX_ARGUMENTS_LENGTH) -> str:
+    """Return ``arguments`` as JSON of at most so many characters; where something is left out, it says so there."""
+    written = _written(arguments)
+    for text_length, items in _STEPS:
+        if len(written) <= max_length:
+            return written
+        written = _written(_cut(arguments, text_length, items))
+    return written if len(written) <= max_length else _written(_UNREADABLE)
+
+
+def visible(text: str) -> str:
+    """Return ``text`` with what people would not see, or what turns other text around, spelled out as ``<U+202E>``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(f"<U+{ord(each):04X}>" if _is_hidden(each) else each for each in text)
+
+
+def _is_hidden(character: str) -> bool:
+    return character not in _SEEN_IN_JSON and unicodedata.category(character) in _HIDDEN_CATEGORIES
+
+
+def _inspector() -> Inspector:
+    return inspector_for(DataRules(redact_request=BUILT_IN))
+
+
+def _written(value: JsonValue) -> str:
+    return orjson.dumps(_visible(value)).decode()
+
+
+def _visible(value: JsonValue) -> JsonValue:
+    match value:
+        case str():
+            return visible(value)
+        case list():
+            return [_visible(item) for item in value]
+        case dict():
+            return {visible(name): _visible(item) for name, item in value.items()}
+        case _:
+            return value
+
+
+def _cut(value: JsonValue, text_length: int, items: int) -> JsonValue:
+    match value:
+        case str() if len(value) > text_length:
+            return f"{value[:text_length]} {_CUT.format(f'{len(value) - text_length} characters')}"
+        case list():
+            kept: list[JsonValue] = [_cut(item, text_length, items) for item in value[:items]]
+            return [*kept, _CUT.format(f"{len(value) - items} items")] if len(value) > items else kept
+        case dict():
+            named = {
+                str(_cut(name, text_length, items)): _cut(item, text_length, items)
+                for name, item in list(value.items())[:items]
+            }
+            return (
+                {**named, "(cut here)": f"{len(value) - items} more fields"} if len(value) > items else named
+            )
+        case _:
+            return value
