@@ -1,5 +1,6 @@
 """The chart renders what an API server takes, and refuses settings that can't work with words that help."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,13 @@ from tests.e2e.installation import JsonObject, at
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/aos"
 PRODUCTION = f"--values={CHART / 'values-production.yaml'}"
+BINDINGS = "--set-json=roleBindings=" + json.dumps(
+    [
+        {"role": "aos-approver", "groups": ["sales-leads", "on"], "namespaces": ["sales", "support"]},
+        {"role": "aos-viewer", "users": ["ada@example.com"], "groups": ["staff"]},
+        {"role": "aos-auditor", "users": ["jane@example.com"]},
+    ]
+)
 Render = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -80,12 +88,14 @@ def store_url(found: list[JsonObject]) -> JsonObject:
         [PRODUCTION],
         ["--set=gateway.store.emptyDir=true"],
         ["--set=operator.auditAnchors.existingClaim=a"],
+        [BINDINGS],
     ],
 )
 def test_what_it_renders_is_accepted_by_an_api_server(
     control_plane: Handle, render: Render, arguments: list[str]
 ) -> None:
-    control_plane.kubectl("create", "namespace", "aos-system")
+    for namespace in ("aos-system", "sales", "support"):
+        control_plane.kubectl("create", "namespace", namespace)
     found = [item for item in manifests(render(*arguments)) if item["kind"] != "CustomResourceDefinition"]
     done = control_plane.kubectl(
         "apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(found)
@@ -142,6 +152,13 @@ def test_several_gateways_share_the_server_that_a_secret_names(render: Render) -
         (["--set=gateway.store.backend=x"], "backend"),
         (["--set=gateway.auditRetentionHours=0"], "/gateway/auditRetentionHours"),
         (["--set=networkPolicy.storeCIDRs={here}"], "/networkPolicy/storeCIDRs"),
+        (['--set-json=roleBindings=[{"role":"cluster-admin","groups":["a"]}]'], "/roleBindings/0/role"),
+        (['--set-json=roleBindings=[{"role":"aos-approver"}]'], "/roleBindings/0"),
+        (['--set-json=roleBindings=[{"role":"aos-approver","groups":[]}]'], "/roleBindings/0"),
+        (
+            ['--set-json=roleBindings=[{"role":"aos-auditor","groups":["a"],"namespaces":["sales"]}]'],
+            "reads the audit trail of all namespaces",
+        ),
     ],
 )
 def test_what_can_not_work_is_refused_with_the_way_out(
@@ -166,6 +183,37 @@ def test_anchors_are_copied_to_the_volume_that_is_named(render: Render) -> None:
     assert {"name": "anchors", "mountPath": "/var/lib/aos-anchors"} in objects_in(container["volumeMounts"])
     variable = {"name": "AOS_AUDIT_ANCHOR_FILE", "value": "/var/lib/aos-anchors/anchors.jsonl"}
     assert variable in objects_in(container["env"])
+
+
+def bindings(found: list[JsonObject]) -> set[tuple[str, str, str, str]]:
+    """Return namespace, role, kind and name of each person or group that is given a role."""
+    return {
+        (
+            str(at(item, "metadata.namespace") or ""),
+            str(at(item, "roleRef.name")),
+            str(one["kind"]),
+            str(one["name"]),
+        )
+        for item in found
+        if str(item["kind"]).endswith("RoleBinding")
+        for one in objects_in(item["subjects"])
+        if one["kind"] != "ServiceAccount"
+    }
+
+
+def test_people_have_the_roles_that_the_values_give_them(render: Render) -> None:
+    assert bindings(manifests(render())) == set()
+    found = manifests(render(BINDINGS))
+    assert bindings(found) == {
+        *(("sales", "aos-approver", "Group", name) for name in ("sales-leads", "on")),
+        *(("support", "aos-approver", "Group", name) for name in ("sales-leads", "on")),
+        ("", "aos-viewer", "User", "ada@example.com"),
+        ("", "aos-viewer", "Group", "staff"),
+        ("aos-system", "aos-auditor", "User", "jane@example.com"),
+        ("aos-system", "aos-audit-proxy", "User", "jane@example.com"),
+    }
+    names = [(at(item, "metadata.namespace"), at(item, "metadata.name")) for item in found]
+    assert len({name for name in names if "-people-" in str(name)}) == 5
 
 
 def rights(rules: JsonValue) -> set[tuple[str, str, str, str]]:

@@ -237,18 +237,16 @@ async def test_attack_21_the_status_subresource_takes_no_decision_and_no_state(d
     assert (after["spec"], after["status"]) == (before["spec"], before["status"])
 
 
-async def test_attack_21_kubectl_edit_and_json_patch_are_held_to_the_same(desk: Desk) -> None:
-    """As people type it: `kubectl edit` sends a merge patch of what changed, and odd names stay what they are."""
+ODD_NAME = 'O\'Brien "the lead" <ö@example.com> \\ $(x)'
+"""A name with all that shells, JSON and YAML have to quote."""
+
+
+async def test_attack_21_a_json_patch_is_held_to_the_same_whatever_ones_name_is(desk: Desk) -> None:
     await desk.ask()
-    name = 'O\'Brien "the lead" <ö@example.com> \\ $(x)'
-    asked = ("-n", desk.rig.namespace, f"--as={name}", f"--as-group={LEADS}", f"--as-group={STAFF}")
+    asked = ("-n", desk.rig.namespace, f"--as={ODD_NAME}", f"--as-group={LEADS}", f"--as-group={STAFF}")
 
     def patched(approver: str) -> tuple[bool, str]:
-        value = approve(approver, LEADS)
-        operations = [
-            {"op": "test", "path": "/spec/tool", "value": "crm"},
-            {"op": "add", "path": "/spec/decisions", "value": [value]},
-        ]
+        operations = [{"op": "add", "path": "/spec/decisions", "value": [approve(approver, LEADS)]}]
         done = desk.rig.cluster.kubectl(
             *("patch", "apr", "apr-1", "--type=json", "-p", json.dumps(operations), *asked)
         )
@@ -256,10 +254,37 @@ async def test_attack_21_kubectl_edit_and_json_patch_are_held_to_the_same(desk: 
 
     ok, words = await asyncio.to_thread(patched, "grace")
     assert not ok
-    assert f"approver must be your own user name, {name}" in words
-    ok, words = await asyncio.to_thread(patched, name)
+    assert f"approver must be your own user name, {ODD_NAME}" in words
+    ok, words = await asyncio.to_thread(patched, ODD_NAME)
     assert ok, words
-    assert [item["approver"] for item in await desk.decisions()] == [name]
+    assert [item["approver"] for item in await desk.decisions()] == [ODD_NAME]
+
+
+async def test_attack_21_kubectl_edit_is_held_to_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.ask()
+    asked = ("-n", desk.rig.namespace, "--as=grace", f"--as-group={LEADS}", f"--as-group={STAFF}")
+
+    def edited(approver: str) -> tuple[bool, str]:
+        # An edit that is refused opens the editor once more, which then leaves the text as it is.
+        added = (
+            f"s/^spec:/&\\n  decisions:\\n  - {{approver: {approver}, verdict: Approve, groups: [{LEADS}]}}/"
+        )
+        editor = desk.folder / "editor"
+        editor.write_text(f"#!/bin/sh\ngrep -q '^  decisions:' \"$1\" || sed -i '{added}' \"$1\"\n")
+        editor.chmod(0o700)
+        monkeypatch.setenv("KUBE_EDITOR", str(editor))
+        monkeypatch.setenv("TMPDIR", str(desk.folder))
+        done = desk.rig.cluster.kubectl("edit", "apr", "apr-1", *asked)
+        return done.ok, done.stdout + done.stderr
+
+    ok, words = await asyncio.to_thread(edited, "linus")
+    assert not ok
+    assert "approver must be your own user name, grace" in words
+    ok, words = await asyncio.to_thread(edited, "grace")
+    assert ok, words
+    assert [item["approver"] for item in await desk.decisions()] == ["grace"]
 
 
 async def account(desk: Desk, name: str) -> ApiClient:
