@@ -10,8 +10,11 @@ from typing import Final
 from aos.gateway.a2a.endpoint import A2aEndpoint
 from aos.gateway.admin import AdminApp, HealthApp
 from aos.gateway.app import AgentApp, Endpoints
-from aos.gateway.approvals.desk import ApprovalDesk
+from aos.gateway.approvals.desk import ApprovalDesk, Hooks
 from aos.gateway.approvals.marks import Marks, MarkSweeper
+from aos.gateway.approvals.preview import ToolPreviewer
+from aos.gateway.approvals.sampling import KeyedSampler
+from aos.gateway.approvals.sampling_key import SamplingKeyWatch
 from aos.gateway.approvals.trail import ApprovalTrail
 from aos.gateway.audit.access import Access
 from aos.gateway.audit.api import AuditApi
@@ -114,8 +117,6 @@ class Gateway:
         sweeper = MarkSweeper(self._registry, store, trail, self._marks, settings)
         self._reporter = StatusReporter(client, self._registry, elector=elector, beside=sweeper.run)
         self._model_status = ModelStatus(self._registry, self._reporter)
-        desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings)
-        control = Control(self._calls, desk, self._guard, RetryBudget(settings), self._metrics)
         usage = Usage(self._calls)
         self._registry.on_task_end(usage.drop)
         self._registry.on_task_end(upstream.forget_task)
@@ -124,6 +125,11 @@ class Gateway:
         keys = SigningKeys(client, settings.keys_min_refresh_seconds)
         verifier = TokenVerifier(keys, client, settings)
         self._catalogue = Catalogue(self._registry, upstream, self._reporter, settings)
+        sampler = KeyedSampler()
+        self._sampling_key = SamplingKeyWatch(client, settings.namespace, sampler)
+        hooks = Hooks(sampler, ToolPreviewer(self._registry, self._catalogue, upstream, self._metrics))
+        desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings, hooks)
+        control = Control(self._calls, desk, self._guard, RetryBudget(settings), self._metrics)
         endpoints = Endpoints(
             mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings),
             models=ModelEndpoint(self._registry, http, self._calls, journal, settings),
@@ -206,6 +212,7 @@ class Gateway:
             group.create_task(self._upkeep.run(), name="upkeep")
             group.create_task(self._sweep_circuits(), name="circuits")
             group.create_task(self._certificates.run(), name="certificates")
+            group.create_task(self._sampling_key.run(), name="sampling key")
             await self._registry.synced()
             group.create_task(self._report.run(), name="report")
             group.create_task(self._tell_bounds(), name="bounds")

@@ -260,7 +260,8 @@ def test_each_broken_action_of_a_tool_is_told() -> None:
 
 
 def test_a_preview_whose_arguments_can_not_be_filled_in_is_told() -> None:
-    previewed: Raw = {"action": "get_contact", "arguments": {"id": "${args.id}", "of": "${args.}"}}
+    filled: dict[str, JsonValue] = {"id": "${args.id}", "of": "${args.}"}
+    previewed: dict[str, JsonValue] = {"action": "get_contact", "arguments": filled}
     problems = tool_problems(tool(preview=previewed))
     assert str(problems["update_contact"]).startswith(
         "Tool crm: spec.actions[update_contact].preview.arguments[of]: in ${...}"

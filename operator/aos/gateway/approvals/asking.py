@@ -7,6 +7,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.gateway.approvals.held import HeldCall
+from aos.gateway.approvals.sentences import wish
 from aos.gateway.approvals.showing import redacted, redacted_text, shown
 from aos.kube.resources import APPROVAL_REQUESTS, TASKS
 from aos.model.approval import Approvers
@@ -16,7 +17,6 @@ from aos.model.names import LABEL_AGENT, LABEL_MANAGED_BY, LABEL_TASK, MANAGED_B
 from aos.model.task import Task
 from aos.policy.approvals import BoundQuorum
 
-MAX_SUMMARY_LENGTH: Final = 512
 MAX_RECORD_LENGTH: Final = 512
 
 
@@ -42,7 +42,7 @@ def request_manifest(held: HeldCall, preview: Preview | None, now: datetime) -> 
         "access": held.declared.access.value,
         "risk": held.declared.risk.value,
         "record": record,
-        "summary": summary(held, record),
+        "summary": wish(held, record, preview),
         "arguments": shown(redacted(dict(asked.arguments))),
         "argumentsDigest": asked.arguments_digest,
         "definitionDigest": held.definition_digest,
@@ -80,17 +80,6 @@ def metadata(name: str, agent: str, task: Task) -> JsonObject:
         },
         "ownerReferences": [owner],
     }
-
-
-def summary(held: HeldCall, record: str) -> str:
-    """Return the call in one sentence."""
-    asked = held.asked
-    on = f" on {record}" if record else ""
-    sentence = (
-        f"Agent {asked.caller.agent} would call {asked.name}.{asked.action}{on}"
-        f" ({held.declared.access}, risk {held.declared.risk})"
-    )
-    return sentence[:MAX_SUMMARY_LENGTH]
 
 
 def timeout_seconds(asked_for: Sequence[BoundQuorum]) -> int:
