@@ -231,7 +231,7 @@ class Notice(ApiModel):
 
 
 class ApprovalRequestStatus(ApiModel):
-    """What became of a request: ``use`` and ``overtaken`` from the gateway, the rest from the operator.
+    """What became of a request: ``use``, ``overtaken`` and ``outcome`` from the gateway, the rest from the operator.
 
     Attributes:
         need: how many approvals all quorums ask for.
@@ -240,6 +240,7 @@ class ApprovalRequestStatus(ApiModel):
         guard: which state of the admission policies those were made under; see docs/approvals.md.
         use: the one call that was let through.
         overtaken: a later call that changed the record, so that what people were shown does not hold any more.
+        outcome: what came of a call that is reviewed; empty while it is under way.
         notices: what was told to whom outside.
         tallied: whether the Agent's status.reliability has what people said.
     """
@@ -254,6 +255,7 @@ class ApprovalRequestStatus(ApiModel):
     guard: str = Field(default="", max_length=71)
     use: RequestUse | None = None
     overtaken: RequestUse | None = None
+    outcome: str = Field(default="", max_length=64)
     notices: tuple[Notice, ...] = Field(default=(), max_length=MAX_NOTICES)
     tallied: bool = False
 

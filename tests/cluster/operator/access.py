@@ -57,7 +57,7 @@ OPERATOR_AT_HOME: Final[list[JsonValue]] = [
 GATEWAY_EVERYWHERE: Final[list[JsonValue]] = [
     _rule("aos.dev", KINDS, ("get", "list", "watch")),
     _rule("aos.dev", ("tasks",), ("create", "delete")),
-    _rule("aos.dev", ("approvalrequests",), ("create",)),
+    _rule("aos.dev", ("approvalrequests",), ("create", "delete")),
     _rule(
         "aos.dev", ("tasks/status", "tools/status", "models/status", "approvalrequests/status"), ("patch",)
     ),

@@ -20,6 +20,8 @@ DEFINITIONS = Resource(
 )
 TIME = "2026-01-01T00:00:00Z"
 CALL: JsonObject = {"call": "gw-1/7", "time": TIME}
+CALLS: JsonObject = {"use": CALL, "overtaken": CALL, "outcome": "Succeeded"}
+"""A value of each field of a request's status that the gateway writes."""
 
 
 async def test_attack_20_nobody_but_aos_asks_people(desk: Desk) -> None:
@@ -186,33 +188,64 @@ STATUS: JsonObject = {
 
 async def test_operator_and_gateway_each_write_their_part_of_a_requests_status(desk: Desk) -> None:
     fields = {field.alias or name for name, field in ApprovalRequestStatus.model_fields.items()}
-    assert set(STATUS) == fields - {"use", "overtaken"}
+    assert set(STATUS) == fields - set(CALLS)
     rig = desk.rig
     await desk.ask()
     for name, value in STATUS.items():
-        with pytest.raises(Forbidden, match="the gateway writes use and overtaken alone"):
+        with pytest.raises(Forbidden, match="the gateway writes use, overtaken and outcome alone"):
             await write(rig, rig.gateway, {name: value})
-    for name in ("use", "overtaken"):
-        with pytest.raises(Forbidden, match="use and overtaken of an ApprovalRequest are the gateway's"):
-            await write(rig, rig.operator, {name: CALL})
+    for name, value in CALLS.items():
+        with pytest.raises(
+            Forbidden, match="use, overtaken and outcome of an ApprovalRequest are the gateway's"
+        ):
+            await write(rig, rig.operator, {name: value})
     for client in (rig.admin, await desk.person("root", "system:masters")):
         with pytest.raises(Forbidden, match="written by AOS itself"):
             await write(rig, client, {"state": "Approved"})
     await write(rig, rig.operator, STATUS)
-    await write(rig, rig.gateway, {"use": CALL, "overtaken": CALL})
+    await write(rig, rig.gateway, CALLS)
     await write(rig, rig.operator, {"state": "Used", "conditions": []})
 
 
-@pytest.mark.parametrize("name", ["use", "overtaken"])
-async def test_attack_21_which_call_used_or_overtook_a_request_is_final(desk: Desk, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("use", {**CALL, "call": "gw-1/8"}), ("overtaken", {**CALL, "call": "gw-1/8"}), ("outcome", "Failed")],
+)
+async def test_attack_21_what_the_gateway_says_of_its_calls_is_final(
+    desk: Desk, name: str, other: JsonValue
+) -> None:
     rig = desk.rig
     await desk.ask()
-    await write(rig, rig.gateway, {name: CALL})
-    for changed in ({**CALL, "call": "gw-1/8"}, None):
+    await write(rig, rig.gateway, {name: CALLS[name]})
+    for changed in (other, None):
         with pytest.raises(Forbidden, match=f"{name} of an ApprovalRequest is final"):
             await write(rig, rig.gateway, {name: changed})
-        with pytest.raises(Forbidden, match="use and overtaken of an ApprovalRequest are the gateway's"):
+        with pytest.raises(
+            Forbidden, match="use, overtaken and outcome of an ApprovalRequest are the gateway's"
+        ):
             await write(rig, rig.operator, {name: changed})
+
+
+async def test_attack_21_the_gateway_takes_back_only_the_review_of_a_call_that_was_not_made(
+    desk: Desk,
+) -> None:
+    rig = desk.rig
+    await desk.ask("apr-1")
+    await desk.ask("rev-made", type="Review", call="gw-1/7")
+    await desk.ask("rev-not-made", type="Review", call="gw-1/8")
+    await rig.gateway.merge_patch(
+        APPROVAL_REQUESTS,
+        "rev-made",
+        {"status": {"outcome": "Succeeded"}},
+        namespace=rig.namespace,
+        subresource="status",
+    )
+    for name in ("apr-1", "rev-made"):
+        with pytest.raises(Forbidden, match="only the review of a call that was not made"):
+            await rig.gateway.delete(APPROVAL_REQUESTS, name, namespace=rig.namespace)
+    await rig.gateway.delete(APPROVAL_REQUESTS, "rev-not-made", namespace=rig.namespace)
+    with pytest.raises(Forbidden, match="cannot delete resource"):
+        await rig.operator.delete(APPROVAL_REQUESTS, "apr-1", namespace=rig.namespace)
 
 
 FOLLOWING = {

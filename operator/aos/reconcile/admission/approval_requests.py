@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aos.model.approval_request import same_call
+from aos.model.approval_request import RequestType, same_call
 from aos.model.names import GROUP
 from aos.reconcile.admission.shape import Check, Policy, Rule, Who
 
@@ -10,7 +10,7 @@ APPROVAL_REQUESTS_GUARD: Final = "aos-approval-requests"
 
 
 def approval_requests(who: Who) -> Policy:
-    """AOS alone asks, for a Task that is there and without answers; nobody changes a question.
+    """AOS alone asks, for a Task that is there and without answers; nobody changes a question, and none vanishes by itself.
 
     The kind's schema refuses changes too; the operator, which compares these policies and no schema, knows of this one.
     """
@@ -21,7 +21,7 @@ def approval_requests(who: Who) -> Policy:
     )
     return Policy(
         name=APPROVAL_REQUESTS_GUARD,
-        rules=(Rule(GROUP, "*", ("CREATE", "UPDATE"), ("approvalrequests",)),),
+        rules=(Rule(GROUP, "*", ("CREATE", "UPDATE", "DELETE"), ("approvalrequests",)),),
         variables=(
             ("isCreated", "request.operation == 'CREATE'"),
             ("isAOS", f"{who.operator.is_caller} || {who.gateway.is_caller}"),
@@ -40,8 +40,14 @@ def approval_requests(who: Who) -> Policy:
                 "an ApprovalRequest belongs to the Task that spec.task names: give it as an owner, with its uid",
             ),
             Check(
-                f"variables.isCreated || ({same_call('object.spec', 'oldObject.spec')})",
+                f"request.operation != 'UPDATE' || ({same_call('object.spec', 'oldObject.spec')})",
                 "nothing of an ApprovalRequest can be changed but its decisions: people decide on what they were shown",
+            ),
+            Check(
+                f"request.operation != 'DELETE' || !({who.gateway.is_caller})"
+                f" || (oldObject.spec.?type.orValue('') == '{RequestType.REVIEW}'"
+                " && oldObject.?status.?outcome.orValue('') == '')",
+                "of ApprovalRequests the gateway deletes only the review of a call that was not made",
             ),
         ),
     )

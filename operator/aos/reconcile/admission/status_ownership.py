@@ -21,8 +21,8 @@ _STATUSES: Final = (
 )
 _HANDED_IN: Final = ("result", "usage")
 """What of a Task's status the gateway writes."""
-_CALLS: Final = ("use", "overtaken")
-"""What of an ApprovalRequest's status the gateway writes: which calls it made."""
+_CALLS: Final = ("use", "overtaken", "outcome")
+"""What of an ApprovalRequest's status the gateway writes: which calls it made, and what came of one that is reviewed."""
 _NEXT_STATES: Final = {
     RequestState.PENDING: (
         RequestState.APPROVED,
@@ -134,11 +134,11 @@ def _parts_of_requests() -> tuple[Check, ...]:
             "!variables.isOperator || variables.resource != 'approvalrequests' || ("
             + " && ".join(_same(name) for name in _CALLS)
             + ")",
-            "use and overtaken of an ApprovalRequest are the gateway's",
+            "use, overtaken and outcome of an ApprovalRequest are the gateway's",
         ),
         Check(
             f"!variables.isGateway || variables.resource != 'approvalrequests' || ({others})",
-            "of an ApprovalRequest's status the gateway writes use and overtaken alone",
+            "of an ApprovalRequest's status the gateway writes use, overtaken and outcome alone",
         ),
         *(
             Check(
