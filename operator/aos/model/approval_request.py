@@ -18,6 +18,8 @@ MAX_DECISIONS: Final = 64
 MAX_ARGUMENTS_LENGTH: Final = 16_384
 MAX_PREVIEW_LENGTH: Final = 4_096
 MAX_NOTICES: Final = 64
+WRITTEN_BY_GATEWAY: Final = ("use", "overtaken", "outcome")
+"""What of the status the gateway writes: which calls it made, and what came of them. The rest is the operator's."""
 
 RuleName = Annotated[str, Field(min_length=1, max_length=253)]
 """What asks for a quorum: ``Policy sales-baseline, approval outbound``, ``risk Medium`` or ``autonomy Propose``."""
@@ -158,7 +160,7 @@ def same_call(new: str, old: str) -> str:
 
 
 def decisions_kept(new: str, old: str) -> str:
-    """Return CEL that holds when a list of decisions begins with all of another one, in their order.
+    """Return CEL that holds when a list, with an entry a decision, begins with all of another one, in their order.
 
     Args:
         new: CEL of the longer list.

@@ -226,6 +226,26 @@ async def test_attack_21_what_the_gateway_says_of_its_calls_is_final(
             await write(rig, rig.operator, {name: changed})
 
 
+async def test_attack_21_what_was_counted_is_never_counted_otherwise(desk: Desk) -> None:
+    rig = desk.rig
+    await desk.ask()
+    first: JsonObject = {"approver": "grace", "verdict": "Approve", "time": TIME, "rules": []}
+    second: JsonObject = {**first, "approver": "linus"}
+    await write(rig, rig.operator, {"counted": [first]})
+    others: list[JsonValue] = [
+        None,
+        [],
+        [second],
+        [second, first],
+        [{**first, "time": "2026-01-01T00:00:01Z"}],
+        [{**first, "rules": ["outbound"]}, second],
+    ]
+    for other in others:
+        with pytest.raises(Forbidden, match="decisions that were counted stay as they are"):
+            await write(rig, rig.operator, {"counted": other})
+    await write(rig, rig.operator, {"counted": [first, second]})
+
+
 async def test_attack_21_the_gateway_takes_back_only_the_review_of_a_call_that_was_not_made(
     desk: Desk,
 ) -> None:

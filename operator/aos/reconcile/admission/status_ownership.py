@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aos.model.approval_request import ApprovalRequestStatus, RequestState
+from aos.model.approval_request import ApprovalRequestStatus, RequestState, decisions_kept
 from aos.model.base import ApiModel
 from aos.model.names import GROUP
 from aos.model.task import TaskStatus
@@ -48,6 +48,8 @@ def status_ownership(who: Who) -> Policy:
             ("new", "dyn(object).?status.orValue({})"),
             ("oldConditions", "variables.old.?conditions.orValue([])"),
             ("newConditions", "variables.new.?conditions.orValue([])"),
+            ("oldCounted", "variables.old.?counted.orValue([])"),
+            ("newCounted", "variables.new.?counted.orValue([])"),
             ("oldState", f"variables.old.?state.orValue('{RequestState.PENDING}')"),
             ("newState", f"variables.new.?state.orValue('{RequestState.PENDING}')"),
         ),
@@ -146,6 +148,10 @@ def _parts_of_requests() -> tuple[Check, ...]:
                 f"{name} of an ApprovalRequest is final",
             )
             for name in _CALLS
+        ),
+        Check(
+            f"variables.resource != 'approvalrequests' || ({decisions_kept('variables.newCounted', 'variables.oldCounted')})",
+            "decisions that were counted stay as they are, with the time at which they were seen first",
         ),
         Check(
             "variables.resource != 'approvalrequests' || variables.oldState == variables.newState"
