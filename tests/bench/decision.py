@@ -8,14 +8,17 @@ from datetime import UTC, datetime
 from pydantic import JsonValue
 
 from aos.model.agent import Agent
+from aos.model.approval import MAX_APPROVAL_RULES
 from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy.cost import SIZES, Size, room_for
-from aos.policy.decision import Call, decide
+from aos.policy.decision import Call, Effect, decide
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from aos.policy.expression import Activation, Expression
 from tests.bench.table import show
 
+SHAPES = ((1, 0, 0), (1, 1, 0), (200, 0, 0), (200, 1, 0), (200, 20, 0), (200, 0, 2), (200, 2, 1))
+"""Rules, conditions evaluated, and approval rules that match; with conditions one of those has one."""
 ROUNDS = 7
 CALLS = 5_000
 COSTLY = (
@@ -40,18 +43,23 @@ def main(options: Sequence[str] = ()) -> None:
     if options:
         raise SystemExit("the benchmark of decisions has no options")
     rows = []
-    for rules, conditions in ((1, 0), (1, 1), (200, 0), (200, 1), (200, 20)):
-        policy = _policy(rules, conditions)
+    for rules, conditions, approvals in SHAPES:
+        policy = _policy(rules, conditions, approvals)
         microseconds = [_round(policy) * 1e6 for _ in range(ROUNDS)]
         rows.append(
             [
                 str(rules),
                 str(conditions),
+                str(approvals),
                 f"{statistics.median(microseconds):.1f}",
                 f"{max(microseconds):.1f}",
             ]
         )
-    show("decision", ("rules", "conditions evaluated", "median us", "max us"), rows)
+    show(
+        "decision",
+        ("rules", "conditions evaluated", "approval rules that match", "median us", "max us"),
+        rows,
+    )
     _conditions()
 
 
@@ -98,7 +106,7 @@ def _seconds(condition: Expression, arguments: dict[str, JsonValue]) -> float:
     return min(times)
 
 
-def _policy(rules: int, conditions: int) -> EffectivePolicy:
+def _policy(rules: int, conditions: int, approvals: int = 0) -> EffectivePolicy:
     metadata = {"name": "a", "namespace": "n", "labels": {"territory": "emea"}}
     agent = Agent.parse(
         {
@@ -120,6 +128,15 @@ def _policy(rules: int, conditions: int) -> EffectivePolicy:
             },
         }
     )
+    asking = [
+        {"name": f"asking-{i}", "when": CONDITION if conditions and not i else ""} for i in range(approvals)
+    ]
+    others_asking = [
+        {"name": f"other-{i}", "match": {"tools": [{"name": f"tool-{i}"}]}, "when": CONDITION}
+        for i in range(MAX_APPROVAL_RULES - approvals)
+    ]
+    if conditions and approvals:
+        conditions -= 1
     # Denies are all evaluated before an Allow may count: as many of them as conditions are wanted.
     denies = [
         {"name": f"deny-{i}", "effect": "Deny", "tools": [{"name": "crm"}], "when": f"!({CONDITION})"}
@@ -138,7 +155,11 @@ def _policy(rules: int, conditions: int) -> EffectivePolicy:
     policy = Policy.parse(
         {
             "metadata": {"name": "p", "namespace": "n"},
-            "spec": {"agents": {}, "rules": [*denies, *others, allow]},
+            "spec": {
+                "agents": {},
+                "rules": [*denies, *others, allow],
+                "approvals": [*asking, *others_asking],
+            },
         }
     )
     return effective_policy(
@@ -152,11 +173,11 @@ def _round(policy: EffectivePolicy) -> float:
         action="get",
         arguments={"territory": "emea", "id": "emea-0001"},
         task="t",
-        requested_by="",
+        requested_by="ana@example.com",
         now=datetime.now(UTC),
     )
-    if not decide(policy, call).allowed:
-        raise RuntimeError("the benchmark's call must be allowed")
+    if decide(policy, call).effect is Effect.DENY:
+        raise RuntimeError("the benchmark's call must not be denied")
     started = time.perf_counter()
     for _ in range(CALLS):
         decide(policy, call)

@@ -136,6 +136,8 @@ def quorums_for(action: ToolAction, level: AutonomyLevel, matching: Sequence[Mat
 
 def one_more(quorums: Quorums) -> Quorums:
     """Return ``quorums`` for a Task that nobody knows who asked for: somebody among the people may have."""
+    if not quorums.before and not quorums.after:
+        return quorums
     return Quorums(
         tuple([replace(quorum, required=quorum.required + 1) for quorum in quorums.before]),
         tuple([replace(quorum, required=quorum.required + 1) for quorum in quorums.after]),
