@@ -84,6 +84,14 @@ class People:
         ApprovalRequest.parse(made)
         return self.put(made)
 
+    async def delete(self, resource: Resource, name: str, *, namespace: str = "") -> None:
+        if self.failure is not None:
+            raise self.failure
+        key = ObjectKey(namespace=namespace, name=name)
+        if key not in self.objects:
+            raise NotFound(Target("delete", resource.plural, name), 404, "NotFound", "it is not there")
+        self.remove(key)
+
     async def apply_status(
         self, resource: Resource, manifest: JsonObject, *, field_manager: str, force: bool = True
     ) -> JsonObject:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pytest
 from mcp.types import CallToolResult
@@ -11,14 +12,16 @@ from starlette.types import Send
 
 from aos.gateway.caller import Caller
 from aos.model.agent import Agent
+from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy.effective import PolicyInputs, effective_policy
-from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, agent, caller, definition, task
+from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, SETTINGS, agent, caller, definition, task
 from tests.unit.gateway_mcp.world import Gateway, Seen, answer, gateway, scripted
 
+HASTY = SETTINGS.model_copy(update={"approval_wait_seconds": 0.05})
 CARD = "4111 1111 1111 1111"
 MAIL = "mira.solberg@example.org"
 READ: JsonObject = {"name": "get_contact", "access": "Read", "risk": "Low", "costMicroUSD": 10}
@@ -64,6 +67,7 @@ class Case:
         hides: what does not.
         window_seconds: how long the last call would have to wait; windows slide in steps, so it is no less and little more.
         sent: how many calls reach the tool; None for those that are answered.
+        asked: what the first quorum says that people are asked by; of times, in how many seconds they are.
     """
 
     parts: Mapping[str, JsonValue]
@@ -74,11 +78,13 @@ class Case:
     hides: str = ""
     window_seconds: int | None = None
     sent: int | None = None
+    asked: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
 READ_IT, WRITE_IT = Made(), Made("update_contact")
 NOT_READ, NOT_WRITTEN = Made(reason="NotAllowed"), Made("update_contact", "NotAllowed")
 OTHER = Made(arguments={"id": "8"})
+HELD = Made("update_contact", "ApprovalPending")
 
 
 def refused(reason: str, **parts: str) -> Made:
@@ -99,6 +105,23 @@ def budget(**parts: JsonValue) -> JsonObject:
 
 def projection(**match: JsonValue) -> JsonObject:
     return {"data": {"projections": [{"tools": [{"name": "crm", **match}], "fields": ["id"]}]}}
+
+
+def approval(**parts: JsonValue) -> JsonObject:
+    return {"approvals": [{"name": "outbound", "match": {"access": ["Write"]}, **parts}]}
+
+
+def matching(**match: JsonValue) -> JsonObject:
+    return {"approvals": [{"name": "outbound", "match": match}]}
+
+
+def tools(**match: JsonValue) -> JsonObject:
+    return matching(tools=[{"name": "crm", **match}])
+
+
+def escalated(**approvers: JsonValue) -> JsonObject:
+    escalation: JsonObject = {"after": "10m", "approvers": approvers or {"users": ["max"]}}
+    return approval(approvers={"users": ["lena"]}, escalate=escalation)
 
 
 def expression(operator: str, *values: JsonValue, key: str = "territory") -> JsonObject:
@@ -303,6 +326,64 @@ CASES: Mapping[str, Sequence[Case]] = {
             sent=1,
         ),
     ),
+    "approvals[].name": (
+        Case(approval(), [READ_IT, HELD], asked={"rule": "Policy baseline, approval outbound"}),
+    ),
+    "approvals[].match.tools[].name": (
+        Case(matching(tools=[{"name": "crm"}]), [HELD]),
+        Case(matching(tools=[{"name": "erp"}]), [WRITE_IT]),
+    ),
+    "approvals[].match.tools[].actions": (Case(tools(actions=["update_*"]), [READ_IT, HELD]),),
+    "approvals[].match.tools[].access": (Case(tools(access=["Write"]), [READ_IT, HELD]),),
+    "approvals[].match.tools[].risk": (Case(tools(risk=["Medium"]), [READ_IT, HELD]),),
+    "approvals[].match.tools[].dataClasses": (Case(tools(dataClasses=["pii"]), [READ_IT, HELD]),),
+    "approvals[].match.access": (Case(matching(access=["Write"]), [READ_IT, HELD]),),
+    "approvals[].match.risk": (Case(matching(risk=["Medium"]), [READ_IT, HELD]),),
+    "approvals[].match.dataClasses": (Case(matching(dataClasses=["pii"]), [READ_IT, HELD]),),
+    "approvals[].when": (
+        Case(approval(when="args.id == '7'"), [HELD, Made("update_contact", arguments={"id": "8"})]),
+        Case(approval(when="args.nothing == 1"), [HELD]),
+    ),
+    "approvals[].required": (Case(approval(required=3), [HELD], asked={"required": 3}),),
+    "approvals[].approvers.groups": (
+        Case(approval(approvers={"groups": ["leads"]}), [HELD], asked={"approvers": {"groups": ["leads"]}}),
+    ),
+    "approvals[].approvers.users": (
+        Case(approval(approvers={"users": ["lena"]}), [HELD], asked={"approvers": {"users": ["lena"]}}),
+    ),
+    "approvals[].approvers.serviceAccounts": (
+        Case(
+            approval(approvers={"serviceAccounts": ["sales:bot"]}),
+            [HELD],
+            asked={"approvers": {"serviceAccounts": ["sales:bot"]}},
+        ),
+    ),
+    "approvals[].timeout": (Case(approval(timeout="90m"), [HELD], asked={"expiresAt": 5400}),),
+    "approvals[].samplePercent": (Case(approval(samplePercent=50), [READ_IT, HELD]),),
+    "approvals[].review": (
+        Case(approval(review="Before"), [HELD]),
+        Case(approval(review="After"), [WRITE_IT]),
+    ),
+    "approvals[].remindAfter": (Case(approval(remindAfter="20m"), [HELD], asked={"remindAt": 1200}),),
+    "approvals[].escalate.after": (Case(escalated(), [HELD], asked={"escalatedAt": 600}),),
+    "approvals[].escalate.approvers.groups": (
+        Case(escalated(groups=["heads"]), [HELD], asked={"escalated": {"groups": ["heads"]}}),
+    ),
+    "approvals[].escalate.approvers.users": (
+        Case(escalated(users=["max"]), [HELD], asked={"escalated": {"users": ["max"]}}),
+    ),
+    "approvals[].escalate.approvers.serviceAccounts": (
+        Case(
+            escalated(serviceAccounts=["sales:bot"]),
+            [HELD],
+            asked={"escalated": {"serviceAccounts": ["sales:bot"]}},
+        ),
+    ),
+    "approvals[].onTimeout": (Case(approval(onTimeout="Reject"), [HELD, HELD]),),
+    "autonomy.ceiling": (
+        Case({"autonomy": {"ceiling": "Supervised"}}, [READ_IT, HELD], asked={"rule": "risk Medium"}),
+        Case({"autonomy": {"ceiling": "Autonomous"}}, [READ_IT, WRITE_IT]),
+    ),
 }
 
 
@@ -358,6 +439,26 @@ class Bench:
             return await client.call_tool(made.action, dict(made.arguments))
 
 
+def asked_of(front: Gateway) -> JsonObject:
+    """Return what people were asked by: the one request's first quorum, times as seconds from now."""
+    (request,) = [ApprovalRequest.parse(raw) for raw in front.held.people.objects.values()]
+    quorum = request.spec.quorums[0]
+    found: JsonObject = quorum.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    found["expiresAt"] = _seconds_to(request.spec.expires_at)
+    if quorum.remind_at is not None:
+        found["remindAt"] = _seconds_to(quorum.remind_at)
+    if quorum.escalation is not None:
+        found["escalatedAt"] = _seconds_to(quorum.escalation.at)
+        found["escalated"] = quorum.escalation.approvers.model_dump(
+            mode="json", by_alias=True, exclude_defaults=True
+        )
+    return found
+
+
+def _seconds_to(moment: datetime) -> int:
+    return round((moment - datetime.now(UTC)).total_seconds())
+
+
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
     answers: list[JsonValue] = []
@@ -371,7 +472,7 @@ async def bench() -> AsyncIterator[Bench]:
         await answer(send, message, content)
 
     definitions = [definition(str(action["name"]), ANYTHING) for action in (READ, WRITE)]
-    async with scripted(definitions, on_call) as (url, _, seen), gateway() as front:
+    async with scripted(definitions, on_call) as (url, _, seen), gateway(HASTY) as front:
         target = tool(url)
         await front.offer(target)
         yield Bench(front, target, seen, answers)
@@ -399,5 +500,8 @@ async def test_a_field_holds_calls_of_tools(bench: Bench, path: str, case: Case)
         assert isinstance(frees, int)
         assert case.window_seconds - 60 <= frees <= case.window_seconds * 1.05
     assert not case.hides or case.hides not in said
+    for name, expected in case.asked.items():
+        found = asked_of(bench.front)[name]
+        assert found == (pytest.approx(expected, abs=60) if isinstance(expected, int) else expected), name
     answered = sum(not made.reason for made in case.calls)
     assert len(bench.seen.of("tools/call")) == (answered if case.sent is None else case.sent)
