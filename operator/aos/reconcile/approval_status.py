@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from aos.model.approval_request import ApprovalRequestStatus, RequestState
+from aos.model.approval_request import WRITTEN_BY_GATEWAY, ApprovalRequestStatus, RequestState
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType, Reason
 from aos.reconcile.approval_step import Count, Ending, ObservedRequest, progress
 from aos.reconcile.approval_trust import Trust
 from aos.reconcile.conditions import Verdict, conditions, no, unchanged, yes
 
-_GATEWAYS: Final = {"use", "overtaken"}
 _LEFT_OUT_WHEN_EMPTY: Final = ("guard", "counted", "notices", "tallied")
 
 Verdicts = Mapping[ConditionType, Verdict]
@@ -80,10 +79,11 @@ def status_after(
 
 def written(before: ApprovalRequestStatus, after: ApprovalRequestStatus) -> JsonObject | None:
     """Return the status to write; None if it stands there already."""
-    same = {"conditions": after.conditions, "use": None, "overtaken": None}
-    if unchanged(before.conditions, after.conditions) and before.model_copy(update=same) == after:
+    others = ("conditions", *WRITTEN_BY_GATEWAY)
+    ours = before.model_copy(update={name: getattr(after, name) for name in others})
+    if unchanged(before.conditions, after.conditions) and ours == after:
         return None
-    said = after.model_dump(mode="json", by_alias=True, exclude=_GATEWAYS)
+    said = after.model_dump(mode="json", by_alias=True, exclude=set(WRITTEN_BY_GATEWAY))
     return {name: value for name, value in said.items() if value or name not in _LEFT_OUT_WHEN_EMPTY}
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pydantic import JsonValue
 
-from aos.model.approval_request import ApprovalRequest, RequestState
+from aos.model.approval_request import WRITTEN_BY_GATEWAY, ApprovalRequest, RequestState
 from aos.model.base import JsonObject
 from aos.reconcile.approval import reconcile_request
 from aos.reconcile.approval_step import (
@@ -88,7 +88,7 @@ def written(item: ApprovalRequest, found: RequestPlan, **gateways: JsonValue) ->
     """Return the request with the status that a plan writes, and what the gateway writes."""
     raw = item.model_dump(mode="json", by_alias=True, exclude_none=True)
     before = raw["status"]
-    kept = {name: before[name] for name in ("use", "overtaken") if name in before}
+    kept = {name: before[name] for name in WRITTEN_BY_GATEWAY if name in before}
     status = before if found.plan.status is None else found.plan.status
     return ApprovalRequest.parse(raw | {"status": {**status, **kept, **gateways}})
 

@@ -1,14 +1,26 @@
 """What the status of an ApprovalRequest says: only documented reasons, nothing of the gateway's, nothing twice."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import pytest
 
-from aos.model.approval_request import ApprovalRequest, Notice
+from aos.model.approval_request import WRITTEN_BY_GATEWAY, ApprovalRequest, Notice
+from aos.model.base import JsonObject
 from aos.model.conditions import CONDITIONS
 from aos.reconcile.approval import reconcile_request
 from aos.reconcile.guard import Guard
-from tests.unit.reconcile.asked import EXPIRES, decided, looked_at, moment, observed, request, said, written
+from tests.unit.reconcile.asked import (
+    EXPIRES,
+    at_rest,
+    decided,
+    looked_at,
+    moment,
+    observed,
+    request,
+    said,
+    written,
+)
 from tests.unit.reconcile.make import NOW
 
 LATER = NOW + timedelta(minutes=2)
@@ -23,11 +35,11 @@ def approved() -> ApprovalRequest:
 
 
 def used() -> ApprovalRequest:
-    use = {"call": "c1", "time": moment(LATER)}
+    use: JsonObject = {"call": "c1", "time": moment(LATER)}
     return looked_at(written(approved(), reconcile_request(observed(approved()), LATER), use=use), LATER)
 
 
-WAYS = {
+WAYS: Mapping[str, Callable[[], ApprovalRequest]] = {
     "pending": pending,
     "approved": approved,
     "used": used,
@@ -52,11 +64,19 @@ def test_every_condition_stands_there_for_a_reason_that_is_documented(way: str) 
 
 def test_what_is_the_gateways_is_not_written() -> None:
     item = approved()
-    use = {"call": "c1", "time": moment(LATER)}
-    given = written(item, reconcile_request(observed(item), LATER), use=use, overtaken=use)
+    use: JsonObject = {"call": "c1", "time": moment(LATER)}
+    given = written(
+        item, reconcile_request(observed(item), LATER), use=use, overtaken=use, outcome="Succeeded"
+    )
     status = reconcile_request(observed(given), LATER).plan.status
     assert status is not None
-    assert not {"use", "overtaken"} & set(status)
+    assert not set(WRITTEN_BY_GATEWAY) & set(status)
+
+
+def test_what_the_gateway_writes_of_a_review_makes_no_work() -> None:
+    item = looked_at(request(type="Review", call="c1"))
+    given = written(item, reconcile_request(observed(item), LATER), outcome="Succeeded")
+    assert at_rest(given, LATER)
 
 
 def test_what_was_told_outside_stays_in_every_status_or_apply_would_drop_it() -> None:

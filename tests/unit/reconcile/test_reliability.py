@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aos.model.agent import Reliability
@@ -80,6 +80,7 @@ def test_what_is_not_marked_yet_is_never_forgotten() -> None:
     assert "u0005" in more.recent
 
 
+@settings(max_examples=40, deadline=None)
 @given(rounds=st.lists(st.tuples(st.integers(1, 200), st.booleans(), st.booleans()), max_size=12))
 def test_whatever_dies_between_the_two_writes_each_request_counts_once(
     rounds: list[tuple[int, bool, bool]],

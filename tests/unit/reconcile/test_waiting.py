@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aos.model.base import JsonObject
@@ -105,6 +105,7 @@ _WAITS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(waits=_WAITS, more=_WAITS)
 def test_the_order_does_not_matter_and_more_waiting_never_brings_the_deadline_nearer(
     waits: list[Wait], more: list[Wait]

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aos.model.approval_request import ApprovalRequestStatus, RequestState, decisions_kept
+from aos.model.approval_request import WRITTEN_BY_GATEWAY, ApprovalRequestStatus, RequestState, decisions_kept
 from aos.model.base import ApiModel
 from aos.model.names import GROUP
 from aos.model.task import TaskStatus
@@ -21,8 +21,6 @@ _STATUSES: Final = (
 )
 _HANDED_IN: Final = ("result", "usage")
 """What of a Task's status the gateway writes."""
-_CALLS: Final = ("use", "overtaken", "outcome")
-"""What of an ApprovalRequest's status the gateway writes: which calls it made, and what came of one that is reviewed."""
 _NEXT_STATES: Final = {
     RequestState.PENDING: (
         RequestState.APPROVED,
@@ -126,7 +124,9 @@ def _final_parts() -> tuple[Check, ...]:
 
 def _parts_of_requests() -> tuple[Check, ...]:
     """Whose what of an ApprovalRequest's status is, and what of it never changes again."""
-    others = " && ".join(_same(name) for name in _fields(ApprovalRequestStatus) if name not in _CALLS)
+    others = " && ".join(
+        _same(name) for name in _fields(ApprovalRequestStatus) if name not in WRITTEN_BY_GATEWAY
+    )
     follows = " || ".join(
         f"(variables.oldState == '{state}' && variables.newState in {[str(item) for item in later]})"
         for state, later in _NEXT_STATES.items()
@@ -134,7 +134,7 @@ def _parts_of_requests() -> tuple[Check, ...]:
     return (
         Check(
             "!variables.isOperator || variables.resource != 'approvalrequests' || ("
-            + " && ".join(_same(name) for name in _CALLS)
+            + " && ".join(_same(name) for name in WRITTEN_BY_GATEWAY)
             + ")",
             "use, overtaken and outcome of an ApprovalRequest are the gateway's",
         ),
@@ -147,7 +147,7 @@ def _parts_of_requests() -> tuple[Check, ...]:
                 f"variables.resource != 'approvalrequests' || !variables.old.?{name}.hasValue() || {_same(name)}",
                 f"{name} of an ApprovalRequest is final",
             )
-            for name in _CALLS
+            for name in WRITTEN_BY_GATEWAY
         ),
         Check(
             f"variables.resource != 'approvalrequests' || ({decisions_kept('variables.newCounted', 'variables.oldCounted')})",
