@@ -52,7 +52,7 @@ class AuditEvent:
         effect: ``Allow``, ``Deny``, or ``Hold`` where people are asked.
         reason: stable code.
         rules: the rules that decided, as text.
-        approvals: names of the ApprovalRequests that released the call, or that it waits for.
+        approvals: names of the ApprovalRequests that released the call, that it waits for, or by which it is reviewed.
         outcome: what became of it; empty on an intent.
         prompt_tokens: counted by the model.
         completion_tokens: counted by the model.

@@ -13,6 +13,8 @@ from aos.gateway.app import AgentApp, Endpoints
 from aos.gateway.approvals.desk import ApprovalDesk, Hooks
 from aos.gateway.approvals.marks import Marks, MarkSweeper
 from aos.gateway.approvals.preview import ToolPreviewer
+from aos.gateway.approvals.review_sweep import ReviewSweeper
+from aos.gateway.approvals.reviews import ReviewDesk
 from aos.gateway.approvals.sampling import KeyedSampler
 from aos.gateway.approvals.sampling_key import SamplingKeyWatch
 from aos.gateway.approvals.trail import ApprovalTrail
@@ -114,8 +116,12 @@ class Gateway:
         self._guard = ToolGuard(settings)
         trail = ApprovalTrail(store, self._calls)
         self._marks = Marks(client)
-        sweeper = MarkSweeper(self._registry, store, trail, self._marks, settings)
-        self._reporter = StatusReporter(client, self._registry, elector=elector, beside=sweeper.run)
+        sampler = KeyedSampler()
+        self._sampling_key = SamplingKeyWatch(client, settings.namespace, sampler)
+        self._reviews = ReviewDesk(self._registry, client, self._metrics, settings, sampler)
+        self._mark_sweeper = MarkSweeper(self._registry, store, trail, self._marks, settings)
+        self._review_sweeper = ReviewSweeper(self._registry, store, self._reviews, settings)
+        self._reporter = StatusReporter(client, self._registry, elector=elector, beside=self._mend_requests)
         self._model_status = ModelStatus(self._registry, self._reporter)
         usage = Usage(self._calls)
         self._registry.on_task_end(usage.drop)
@@ -125,11 +131,9 @@ class Gateway:
         keys = SigningKeys(client, settings.keys_min_refresh_seconds)
         verifier = TokenVerifier(keys, client, settings)
         self._catalogue = Catalogue(self._registry, upstream, self._reporter, settings)
-        sampler = KeyedSampler()
-        self._sampling_key = SamplingKeyWatch(client, settings.namespace, sampler)
         hooks = Hooks(sampler, ToolPreviewer(self._registry, self._catalogue, upstream, self._metrics))
         desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings, hooks)
-        control = Control(self._calls, desk, self._guard, RetryBudget(settings), self._metrics)
+        control = Control(self._calls, desk, self._reviews, self._guard, RetryBudget(settings), self._metrics)
         endpoints = Endpoints(
             mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings),
             models=ModelEndpoint(self._registry, http, self._calls, journal, settings),
@@ -140,13 +144,7 @@ class Gateway:
         self._registry.on_pod_end(identity.forget)
         self._agent_app = AgentApp(identity, endpoints, settings, journal)
         self._admin_app = AdminApp(verifier, self._report, settings, AuditApi(store, Access(client)))
-        self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
-        self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
-        self._metrics.watch("aos_gateway_pending_approvals", "", lambda: self._registry.waiting)
-        self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
-        self._metrics.watch("aos_gateway_store_pending", "", lambda: self._calls.pending)
-        self._metrics.watch("aos_gateway_open_circuits", "", lambda: self._guard.open)
-        self._metrics.watch("aos_gateway_events_dropped", "", lambda: self._recorder.dropped)
+        self._watch()
 
     def bind(self) -> Ports:
         """Bind the ports.
@@ -218,12 +216,29 @@ class Gateway:
             group.create_task(self._tell_bounds(), name="bounds")
             group.create_task(self._heads.run(), name="audit heads")
             group.create_task(self._marks.run(), name="marks of approvals")
+            group.create_task(self._reviews.run(), name="outcomes of reviewed calls")
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
             await self._report.compiled.wait()
             group.create_task(ports.admin.serve(), name="admin")
             group.create_task(ports.agents.serve(), name="agents")
             _log.info("serving agents on port %d", ports.agents.port)
+
+    def _watch(self) -> None:
+        """Show what is measured when somebody asks."""
+        self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
+        self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
+        self._metrics.watch("aos_gateway_pending_approvals", "", lambda: self._registry.waiting)
+        self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
+        self._metrics.watch("aos_gateway_store_pending", "", lambda: self._calls.pending)
+        self._metrics.watch("aos_gateway_open_circuits", "", lambda: self._guard.open)
+        self._metrics.watch("aos_gateway_events_dropped", "", lambda: self._recorder.dropped)
+
+    async def _mend_requests(self) -> None:
+        """Say on ApprovalRequests what gateways did not live to say."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._mark_sweeper.run(), name="uses that nobody marked")
+            group.create_task(self._review_sweeper.run(), name="outcomes that nobody told")
 
     async def _sweep_circuits(self) -> None:
         while True:

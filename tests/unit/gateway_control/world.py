@@ -10,7 +10,9 @@ from tempfile import TemporaryDirectory
 from aos.audit.event import AuditEvent
 from aos.audit.query import AuditQuery
 from aos.gateway.approvals.desk import ApprovalDesk
+from aos.gateway.approvals.hooks import EVERY_CALL
 from aos.gateway.approvals.marks import Marks
+from aos.gateway.approvals.reviews import ReviewDesk
 from aos.gateway.approvals.trail import ApprovalTrail
 from aos.gateway.caller import Caller
 from aos.gateway.control.control import CallControl
@@ -81,12 +83,13 @@ async def controlled(store: Store, settings: GatewaySettings) -> AsyncGenerator[
     people = People()
     trail, marks = ApprovalTrail(store, calls), Marks(people)
     desk = ApprovalDesk(people, people, trail, marks, metrics, settings)
-    control = Control(calls, desk, ToolGuard(settings), RetryBudget(settings), metrics)
-    marking = asyncio.create_task(marks.run())
+    reviews = ReviewDesk(people, people, metrics, settings, EVERY_CALL)
+    control = Control(calls, desk, reviews, ToolGuard(settings), RetryBudget(settings), metrics)
+    marking = asyncio.gather(marks.run(), reviews.run())
     try:
         yield Held(store, calls, control, news, metrics, people)
     finally:
         marking.cancel()
-        await asyncio.wait((marking,))
+        await asyncio.gather(marking, return_exceptions=True)
         await calls.close(5)
         metrics.close()

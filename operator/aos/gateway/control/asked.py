@@ -39,9 +39,10 @@ class AskedCall:
         tokens: most tokens that the call may use.
         cost_micro_usd: the most that those tokens may cost; what a Tool's action costs is in the obligations.
         data_classes: classes of data that were found on the way in.
-        approvals: names of the ApprovalRequests that released the call, or that it waits for.
+        approvals: names of the ApprovalRequests that released the call, that it waits for, or by which it is reviewed.
         quorums: rules that people are asked by about the call.
         approval_uid: uid of the one that released it, which lets one call through; empty where none was needed.
+        call: the identifier that it is to have in the audit trail, unique; empty for any.
     """
 
     caller: Caller
@@ -62,6 +63,7 @@ class AskedCall:
     approvals: tuple[str, ...] = ()
     quorums: tuple[str, ...] = ()
     approval_uid: str = ""
+    call: str = ""
 
 
 @dataclass(frozen=True, slots=True)

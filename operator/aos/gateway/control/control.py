@@ -144,7 +144,7 @@ class CallControl:
 
     def refuse(self, asked: AskedCall, refused: Refused) -> None:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
-        self._record_refusal(_call(), asked, refused)
+        self._record_refusal(asked.call or new_call(), asked, refused)
 
     def refuse_again(self, asked: AskedCall, refused: Refused) -> None:
         """Count a call that was refused for what is on record already."""
@@ -158,7 +158,7 @@ class CallControl:
         Raises:
             StoreUnavailableError: it could not be written.
         """
-        await self._store.append((events.asking(_call(), asked, record),))
+        await self._store.append((events.asking(new_call(), asked, record),))
 
     async def used_by(self, task_uid: str) -> TaskUsage | None:
         """Return what a Task has used, over all replicas, denials aside; None if the store can't say."""
@@ -196,7 +196,8 @@ class CallControl:
 
     def _ticket(self, asked: AskedCall, record: str = "") -> Ticket:
         # The approval first: of a call that was let through already nothing else is said.
-        return Ticket(_call(), asked, (*approval_charge(asked), *self._charges.of(asked)), record)
+        call = asked.call or new_call()
+        return Ticket(call, asked, (*approval_charge(asked), *self._charges.of(asked)), record)
 
     def _admission(
         self, ticket: Ticket, lease: LeaseRequest | None, duplicate: DuplicateCheck | None
@@ -372,5 +373,6 @@ def _verdict(ticket: Ticket, result: AdmissionResult | None) -> Refused:
             return verdicts.store_unavailable(asked)
 
 
-def _call() -> str:
+def new_call() -> str:
+    """Return an identifier that no other call has."""
     return secrets.token_hex(_CALL_BYTES)

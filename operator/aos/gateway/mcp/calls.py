@@ -10,6 +10,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.approvals.desk import ApprovalDesk
+from aos.gateway.approvals.reviews import ReviewDesk, outcome_text
 from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
@@ -54,6 +55,7 @@ class Control:
     Attributes:
         calls: charges, records and the audit trail.
         desk: where held calls wait for people.
+        reviews: where made calls are looked at by people.
         guard: circuits.
         retries: how many calls may be sent once more.
         metrics: where those are counted.
@@ -61,6 +63,7 @@ class Control:
 
     calls: CallControl
     desk: ApprovalDesk
+    reviews: ReviewDesk
     guard: ToolGuard
     retries: RetryBudget
     metrics: GatewayMetrics
@@ -99,7 +102,7 @@ class ToolCalls:
         self._upstream = upstream
         self._journal = journal
         self._control = control
-        self._gate = Gate(control.desk, control.calls, catalogue)
+        self._gate = Gate(control.desk, control.reviews, control.calls, catalogue)
         self._max_attempts = settings.max_call_attempts
         self._max_kept_result_bytes = settings.max_kept_result_bytes
         self._clock = clock
@@ -201,8 +204,8 @@ class ToolCalls:
         finally:
             if record.outcome in _NOT_ENDED:
                 self._control.guard.left(call.caller, cleared.tool)
-            if not record.released:
-                self._gate.made(passed, ticket.call)
+            outcome = outcome_text(record.outcome, record.reason)
+            self._gate.ended(passed, ticket.call, outcome, made=not record.released)
             seconds = self._clock() - started_at
             self._control.calls.finish(
                 ticket,
