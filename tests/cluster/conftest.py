@@ -11,6 +11,17 @@ from hack.cluster.paths import Paths
 from hack.cluster.session import prepare
 
 HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+
+
+def serve_kinds(control_plane: Handle) -> None:
+    """Apply the CRDs, and wait until they are served."""
+    applied = control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
+    assert applied.ok, applied.stderr
+    waited = control_plane.kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=aos"
+    )
+    assert waited.ok, waited.stderr
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,3 +51,10 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
         yield cluster.handle()
     finally:
         cluster.down()
+
+
+@pytest.fixture(scope="session")
+def cluster(control_plane: Handle) -> Handle:
+    """The control plane with the kinds of AOS."""
+    serve_kinds(control_plane)
+    return control_plane

@@ -14,7 +14,9 @@ from pydantic import JsonValue
 from typer.testing import CliRunner
 
 from aos.cli.main import app
+from aos.kube.resources import NAMESPACES, TASKS
 from hack.cluster.handle import Handle
+from tests.cluster.api import KINDS, api
 
 ROOT = Path(__file__).resolve().parents[3]
 AOS = Path(sys.executable).parent / "aos"
@@ -71,6 +73,7 @@ class Namespace:
     def __init__(self, cluster: Handle, name: str) -> None:
         self.cluster = cluster
         self.name = name
+        self._api = api(cluster.kubeconfig)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         answer = self.cluster.kubectl("-n", self.name, *arguments, stdin=stdin)
@@ -89,33 +92,31 @@ class Namespace:
         )
 
     def create(self, kind: str, name: str, spec: Mapping[str, JsonValue]) -> None:
-        manifest = {
+        manifest: Object = {
             "apiVersion": "aos.dev/v1alpha1",
             "kind": kind,
             "metadata": {"name": name},
             "spec": dict(spec),
         }
-        self.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+        self._api.create(manifest, self.name)
 
     def patch_status(self, kind: str, name: str, status: Mapping[str, JsonValue]) -> None:
-        self.kubectl(
-            "patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status})
-        )
+        self._api.patch_status(KINDS[kind.lower()], self.name, name, dict(status))
 
     def tasks(self) -> list[str]:
-        return self.kubectl("get", "tasks", "-o", "name").split()
+        return self._api.names(TASKS, self.name)
 
     def only_task(self) -> str:
         """Wait for the namespace's one Task and return its name."""
         until(lambda: bool(self.tasks()))
-        return self.tasks()[0].partition("/")[2]
+        return self.tasks()[0]
 
 
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
@@ -129,26 +130,15 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
     }
 
 
-@pytest.fixture(scope="package")
-def cluster(control_plane: Handle) -> Handle:
-    applied = control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    assert applied.ok, applied.stderr
-    waited = control_plane.kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=aos"
-    )
-    assert waited.ok, waited.stderr
-    return control_plane
-
-
 @pytest.fixture
 def namespace(cluster: Handle) -> Iterator[Namespace]:
     name = f"cli-{secrets.token_hex(4)}"
-    created = cluster.kubectl("create", "namespace", name)
-    assert created.ok, created.stderr
+    way = api(cluster.kubeconfig)
+    way.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     try:
         yield Namespace(cluster, name)
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        way.delete(NAMESPACES, "", name)
 
 
 @pytest.fixture

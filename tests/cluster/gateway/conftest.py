@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
 
 import pytest
 import uvloop
@@ -11,8 +10,6 @@ from aos.kube.client import ApiClient
 from hack.cluster.handle import Handle
 from tests.cluster.gateway.world import World, running_world
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def pytest_asyncio_loop_factories(
     config: pytest.Config, item: pytest.Item
@@ -20,15 +17,9 @@ def pytest_asyncio_loop_factories(
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(scope="package")
-def kinds(control_plane: Handle) -> Handle:
-    applied = control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    assert applied.ok, applied.stderr
-    waited = control_plane.kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=aos"
-    )
-    assert waited.ok, waited.stderr
-    return control_plane
+@pytest.fixture(scope="session")
+def kinds(cluster: Handle) -> Handle:
+    return cluster
 
 
 @pytest.fixture

@@ -338,6 +338,14 @@ def test_a_bad_manifest_is_refused_with_the_name_of_its_field(cluster: Handle, c
     assert case.says in output
 
 
+@pytest.mark.parametrize("case", [BAD[0], BAD[-1], Bad("Task", "spec.oops", 1, 'unknown field "spec.oops"')])
+def test_kubectl_says_it_in_the_same_words(cluster: Handle, case: Bad) -> None:
+    manifest = yaml.safe_dump(changed(good(case.kind), case.path, case.value))
+    done = cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest)
+    assert done.returncode != 0
+    assert case.says in done.stderr
+
+
 def test_a_task_cannot_be_changed_once_it_stands(cluster: Handle) -> None:
     task = good("Task")
     cluster.kubectl("apply", "-f", "-", stdin=yaml.safe_dump(task))

@@ -26,6 +26,7 @@ from hack.cluster.control_plane import ControlPlane
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
 from hack.ports import free_port
+from tests.cluster.conftest import serve_kinds
 from tests.cluster.operator.access import (
     GATEWAY_EVERYWHERE,
     OPERATOR_AT_HOME,
@@ -35,8 +36,6 @@ from tests.cluster.operator.access import (
 from tests.cluster.operator.approvals import Desk, chart_roles
 from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, Rig
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
@@ -52,21 +51,16 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
 @pytest.fixture(scope="session")
 def installed(control_plane: Handle) -> Handle:
     """The API server with CRDs, admission policies and rights, as the chart installs them."""
-    applied = control_plane.kubectl("apply", "--server-side", "-f", str(ROOT / "crds"))
-    assert applied.ok, applied.stderr
-    waited = control_plane.kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "crd", "-l", "app.kubernetes.io/part-of=aos"
-    )
-    assert waited.ok, waited.stderr
+    serve_kinds(control_plane)
     made = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}},
         *admission_policies(OPERATOR, GATEWAY),
         *manifests(OPERATOR, HOME, "aos-operator", OPERATOR_EVERYWHERE, OPERATOR_AT_HOME),
         *manifests(GATEWAY, HOME, "aos-gateway", GATEWAY_EVERYWHERE, []),
     ]
-    for manifest in made:
-        done = control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
-        assert done.ok, done.stderr
+    every = "\n---\n".join(json.dumps(manifest) for manifest in made)
+    done = control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=every)
+    assert done.ok, done.stderr
     return control_plane
 
 
