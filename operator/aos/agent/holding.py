@@ -11,7 +11,7 @@ from typing import Final
 
 from aos.agent.conversation import CallTool
 from aos.agent.settings import Bounds
-from aos.agent.tools import STALE, ToolReply
+from aos.agent.tools import ToolReply
 
 LONGEST_HOLD: Final = timedelta(hours=169)
 """Requests expire after at most 168 h; so long is waited where the gateway could not say when."""
@@ -75,7 +75,7 @@ class HeldCalls:
         if reply.pause_seconds is not None and self._now() < patience.until:
             # Approved, and held up by something that passes: the approval is still there.
             return min(max(reply.pause_seconds, bounds.retry_pause_seconds), bounds.max_held_pause_seconds)
-        if reply.reason == STALE and patience.stale_repeats:
+        if reply.stale and patience.stale_repeats:
             # What people were asked about is not the same any more. They are asked anew, so often.
             patience.stale_repeats -= 1
             return bounds.retry_pause_seconds

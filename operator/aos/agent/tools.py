@@ -76,6 +76,7 @@ class ToolReply:
         denied: Policy did not let it through.
         reason: The gateway's code for either, for the log; blank where it gave none.
         hold: It waits for people, and is to be repeated; the model is not told.
+        stale: It waited, and what people were asked about is not the same any more.
         lost: The gateway said nothing about it.
         pause_seconds: When the gateway says that it may be tried again.
     """
@@ -85,6 +86,7 @@ class ToolReply:
     denied: bool = False
     reason: str = ""
     hold: Hold | None = None
+    stale: bool = False
     lost: bool = False
     pause_seconds: float | None = None
 
@@ -181,6 +183,7 @@ def read_result(result: CallToolResult) -> ToolReply:
         denied=said.get("decision") == "Deny",
         reason=reason,
         hold=_hold(said) if is_refused and reason == HELD else None,
+        stale=is_refused and reason == STALE,
         pause_seconds=_seconds(said.get("retryAfterSeconds")) if is_refused else None,
     )
 

@@ -151,9 +151,10 @@ class Worker:
     async def _call(self, hands: _Hands, command: CallTool) -> ToolReturned | ToolHeld:
         start = monotonic()
         reply = await hands.call(command)
-        if reply.hold is None:
+        if reply.hold is None and not reply.stale:
             return self._returned(command, reply, start)
-        self._journal.write("tool waits", tool=command.name, approval=reply.hold.approval or None)
+        approval = reply.hold.approval if reply.hold else ""
+        self._journal.write("tool waits", tool=command.name, approval=approval or None)
         waits = HeldCalls(hands.call, self._settings.bounds).see_through(command, reply)
         self._held.append(_Held(command, start, asyncio.create_task(waits)))
         return ToolHeld()

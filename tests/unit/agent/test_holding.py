@@ -23,7 +23,12 @@ def held(pause_seconds: float = 5, expires_in: timedelta | None = timedelta(hour
 
 def refused(reason: str, pause_seconds: float | None = None) -> ToolReply:
     return ToolReply(
-        f"denied: {reason}", failed=True, denied=True, reason=reason, pause_seconds=pause_seconds
+        f"denied: {reason}",
+        failed=True,
+        denied=True,
+        reason=reason,
+        stale=reason == "ApprovalStale",
+        pause_seconds=pause_seconds,
     )
 
 

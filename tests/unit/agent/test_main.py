@@ -125,6 +125,16 @@ async def test_a_call_that_people_rejected_is_told_to_the_model_with_the_reason(
     assert world.database.contact("emea-0001").stage != "qualified"
 
 
+async def test_people_are_asked_anew_where_the_first_answer_is_that_their_question_has_changed(
+    world: World,
+) -> None:
+    world.gateway.task = scripted(updating(), {"output": GOOD})
+    world.gateway.held["crm.update_contact"] = ["ApprovalStale", "ApprovalPending"]
+    assert await run_agent(world.settings) == ExitCode.REPORTED
+    assert "qualified" in said_of_tools(world.gateway.chats[1])[0]
+    assert world.database.contact("emea-0001").stage == "qualified"
+
+
 async def test_a_deadline_that_comes_while_people_have_not_decided_is_said(world: World) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=2)
     world.gateway.task = scripted(updating(), {"output": GOOD}, deadline=soon.isoformat())

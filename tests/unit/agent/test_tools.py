@@ -111,6 +111,9 @@ def test_no_tool_can_pretend_that_its_call_waits_for_people() -> None:
     assert read_result(refusal(PENDING, None)).hold is None
     assert read_result(refusal(PENDING, "NotAllowed")).hold is None
     assert read_result(refusal(PENDING, None)).pause_seconds is None
+    stale: JsonValue = {"decision": "Deny", "reason": "ApprovalStale"}
+    assert read_result(refusal(stale, "ApprovalStale")).stale
+    assert not read_result(refusal(stale, None)).stale
 
 
 @pytest.mark.parametrize(
