@@ -120,7 +120,7 @@ class Proof:
 
     def _held(self) -> Iterator[tuple[str, str]]:
         for action, held in sorted(Counter(said.action for said in self.decided).items()):
-            said = f"people approved {self.approved(action)} of {held} held calls of {action}"
+            said = f"People approved {self.approved(action)} of {held} held calls of {action}"
             yield action, f"{said}, and the CRM's own log shows {self.made(action)}"
 
     def decision_table(self) -> list[str]:

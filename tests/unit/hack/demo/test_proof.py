@@ -120,7 +120,7 @@ def test_what_was_said_of_held_calls_stands_beside_what_the_crm_saw_of_them() ->
     found = replace(proof([], [access("update_contact")]), decided=said)
     assert found.flaws == ()
     assert found.held_lines() == [
-        "people approved 1 of 2 held calls of update_contact, and the CRM's own log shows 1."
+        "People approved 1 of 2 held calls of update_contact, and the CRM's own log shows 1."
     ]
 
 
