@@ -54,6 +54,30 @@ _TENANTS: Final = (_HANDED + "test_a_cluster_policy_holds_handoffs_in_the_namesp
 _ABOVE: Final = "cluster/operator/test_cluster_policies.py::"
 _CEILING: Final = (_ABOVE + "test_attack_31_a_namespace_admin_can_not_loosen_a_cluster_policy",)
 _TRUTH: Final = ("unit/policy/test_decision.py::test_truth_table",)
+_DECIDING: Final = "cluster/operator/test_approval_admission.py::"
+_REQUESTS: Final = "unit/reconcile/test_approval.py::"
+_ASKED: Final = ("unit/policy/test_approving.py::test_truth_table",)
+_LEVELS: Final = (
+    "unit/policy/test_approving.py::test_what_is_held_by_default_follows_from_risk_and_autonomy",
+    *_ASKED,
+)
+_WHO: Final = (
+    "unit/policy/test_quorums.py::test_who_counts_for_a_quorum",
+    _DECIDING + "test_attack_21_only_those_decide_whom_a_quorum_or_an_escalation_asks",
+)
+_PEOPLE: Final = (
+    "unit/policy/test_quorums.py::test_two_different_people_are_two_and_the_same_one_twice_is_not",
+    _REQUESTS + "test_two_people_are_two_people",
+)
+_IN_TIME: Final = (
+    _REQUESTS + "test_nobody_decided_in_time",
+    "unit/gateway_approvals/test_desk.py::test_an_approval_counts_until_it_expires_by_the_gateways_own_clock",
+)
+_DRAWN: Final = (
+    "unit/gateway_approvals/test_sampling.py::test_a_sample_has_the_share_of_calls_that_it_says",
+)
+_REMINDED: Final = (_REQUESTS + "test_time_alone_brings_it_back_for_each_reminder_escalation_and_its_end",)
+_ESCALATED: Final = (_REQUESTS + "test_who_is_asked_later_counts_from_then_on", *_WHO)
 _LOOKED_THROUGH: Final = (_HANDOFFS + "test_what_comes_back_is_looked_through",)
 
 _OWN_MODEL: Final = NoPart(
@@ -83,6 +107,9 @@ _INSPECTING: Final[Mapping[CallPath, tuple[str, ...]]] = {
     CallPath.MODEL: ("gateway.models.inspecting", "gateway.models.output", "inspection.inspector"),
     CallPath.HANDOFF: ("gateway.a2a.carrying", "inspection.inspector"),
 }
+_COUNTED: Final = ("policy.quorums", "reconcile.approval", "gateway.approvals.standing")
+"""Who decides is counted by the operator, and again by the gateway before it lets the call through."""
+_EXPIRES: Final = ("gateway.approvals.asking", "reconcile.approval", "gateway.approvals.standing")
 _MODULES: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
     "agents": dict.fromkeys(CallPath, ("policy.effective",)),
     "namespaces": dict.fromkeys(CallPath, ("policy.effective",)),
@@ -96,11 +123,19 @@ _MODULES: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
     "data": _INSPECTING,
     "loops": dict.fromkeys(CallPath, ("gateway.control.charges",)),
     "conflicts": {CallPath.TOOL: ("gateway.control.records",)},
-    "approvals": {CallPath.TOOL: ("policy.decision", "gateway.mcp.judging")},
-    "autonomy": {CallPath.TOOL: ("policy.decision", "gateway.mcp.judging")},
+    "approvals": {CallPath.TOOL: ("policy.approving", "gateway.mcp.holding")},
+    "autonomy": {CallPath.TOOL: ("policy.approving", "gateway.mcp.holding")},
 }
 """By the first part of a field's path."""
 _MODULES_OF_FIELDS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
+    "approvals[].required": {CallPath.TOOL: _COUNTED},
+    "approvals[].approvers": {CallPath.TOOL: (*_COUNTED, "reconcile.admission.approval_decisions")},
+    "approvals[].timeout": {CallPath.TOOL: _EXPIRES},
+    "approvals[].onTimeout": {CallPath.TOOL: _EXPIRES},
+    "approvals[].samplePercent": {CallPath.TOOL: ("policy.approving", "gateway.approvals.sampling")},
+    "approvals[].review": {CallPath.TOOL: ("policy.approving", "gateway.approvals.reviews")},
+    "approvals[].remindAfter": {CallPath.TOOL: ("gateway.approvals.asking", "reconcile.approval")},
+    "approvals[].escalate": {CallPath.TOOL: (*_COUNTED, "reconcile.admission.approval_decisions")},
     "data.projections": {CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.projection")},
     "data.urls": {
         CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.urls"),
@@ -138,6 +173,15 @@ _OTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
 _FURTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
     "namespaces": {CallPath.TOOL: _CEILING},
     "rules": {CallPath.TOOL: _TRUTH},
+    "approvals": {CallPath.TOOL: _ASKED},
+    "approvals[].required": {CallPath.TOOL: _PEOPLE},
+    "approvals[].approvers": {CallPath.TOOL: _WHO},
+    "approvals[].timeout": {CallPath.TOOL: _IN_TIME},
+    "approvals[].onTimeout": {CallPath.TOOL: _IN_TIME},
+    "approvals[].samplePercent": {CallPath.TOOL: _DRAWN},
+    "approvals[].remindAfter": {CallPath.TOOL: _REMINDED},
+    "approvals[].escalate": {CallPath.TOOL: _ESCALATED},
+    "autonomy": {CallPath.TOOL: _LEVELS},
     "data.redact": {CallPath.HANDOFF: _LOOKED_THROUGH},
     "data.block": {CallPath.HANDOFF: _LOOKED_THROUGH},
 }
