@@ -128,7 +128,7 @@ def _stale(observed: ObservedRequest, now: datetime) -> Ending | None:
     """Return why a call is not any more what people are asked about; None if it is."""
     if not observed.is_call:
         return None
-    for check in (_overtaken, _task_ended, _agent_changed, _policy_changed, _tool_changed):
+    for check in (_overtaken, _task_ended, _tool_changed, _agent_changed, _policy_changed):
         found = check(observed, now)
         if found is not None:
             return found
