@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,23 @@ def node_was_there() -> bool:
 
 
 @pytest.fixture(scope="session")
-def node(*, node_was_there: bool) -> Iterator[Handle]:
+def image(request: pytest.FixtureRequest) -> Iterator["Future[Settings]"]:
+    """The image of AOS, built while the node starts; only where a test needs it."""
+
+    def built() -> Settings:
+        settings = Settings.from_environment({**os.environ, "KUBECONFIG": str(given() or "")}, paths().state)
+        build_image(settings)
+        return settings
+
+    with ThreadPoolExecutor(1) as pool:
+        if any("aos" in getattr(item, "fixturenames", ()) for item in request.session.items):
+            yield pool.submit(built)
+        else:
+            yield Future()
+
+
+@pytest.fixture(scope="session")
+def node(image: "Future[Settings]", *, node_was_there: bool) -> Iterator[Handle]:
     try:
         with borrowed(given()) as cluster:
             yield cluster
@@ -69,12 +86,10 @@ def node(*, node_was_there: bool) -> Iterator[Handle]:
 
 
 @pytest.fixture(scope="session")
-def aos(node: Handle) -> Installation:
+def aos(node: Handle, image: "Future[Settings]") -> Installation:
     """AOS with the sales example on the node, as `make demo` leaves it."""
-    place = paths()
-    settings = Settings.from_environment({**os.environ, "KUBECONFIG": str(given() or "")}, place.state)
-    build_image(settings)
-    access = Access(node, place)
+    settings = image.result()
+    access = Access(node, paths())
     load_image(access, settings)
     install(access, settings)
     apply_example(access, settings)
