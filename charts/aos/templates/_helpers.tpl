@@ -52,3 +52,19 @@ securityContext:
   readOnlyRootFilesystem: true
   capabilities: {drop: [ALL]}
 {{- end }}
+
+{{/* The webhooks as the operator reads them: a file in place of each reference to a Secret. */}}
+{{- define "aos.notifications" -}}
+{{- $webhooks := list -}}
+{{- range .Values.notifications -}}
+{{- $webhook := omit . "urlSecretRef" "keySecretRef" -}}
+{{- if .urlSecretRef -}}
+{{- $webhook = set $webhook "urlFile" (printf "/etc/aos/webhooks/%s/url" .name) -}}
+{{- end -}}
+{{- if .keySecretRef -}}
+{{- $webhook = set $webhook "keyFile" (printf "/etc/aos/webhooks/%s/key" .name) -}}
+{{- end -}}
+{{- $webhooks = append $webhooks $webhook -}}
+{{- end -}}
+{{- $webhooks | toJson -}}
+{{- end -}}

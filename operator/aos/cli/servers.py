@@ -13,10 +13,13 @@ _log = logging.getLogger(__name__)
 def serve_operator() -> ExitCode:
     """Run the operator until it is told to stop, or another replica leads; return its exit code."""
     from aos.controllers.main import run_operator
+    from aos.controllers.notifications_settings import load_webhooks
     from aos.controllers.settings import ControllerSettings, SettingsError
 
     try:
         settings = ControllerSettings.from_environment(os.environ)
+        # What is wrong with them is told now, and not once this replica leads.
+        load_webhooks(settings.notifications_file)
     except SettingsError as error:
         return _misconfigured(error)
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -12,6 +12,7 @@ from typing import Final
 from aos.controllers.acting import RESOURCES
 from aos.controllers.census import KINDS
 from aos.controllers.health import health_server
+from aos.controllers.notifications_settings import load_webhooks
 from aos.controllers.running import Operator
 from aos.controllers.settings import ControllerSettings, SettingsError
 from aos.controllers.watching import kopf_running
@@ -53,6 +54,7 @@ def main() -> int:
     """Run the operator as a process, set up by the environment; return its exit code."""
     try:
         settings = ControllerSettings.from_environment(os.environ)
+        load_webhooks(settings.notifications_file)
     except SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - there is no log yet
         return 2

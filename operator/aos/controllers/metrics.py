@@ -26,6 +26,7 @@ METRICS: Final = {
     "aos_operator_approvals": "ApprovalRequests, by state.",
     "aos_operator_approvals_enforced": "1 while the admission policies that keep decisions honest are in place, else 0.",
     "aos_operator_approval_decision_seconds": "Time from a request for approval until it was approved or rejected.",
+    "aos_operator_notices_total": "Notices of requests for approval, by webhook and result (ok, error); an error is tried again.",
     "aos_operator_events_lost_total": "Events for people that the API server did not take.",
 }
 """Every metric, and what it measures."""
@@ -81,6 +82,9 @@ class OperatorMetrics:
             description=METRICS["aos_operator_approval_decision_seconds"],
             explicit_bucket_boundaries_advisory=_DECISION_BUCKETS,
         )
+        self._notices = meter.create_counter(
+            "aos_operator_notices", description=METRICS["aos_operator_notices_total"]
+        )
         self._keys = 0
         for name, read in _gauges(gauges, lambda: self._keys).items():
             meter.create_observable_gauge(name, [read], description=METRICS[name])
@@ -109,6 +113,10 @@ class OperatorMetrics:
     def decided(self, seconds: float) -> None:
         """Take note of how long people took over a request."""
         self._decisions.record(seconds)
+
+    def notified(self, webhook: str, *, failed: bool) -> None:
+        """Count one notice that was sent, or was not taken."""
+        self._notices.add(1, {"webhook": webhook, "result": "error" if failed else "ok"})
 
     def depth(self, keys: int) -> None:
         """Take note of how many keys wait."""

@@ -14,6 +14,8 @@ from aos.controllers.cluster import Cluster
 from aos.controllers.gateways import Gateways
 from aos.controllers.keys import ANCHORS, CERTIFICATES, Key, Subject
 from aos.controllers.metrics import Gauges, OperatorMetrics
+from aos.controllers.notifications import Notifier, Surroundings
+from aos.controllers.notifications_settings import load_webhooks
 from aos.controllers.objects import Objects
 from aos.controllers.platform import PlatformState
 from aos.controllers.settings import ControllerSettings
@@ -68,9 +70,14 @@ class Operator:
 
         Args:
             client: the API server.
-            settings: of the process.
+            settings: of the process; what they refer to is read here.
             username: whom the API server takes the operator for.
+
+        Raises:
+            SettingsError: a file that the settings name is wrong.
         """
+        self._webhooks = load_webhooks(settings.notifications_file)
+        self._notifier: Notifier | None = None
         self._settings = settings
         self._queue: WorkQueue[Key] | None = None
         self._census_due = asyncio.Event()
@@ -152,8 +159,15 @@ class Operator:
         await self._census.complete.wait()
         queue = WorkQueue(self._process, workers=self._settings.workers, metrics=self.metrics)
         self._queue = queue
+        notifier = self._notifier = self._new_notifier()
         self._refresh()
-        await together(self._work(queue), self._recorder.run(), self._gateways.run(), self._resync())
+        await together(
+            self._work(queue),
+            self._recorder.run(),
+            self._gateways.run(),
+            self._resync(),
+            notifier.run(),
+        )
 
     async def _work(self, queue: WorkQueue[Key]) -> None:
         await self._prepare()
@@ -176,8 +190,22 @@ class Operator:
         try:
             await RECONCILES[key.subject](self._world, key)
             failed = False
+            if key.subject is Subject.APPROVAL_REQUEST and self._notifier is not None:
+                self._notifier.look(key)
         finally:
             self.metrics.reconciled(key.subject, failed=failed)
+
+    def _new_notifier(self) -> Notifier:
+        return Notifier(
+            self._webhooks,
+            Surroundings(
+                requests=self.objects.requests.store,
+                namespace_labels=self._namespace_labels,
+                write_status=self._world.actor.write_status,
+                now=self._world.now,
+                metrics=self.metrics,
+            ),
+        )
 
     async def _count(self) -> None:
         while True:
@@ -226,6 +254,7 @@ class Operator:
 
     def _lost(self) -> None:
         self._queue = None
+        self._notifier = None
 
     def _gauges(self) -> Gauges:
         return Gauges(

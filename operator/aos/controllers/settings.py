@@ -105,6 +105,10 @@ class ControllerSettings(BaseModel):
         description="File to which each anchor of the audit trail is added as a line of JSON, besides the ConfigMap"
         " `aos-audit-anchors`; on storage that nobody who can write the store can write.",
     )
+    notifications_file: Path | None = Field(
+        default=None,
+        description="File with the webhooks that are told of requests for approval; see [notifications.md](notifications.md).",
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
