@@ -200,8 +200,8 @@ def _cells(row: AuditRow) -> tuple[str, ...]:
 
 def _effect(said: str) -> str:
     effect = said.capitalize()
-    if effect not in {"", Effect.ALLOW, Effect.DENY}:
-        raise usage_error(f"--effect {said!r} is no effect: write allow or deny")
+    if effect not in {"", *Effect}:
+        raise usage_error(f"--effect {said!r} is no effect: write allow, deny or hold")
     return effect
 
 

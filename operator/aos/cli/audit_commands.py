@@ -38,7 +38,7 @@ Task = Annotated[str, typer.Option(metavar="NAME", help="Only rows of this Task;
 Tool = Annotated[str, typer.Option(metavar="NAME[.ACTION]", help="Only calls of this Tool, Model or Agent.")]
 Record = Annotated[str, typer.Option(help="Only calls that write this record.")]
 Person = Annotated[str, typer.Option(metavar="USER", help="Only what this user asked for or approved.")]
-Effect = Annotated[str, typer.Option(metavar="allow|deny", help="Only calls that were decided so.")]
+Effect = Annotated[str, typer.Option(metavar="allow|deny|hold", help="Only calls that were decided so.")]
 Since = Annotated[
     str, typer.Option(metavar="TIME", help="Rows at or after it: RFC 3339, or 90m or 24h for that long ago.")
 ]

@@ -186,7 +186,8 @@ def _add_call(branch: Tree, call: Call, decided: Mapping[str, str]) -> None:
     event = call.event
     words = [event.time[11:19], event.subject, called(call.last), event.effect, event.reason]
     words.append(event.outcome if event.phase is not Phase.INTENT else "no outcome is on record")
-    style = "red" if event.effect == Effect.DENY else "yellow" if event.phase is Phase.INTENT else ""
+    is_open = event.phase is Phase.INTENT or event.effect == Effect.HOLD
+    style = "red" if event.effect == Effect.DENY else "yellow" if is_open else ""
     made = branch.add(Text("  ".join(word for word in words if word), style=style))
     for said in _details(event, decided):
         made.add(Text(said, style="dim"))
@@ -217,9 +218,12 @@ def _title(node: Node) -> str:
     money = sum(call.event.cost_micro_usd for call in node.calls) / _MICRO
     asked = f", asked for by {person}" if person else ""
     gone = "" if node.task else " (the Task is gone, or you may not read it)"
-    # Counted as in the Task's status: what was denied is no call that was made.
+    # Counted as in the Task's status: what was denied, or put to people, is no call that was made.
     denied = sum(call.event.effect == Effect.DENY for call in node.calls)
-    counts = f"{len(node.calls) - denied} calls, {denied} denied, {tokens} tokens, {money:.6f} USD"
+    held = sum(call.event.effect == Effect.HOLD for call in node.calls)
+    waited = f", {held} held" if held else ""
+    made = len(node.calls) - denied - held
+    counts = f"{made} calls, {denied} denied{waited}, {tokens} tokens, {money:.6f} USD"
     return f"Task {node.name}: agent {agent}{asked}; {counts}{gone}"
 
 

@@ -157,11 +157,12 @@ def test_a_request_becomes_parameters() -> None:
     )
     query = request.query("sales", NOW)
     assert (query["name"], query["action"], query["effect"]) == ("crm", "update_contact", "Deny")
+    assert AuditRequest(effect="hold").query("", NOW)["effect"] == "Hold"
     assert (query["since"], query["until"]) == ("2026-01-02T10:30:00+00:00", "2026-01-02T11:00:00+00:00")
     with pytest.raises(CommandError, match="--since 'yesterday' is no time") as caught:
         AuditRequest(since="yesterday").query("", NOW)
     assert caught.value.code is ExitCode.USAGE
-    with pytest.raises(CommandError, match="--effect 'denied' is no effect: write allow or deny"):
+    with pytest.raises(CommandError, match="--effect 'denied' is no effect: write allow, deny or hold"):
         AuditRequest(effect="denied").query("", NOW)
 
 
@@ -319,6 +320,13 @@ def test_a_story_is_a_tree_of_calls_and_of_tasks_that_were_handed_over() -> None
     assert "0 calls, 1 denied" in said
     assert "Deny  NoRule  Refused" in said
     assert said.rstrip().endswith('Succeeded: {"score": 1}')
+
+
+def test_a_call_that_people_were_asked_about_is_not_counted_as_one_that_was_made() -> None:
+    asked = event(2, effect="Hold", reason="ApprovalPending", phase=Phase.REFUSAL, outcome="Refused")
+    said = drawn("t-1", list(chain_of([event(1), asked])), {})
+    assert "1 calls, 0 denied, 1 held, " in said
+    assert "Hold  ApprovalPending  Refused" in said
 
 
 def test_a_story_without_its_task_is_told_from_the_rows() -> None:

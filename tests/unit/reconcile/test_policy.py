@@ -26,6 +26,13 @@ def test_an_expression_that_gives_no_bool_is_refused() -> None:
     assert conditions_of(plan)["Accepted"] == ("False", "InvalidExpression")
 
 
+def test_a_condition_of_an_approval_rule_is_looked_at_too() -> None:
+    broken: JsonObject = {"name": "outbound", "when": "args."}
+    plan = reconcile_policy(ObservedPolicy(cluster_policy(approvals=[broken])), NOW)
+    assert conditions_of(plan)["Accepted"] == ("False", "InvalidExpression")
+    assert "spec.approvals[outbound].when: line 1, column" in message_of(plan, "Accepted")
+
+
 def test_a_policy_that_was_mended_says_so() -> None:
     broken = reconcile_policy(ObservedPolicy(policy(when="1 +")), NOW)
     mended = policy().model_copy(update={"status": PolicyStatus.model_validate(broken.status)})
