@@ -36,7 +36,7 @@ class RunRequest:
         task_input: the Task's input.
         deadline: a duration such as ``10m``.
         watch: whether to follow the Task to its end.
-        timeout: how long to follow it, as a duration; empty for its deadline and a minute.
+        timeout: how long to follow it, as a duration; empty for its deadline, which moves while people decide, and a minute.
         style: how to print the Task for programs; None for the output alone.
     """
 
@@ -66,7 +66,7 @@ async def run(connection: Connection, request: RunRequest) -> ExitCode:
         with progress(f"Task {task.key}") as shown:
             shown.say(f"Task {task.key} created")
             try:
-                task = await follow(client, task, shown, seconds)
+                task = await follow(client, task, shown, seconds, moves=not request.timeout)
             except asyncio.CancelledError:
                 shown.say(f"Task {task.key} goes on; `{kubectl('delete', task)}` cancels it")
                 raise

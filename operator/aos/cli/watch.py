@@ -13,6 +13,7 @@ from aos.kube.errors import ApiError
 from aos.kube.informer import Informer, InvalidObject
 from aos.kube.resources import APPROVAL_REQUESTS, EVENTS, TASKS, Resource
 from aos.model.approval_request import ApprovalRequest
+from aos.model.duration import duration_seconds
 from aos.model.meta import ObjectKey
 from aos.model.names import LABEL_TASK
 from aos.model.task import Task
@@ -21,16 +22,26 @@ Notice = Task | TaskEvent | ApprovalRequest | CommandError
 Send = Callable[[Notice], None]
 
 
-async def follow(client: ApiClient, task: Task, shown: Progress, timeout_seconds: float) -> Task:
+async def follow(
+    client: ApiClient, task: Task, shown: Progress, timeout_seconds: float, *, moves: bool = False
+) -> Task:
     """Show what happens to the Task until it ends, and return it as it then is.
+
+    Args:
+        client: where the Task is.
+        task: as it was created.
+        shown: where to tell.
+        timeout_seconds: how long to follow it.
+        moves: whether the time that the Task waits for people comes on top of that.
 
     Raises:
         CommandError: it was deleted, or did not end in time.
         ApiError: it may not be watched.
     """
     story = Story()
+    ends_at = asyncio.get_running_loop().time() + timeout_seconds
     try:
-        async with asyncio.timeout(timeout_seconds), _notices(client, task, shown) as notices:
+        async with asyncio.timeout_at(ends_at) as limit, _notices(client, task, shown) as notices:
             while True:
                 shown.wait_for(story.waiting_for)
                 notice = await notices.get()
@@ -38,14 +49,25 @@ async def follow(client: ApiClient, task: Task, shown: Progress, timeout_seconds
                     raise notice
                 for line in _told(story, notice):
                     shown.say(line)
+                if isinstance(notice, Task) and moves:
+                    limit.reschedule(ends_at + moved_seconds(notice))
                 if isinstance(notice, Task) and notice.ended:
                     return notice
     except TimeoutError as error:
         raise CommandError(
             ExitCode.TIMED_OUT,
-            f"Task {task.key} did not end within {timeout_seconds:g} s and goes on ({story.waiting_for});"
+            f"Task {task.key} did not end within {timeout_seconds:g} s{' of its own time' if moves else ''} and goes on"
+            f" ({story.waiting_for});"
             f" `{kubectl('get', task)}` shows it",
         ) from error
+
+
+def moved_seconds(task: Task) -> float:
+    """Return by how much the Task's deadline is later than its spec says, since its clock stands while people decide."""
+    due_at, created = task.due_at, task.metadata.creation_timestamp
+    if due_at is None or created is None:
+        return 0.0
+    return max(0.0, (due_at - created).total_seconds() - duration_seconds(task.spec.deadline))
 
 
 def _told(story: Story, notice: Task | TaskEvent | ApprovalRequest) -> list[str]:
