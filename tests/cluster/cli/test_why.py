@@ -42,6 +42,16 @@ def test_a_rule_that_fails_is_shown_with_its_error(sales: Namespace) -> None:
     assert "key not found" in done.out.lower() or "no such key" in done.out.lower()
 
 
+def test_a_call_that_waits_for_people_ends_with_five_and_says_for_whom(sales: Namespace) -> None:
+    rule: dict[str, JsonValue] = {"name": "all", "effect": "Allow", "tools": [{"name": "crm"}]}
+    leads: dict[str, JsonValue] = {"name": "leads", "approvers": {"groups": ["sales-leads"]}}
+    sales.create("Policy", "people", {"agents": {}, "rules": [rule], "approvals": [leads]})
+    done = sales.aos("why", "enricher", "crm.get_contact", "--args", EMEA)
+    assert done.code == 5, done.err
+    assert "Hold  crm.get_contact  for agent enricher" in done.out
+    assert "waits for 1 approval (Policy people, approval leads: group sales-leads)" in done.out
+
+
 def test_without_a_policy_everything_is_denied(sales: Namespace) -> None:
     sales.kubectl("delete", "policy", "baseline")
     done = sales.aos("why", "enricher", "crm.get_contact", "-o", "json")
