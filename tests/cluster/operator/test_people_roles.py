@@ -58,6 +58,22 @@ async def test_attack_32_a_role_allows_what_it_is_for_and_no_more(desk: Desk, ro
     assert found == ALLOWED[role]
 
 
+@pytest.mark.parametrize("role", ["aos-viewer", "aos-author"])
+async def test_a_role_lets_people_see_what_the_command_line_shows(desk: Desk, role: str) -> None:
+    rig = desk.rig
+    await desk.bind(role, "Group", "bound")
+    user = UserInfo("somebody", "", ("bound",))
+
+    async def known() -> bool:
+        return await rig.admin.may(user, AccessRequest("get", "", "namespaces", rig.namespace, rig.namespace))
+
+    await rig.eventually(known)
+    for verb in READ:
+        assert await rig.admin.may(user, AccessRequest(verb, "events.k8s.io", "events", rig.namespace))
+    for hidden in ("secrets", "configmaps", "pods"):
+        assert not await rig.admin.may(user, AccessRequest("get", "", hidden, rig.namespace))
+
+
 def test_no_role_for_people_is_aggregated_to_one_of_kubernetes_own() -> None:
     for role in chart_roles():
         labels = child(child(role, "metadata"), "labels")

@@ -1,30 +1,16 @@
 """All admission policies, each followed by its binding."""
 
-from typing import Final
-
 from aos.model.base import JsonObject
-from aos.reconcile.admission.agent_identity import AGENT_IDENTITY, agent_identity
-from aos.reconcile.admission.approval_decisions import APPROVAL_DECISIONS, approval_decisions
-from aos.reconcile.admission.approval_requests import APPROVAL_REQUESTS_GUARD, approval_requests
-from aos.reconcile.admission.audit_anchors import AUDIT_ANCHORS_GUARD, audit_anchors
-from aos.reconcile.admission.credential_roles import CREDENTIAL_ROLES, credential_roles
+from aos.reconcile.admission.agent_identity import agent_identity
+from aos.reconcile.admission.approval_decisions import approval_decisions
+from aos.reconcile.admission.approval_requests import approval_requests
+from aos.reconcile.admission.audit_anchors import audit_anchors
+from aos.reconcile.admission.credential_roles import credential_roles
 from aos.reconcile.admission.shape import Who, service_account
-from aos.reconcile.admission.status_ownership import STATUS_OWNERSHIP, status_ownership
-from aos.reconcile.admission.task_lineage import TASK_LINEAGE, task_lineage
-from aos.reconcile.admission.task_requester import TASK_REQUESTER, task_requester
-from aos.reconcile.admission.tool_credentials import TOOL_CREDENTIALS, tool_credentials
-
-POLICY_NAMES: Final = (
-    AGENT_IDENTITY,
-    STATUS_OWNERSHIP,
-    TASK_REQUESTER,
-    TASK_LINEAGE,
-    CREDENTIAL_ROLES,
-    TOOL_CREDENTIALS,
-    AUDIT_ANCHORS_GUARD,
-    APPROVAL_REQUESTS_GUARD,
-    APPROVAL_DECISIONS,
-)
+from aos.reconcile.admission.status_ownership import status_ownership
+from aos.reconcile.admission.task_lineage import task_lineage
+from aos.reconcile.admission.task_requester import task_requester
+from aos.reconcile.admission.tool_credentials import tool_credentials
 
 
 def admission_policies(operator_username: str, gateway_username: str) -> list[JsonObject]:
