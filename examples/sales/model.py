@@ -231,7 +231,9 @@ def sales_turn(conversation: Conversation) -> Turn:
         case 2:
             return _call("crm.export_contacts", {"territory": lead.territory})
         case 3:
-            step = f"Call {contact.name} about {contact.company}'s plans"
+            # A lead that is to be called already is written to, so that each run has something to change.
+            called = any('"Call ' in result.text for result in conversation.results)
+            step = f"{'Write to' if called else 'Call'} {contact.name} about {contact.company}'s plans"
             changes: JsonObject = {
                 "id": contact.id,
                 "stage": "qualified",
@@ -452,12 +454,6 @@ async def _events(answer: Answer, options: StreamOptions) -> AsyncGenerator[str]
     for chunk in chunks(answer, options):
         yield f"data: {json.dumps(chunk)}\n\n"
     yield "data: [DONE]\n\n"
-
-
-def _where(error: ValidationError) -> str:
-    return ", ".join(
-        ".".join(str(part) for part in item["loc"]) for item in error.errors(include_input=False)
-    )
 
 
 def _refused() -> Response:

@@ -89,6 +89,12 @@ async def test_the_sales_script_looks_up_reads_tries_an_export_updates_and_repor
     assert output(last)["notes"] == [f"crm.export_contacts {DENIED}"]
 
 
+async def test_a_lead_that_is_to_be_called_already_gets_another_next_step(client: AsyncOpenAI) -> None:
+    card = '{"contact": {"next_step": "Call Mira Solberg about their plans"}, "notes": []}'
+    called, _ = await play(client, LEAD, [FOUND, card, DENIED, "{}"])
+    assert called[-1][1]["next_step"] == "Write to Mira Solberg about Halden Robotics's plans"
+
+
 @pytest.mark.parametrize("result", ['{"contacts": []}', "denied: NotAllowed: no rule", "failed: gone", "[1]"])
 async def test_without_a_contact_it_reports_that(client: AsyncOpenAI, result: str) -> None:
     called, last = await play(client, LEAD, [result])
