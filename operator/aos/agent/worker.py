@@ -37,6 +37,9 @@ from aos.model.base import JsonObject
 _MARGIN_SHARE: Final = 0.2
 """Most of a short deadline that is kept for reporting."""
 
+_ASKED_BEFORE_SECONDS: Final = 2.0
+"""How long before the work must end its deadline is asked for once more."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Hands:
@@ -84,8 +87,12 @@ class Worker:
             CannotReportError: the output can't be posted.
         """
         try:
-            async with asyncio.timeout(self._seconds_to_work()):
-                return await self._converse()
+            async with asyncio.timeout(self._seconds_to_work()) as limit:
+                following = asyncio.create_task(self._follow_deadline(limit))
+                try:
+                    return await self._converse()
+                finally:
+                    following.cancel()
         except TimeoutError:
             waited = ", ".join(held.command.name for held in self._held)
             more = f"; people had not decided about {waited}" if waited else ""
@@ -97,6 +104,22 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the last resort: a bug, too, ends in a reason on the Task
             # Its text might quote what the model or a tool said; the type is enough to look for it.
             return Failure(FailureReason.INTERNAL_ERROR, f"unexpected {type(error).__name__}")
+
+    async def _follow_deadline(self, limit: asyncio.Timeout) -> None:
+        """Ask for the deadline shortly before it comes: it moves while people decide."""
+        loop = asyncio.get_running_loop()
+        while (due := limit.when()) is not None:
+            left = max(0.0, due - loop.time())
+            await asyncio.sleep(left - min(_ASKED_BEFORE_SECONDS, left / 2))
+            try:
+                assignment = await self._inbox.fetch()
+            except CannotReportError:
+                return
+            if limit.expired() or assignment.deadline == self._assignment.deadline:
+                return
+            self._assignment = assignment
+            seconds = self._seconds_to_work()
+            limit.reschedule(None if seconds is None else loop.time() + seconds)
 
     def _seconds_to_work(self) -> float | None:
         left = self._assignment.seconds_left(datetime.now(UTC))

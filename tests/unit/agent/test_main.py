@@ -146,6 +146,21 @@ async def test_a_deadline_that_comes_while_people_have_not_decided_is_said(world
     )
 
 
+async def test_the_time_in_which_people_decide_is_not_the_agents(world: World) -> None:
+    first = datetime.now(UTC) + timedelta(seconds=2)
+    world.gateway.task = scripted(updating(), {"output": GOOD}, deadline=first.isoformat())
+    held = world.gateway.held["crm.update_contact"] = ["ApprovalPending"] * 10_000
+    running = asyncio.create_task(run_agent(world.settings))
+    while not world.gateway.calls:  # noqa: ASYNC110 - the gateway of these tests sets no event
+        await asyncio.sleep(0.01)
+    later = first + timedelta(minutes=1)
+    world.gateway.task = {**world.gateway.task, "deadline": later.isoformat()}
+    await asyncio.sleep((first - datetime.now(UTC)).total_seconds() + 0.2)
+    held.clear()
+    assert await running == ExitCode.REPORTED
+    assert world.database.contact("emea-0001").stage == "qualified"
+
+
 async def test_the_crm_sees_its_own_credential_and_never_the_agents(world: World) -> None:
     await run_agent(world.settings)
     seen = {access.credential for access in world.database.accesses(100)}
