@@ -393,13 +393,27 @@ def _bind(policy: EffectivePolicy, call: Call, action: ToolAction) -> _Bound:
         "task": task,
         "now": call.now,
     }
-    room = policy.room(call.tool, action)
-    context = _sum(policy.context_size, size_of([task]))
-    whole = _sum(context, size_of([dict(call.arguments)])) if "args" in policy.variables else context
+    context_problem, arguments_problem = _problems(policy, call, action, task)
     return _Bound(
         activation=Activation({name: values[name] for name in policy.variables}),
-        context_problem=_problem("the agent's and its Task's data", context, room),
-        arguments_problem=_problem("the arguments, with the agent's and its Task's data,", whole, room),
+        context_problem=context_problem,
+        arguments_problem=arguments_problem,
+    )
+
+
+def _problems(
+    policy: EffectivePolicy, call: Call, action: ToolAction, task: dict[str, JsonValue]
+) -> tuple[str, str]:
+    """Return why conditions can't read the agent's and its Task's data, and why they can't read arguments."""
+    room = policy.room(call.tool, action)
+    read: list[JsonValue] = [task, dict(call.arguments)] if "args" in policy.variables else [task]
+    whole = _sum(policy.context_size, size_of(read))
+    if whole is not None and whole.fits(room):
+        return "", ""
+    context = _sum(policy.context_size, size_of([task]))
+    return (
+        _problem("the agent's and its Task's data", context, room),
+        _problem("the arguments, with the agent's and its Task's data,", whole, room),
     )
 
 
