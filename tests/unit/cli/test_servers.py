@@ -3,7 +3,13 @@ import pytest
 from aos.cli.exits import ExitCode
 from aos.cli.servers import serve_gateway, serve_operator
 
-VARIABLES = ("POD_NAMESPACE", "AOS_AGENT_IMAGE", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
+VARIABLES = (
+    "POD_NAMESPACE",
+    "AOS_AGENT_IMAGE",
+    "AOS_NOTIFICATIONS_FILE",
+    "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+)
 
 
 @pytest.fixture
@@ -36,3 +42,13 @@ def test_a_server_without_a_cluster_ends_with_one_line(
         "the gateway ends",
         "the operator ends",
     ]
+
+
+def test_an_operator_whose_webhooks_are_wrong_ends_with_two_and_says_what_is(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environment.setenv("POD_NAMESPACE", "aos-system")
+    environment.setenv("AOS_AGENT_IMAGE", "localhost/aos:dev")
+    environment.setenv("AOS_NOTIFICATIONS_FILE", "/none/notifications.json")
+    assert serve_operator() is ExitCode.USAGE
+    assert "notifications in /none/notifications.json: can't read it" in capsys.readouterr().err
