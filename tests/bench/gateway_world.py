@@ -42,6 +42,7 @@ TEAM = "sales"
 AGENT = "enricher"
 TASK = "bench"
 CREDENTIAL = "bench-credential"
+REQUESTER = "ana@example.com"
 TOKEN_SECONDS = 7200
 OURS: JsonObject = {"labels": {LABEL_MANAGED_BY: MANAGED_BY}}
 
@@ -78,12 +79,22 @@ class Pod:
     uid: str
 
 
-async def build(client: ApiClient, tool_port: int, certificate: Credential) -> str:
+READS: list[JsonValue] = [{"name": name, "access": "Read", "risk": "Low"} for name in ACTIONS]
+POLICY: JsonObject = {"agents": {}, "rules": RULES, **BOUNDS}
+
+
+async def build(
+    client: ApiClient,
+    tool_port: int,
+    certificate: Credential,
+    actions: list[JsonValue] = READS,
+    policy: JsonObject = POLICY,
+) -> str:
     """Create every object; return the pod's token."""
     for namespace in (SYSTEM, TEAM):
         await client.create(NAMESPACES, manifest(NAMESPACES, namespace, ""))
     await _keep_certificate(client, certificate)
-    await _systems(client, f"http://{LOOPBACK}:{tool_port}")
+    await _systems(client, f"http://{LOOPBACK}:{tool_port}", actions, policy)
     await _agent(client)
     pod = await _task(client)
     return await _token(client, pod)
@@ -141,7 +152,7 @@ async def _keep_certificate(client: ApiClient, certificate: Credential) -> None:
     )
 
 
-async def _systems(client: ApiClient, url: str) -> None:
+async def _systems(client: ApiClient, url: str, actions: list[JsonValue], policy: JsonObject) -> None:
     for name in ("crm", "model"):
         secret = manifest(SECRETS, f"{name}-credentials", TEAM, stringData={"token": f"{CREDENTIAL}-{name}"})
         await client.create(SECRETS, secret)
@@ -155,7 +166,7 @@ async def _systems(client: ApiClient, url: str) -> None:
                 "type": "MCP",
                 "url": f"{url}/mcp",
                 "auth": {"type": "Bearer", "secretRef": {"name": "crm-credentials", "key": "token"}},
-                "actions": [{"name": name, "access": "Read", "risk": "Low"} for name in ACTIONS],
+                "actions": actions,
             },
         ),
     )
@@ -172,9 +183,7 @@ async def _systems(client: ApiClient, url: str) -> None:
             },
         ),
     )
-    await client.create(
-        POLICIES, manifest(POLICIES, "baseline", TEAM, spec={"agents": {}, "rules": RULES, **BOUNDS})
-    )
+    await client.create(POLICIES, manifest(POLICIES, "baseline", TEAM, spec=policy))
 
 
 async def _agent(client: ApiClient) -> None:
@@ -196,7 +205,10 @@ async def _agent(client: ApiClient) -> None:
 async def _task(client: ApiClient) -> Pod:
     """Create the Task and its pod, and say of both what a node and the operator would."""
     task = await client.create(
-        TASKS, manifest(TASKS, TASK, TEAM, spec={"agentRef": {"name": AGENT}, "deadline": "24h"})
+        TASKS,
+        manifest(
+            TASKS, TASK, TEAM, spec={"agentRef": {"name": AGENT}, "deadline": "24h", "requestedBy": REQUESTER}
+        ),
     )
     owner: JsonObject = {
         "apiVersion": TASKS.api_version,
