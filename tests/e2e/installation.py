@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ SALES = "sales"
 TOOLS = "sales-tools"
 LEAD: JsonObject = {"company": "Halden Robotics", "territory": "emea"}
 PATIENCE_SECONDS = 120.0
+EVER = datetime.min.replace(tzinfo=UTC)
 T = TypeVar("T")
 
 
@@ -123,9 +125,14 @@ class Installation:
             if "action" in line
         ]
 
-    def made(self, action: str, contact: str) -> int:
+    def made(self, action: str, contact: str, since: datetime = EVER) -> int:
         """How many calls of an action on one contact the CRM saw."""
-        return sum(line["action"] == action and line["record"] == contact for line in self.crm_log())
+        return sum(
+            line["action"] == action
+            and line["record"] == contact
+            and datetime.fromisoformat(str(line["time"])) >= since
+            for line in self.crm_log()
+        )
 
 
 def at(value: JsonValue, path: str) -> JsonValue:

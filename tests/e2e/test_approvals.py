@@ -1,10 +1,12 @@
 """Held calls on a real node: who is asked, who can decide, and what comes of it at the CRM."""
 
 import json
+import secrets
 import ssl
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import httpx2
 import pytest
@@ -32,6 +34,8 @@ DISCOUNT = "grant_discount"
 NIGHT = "night-enricher"
 """An agent with a policy of its own, so that a change of it touches nobody else."""
 ACCOUNT = f"system:serviceaccount:{SALES}:aos-agent-lead-enricher"
+STEP = f"Call about order {secrets.token_hex(4)}"
+"""Of this run, so that there is something to change."""
 WHY = "the customer asked not to be called"
 
 
@@ -45,7 +49,7 @@ class Held:
 
     @property
     def script(self) -> list[JsonObject]:
-        change: JsonObject = {"percent": 15} if self.action == DISCOUNT else {"stage": "qualified"}
+        change: JsonObject = {"percent": 15} if self.action == DISCOUNT else {"next_step": STEP}
         call: JsonObject = {"tool": f"crm.{self.action}", "args": {"id": self.contact, **change}}
         # What comes after the script is the model's own report on its calls.
         return [{"calls": [call]}]
@@ -126,7 +130,8 @@ def support(node: Handle) -> User:
 
 def made(aos: Installation, task: str) -> int:
     """How many of the Task's held calls the CRM saw."""
-    return aos.made(HELD[task].action, HELD[task].contact)
+    since = datetime.fromisoformat(str(at(aos.get("task", task), "metadata.creationTimestamp")))
+    return aos.made(HELD[task].action, HELD[task].contact, since)
 
 
 def notes(aos: Installation, task: str) -> str:
@@ -143,7 +148,9 @@ def test_a_held_update_is_listed_for_a_lead_and_for_nobody_outside(
     assert request not in bookkeeper.pending()
     shown = lead.aos("show", request)
     assert HELD["wanted"].contact in shown.out
-    assert "qualified" in shown.out
+    preview = at(held.get("approvalrequest", request), "spec.preview")
+    assert STEP in str(at(preview, "after"))
+    assert STEP not in str(at(preview, "before"))
 
 
 def test_nobody_decides_in_place_of_those_who_are_asked(

@@ -1,5 +1,7 @@
 """The example's CRM behind the gateway, under the example's policies: what its agent gets to see."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +81,24 @@ async def test_a_note_is_made_unasked_and_holds_its_record(front: Gateway) -> No
     busy = await call(front, "add_note", id="emea-0001", text="called, too")
     assert busy.structured_content is not None
     assert busy.structured_content["reason"] == "RecordBusy"
+
+
+async def test_an_update_waits_for_a_lead_and_is_made_when_one_approves(front: Gateway) -> None:
+    people = front.held.people
+    people.caller = front.caller
+    update = {"id": "emea-0001", "stage": "qualified", "score": 0.4}
+    async with front.client("2026-07-28") as client:
+        waiting = asyncio.create_task(client.call_tool("crm.update_contact", update))
+        (request,) = await people.asked()
+        (quorum,) = request.spec.quorums
+        assert quorum.approvers.groups == ("sales-leads",)
+        assert request.spec.record == "contact/emea-0001"
+        assert json.loads(request.spec.arguments) == update
+        people.decide(request.metadata.name, "ana", groups=("sales-leads",))
+        changed = await waiting
+    assert not changed.is_error
+    assert changed.structured_content is not None
+    assert changed.structured_content["stage"] == "qualified"
 
 
 @pytest.mark.parametrize(
