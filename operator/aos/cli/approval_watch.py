@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -26,6 +27,7 @@ from aos.cli.exits import ExitCode
 from aos.cli.output import one_line
 from aos.cli.watch import read_once
 from aos.kube.client import ApiClient, Selection
+from aos.kube.errors import Unavailable
 from aos.kube.informer import Informer
 from aos.kube.resources import APPROVAL_REQUESTS
 from aos.model.approval_request import ApprovalRequest
@@ -68,11 +70,13 @@ async def watch_requests(connection: Connection, asked: Watch) -> ExitCode:
         caller = await whoami(client)
         teller = Teller(caller)
         async with _seen(client, Selection(namespace=namespace)) as queue:
+            looked_at = -LOOK_AGAIN_SECONDS
             while True:
                 await _take(queue, teller)
-                now = datetime.now(UTC)
-                for happening in await teller.tell(Rights(client), now):
-                    print(_line(happening, caller, now, asked), flush=True)
+                if (ticks := asyncio.get_running_loop().time()) - looked_at >= LOOK_AGAIN_SECONDS:
+                    looked_at = ticks
+                    teller.look_again()
+                await _print_news(teller, Rights(client), caller, asked)
 
 
 async def _take(queue: "asyncio.Queue[Seen]", teller: "Teller") -> None:
@@ -84,6 +88,17 @@ async def _take(queue: "asyncio.Queue[Seen]", teller: "Teller") -> None:
         return
     while not queue.empty():
         teller.take(queue.get_nowait())
+
+
+async def _print_news(teller: "Teller", rights: Rights, caller: Caller, asked: Watch) -> None:
+    now = datetime.now(UTC)
+    try:
+        async with aclosing(teller.tell(rights, now)) as happenings:
+            async for happening in happenings:
+                print(_line(happening, caller, now, asked), flush=True)
+    except Unavailable as error:
+        # The informer tries for ever too; what was not looked at is looked at with the next thing that comes.
+        print(f"{one_line(str(error))}; going on", file=sys.stderr)
 
 
 class Teller:
@@ -104,15 +119,21 @@ class Teller:
             self._now_there[seen.key] = seen.request
         self._changed[seen.key] = None
 
-    async def tell(self, rights: Rights, now: datetime) -> list[Happening]:
-        """Return what is to be told of.
+    def look_again(self) -> None:
+        """Look anew at what was for others to decide."""
+        self._changed.update(dict.fromkeys(self._others))
+
+    async def tell(self, rights: Rights, now: datetime) -> AsyncGenerator[Happening, None]:
+        """Yield what is to be told of; what could not be looked at is looked at the next time.
 
         Raises:
             ApiError: the API server does not say what the caller may do.
         """
-        keys = list(dict.fromkeys((*self._changed, *self._others)))
-        self._changed.clear()
-        return [happening for key in keys for happening in await self._about(key, rights, now)]
+        for key in tuple(self._changed):
+            happenings = await self._about(key, rights, now)
+            del self._changed[key]
+            for happening in happenings:
+                yield happening
 
     async def _about(self, key: ObjectKey, rights: Rights, now: datetime) -> list[Happening]:
         old, new = self._told.get(key), self._now_there.get(key)
