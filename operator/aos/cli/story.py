@@ -97,6 +97,9 @@ class Story:
         self._events.add(event.uid)
         if any(reason == event.reason and note == event.note for _, reason, note in self._told):
             return []
+        if any(event.note.startswith(f"ApprovalRequest {name},") for name in self._requests):
+            # The request itself tells more.
+            return []
         return [joined((event.reason, event.note))]
 
     def _news(self, task: Task) -> Iterator[str]:

@@ -134,3 +134,12 @@ def test_a_review_holds_nothing() -> None:
     story.task(task(RUNNING))
     story.request(approval_request(type="Review"), NOW)
     assert story.waiting_for == "Running"
+
+
+def test_an_event_about_a_request_that_is_shown_is_not_told_again() -> None:
+    story = Story()
+    note = "ApprovalRequest apr-1, to approve crm.update_contact of enricher, risk Medium"
+    assert story.event(event("1", "ApprovalAsked", note)) == [f"ApprovalAsked: {note}"]
+    story.request(approval_request(name="apr-1"), NOW)
+    assert story.event(event("2", "ApprovalAsked", note)) == []
+    assert story.event(event("3", "PodCreated", "a pod was made")) == ["PodCreated: a pod was made"]
