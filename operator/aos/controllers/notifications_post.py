@@ -13,6 +13,7 @@ import orjson
 
 import aos
 from aos.controllers.notifications_settings import Webhook
+from aos.controllers.settings import SettingsError
 from aos.kube.errors import Target, Unavailable
 from aos.model.base import JsonObject
 
@@ -63,15 +64,18 @@ class Postman:
         """Send a notice; it was taken if this returns.
 
         Raises:
-            Unavailable: it was not taken, or nobody can tell.
-            SettingsError: the address or the key can't be read now.
+            Unavailable: it was not taken, or nobody can tell; or its address or key can't be read now.
         """
         target = Target("post", "webhook", webhook.name)
         body = orjson.dumps(outgoing.body)
-        headers = signed_headers(outgoing.notice_id, body, webhook.key(), int(self._clock()))
+        try:
+            address, key = webhook.address(), webhook.key()
+        except SettingsError as error:
+            raise Unavailable(target, 0, "NotSetUp", str(error)) from error
+        headers = signed_headers(outgoing.notice_id, body, key, int(self._clock()))
         try:
             async with self._session.post(
-                webhook.address(), data=body, headers=headers, allow_redirects=False
+                address, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 status, retry_after = answer.status, answer.headers.get("Retry-After", "")
                 # Whatever else it answers is not read.

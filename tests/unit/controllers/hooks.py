@@ -1,6 +1,7 @@
 """A real HTTP server that takes notices as tests want it to."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -48,15 +49,15 @@ class Hooks:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Hooks]:
+async def serving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Hooks]:
     hooks = Hooks()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", hooks.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    hooks.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    hooks.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     try:
         yield hooks
     finally:

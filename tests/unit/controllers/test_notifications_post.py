@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pytest
 
 from aos.controllers.notifications_post import Outgoing, Postman, signature
 from aos.controllers.notifications_settings import Webhook, WebhookSettings
-from aos.controllers.settings import SettingsError
 from aos.kube.errors import Unavailable
 from tests.unit.controllers.hooks import Hooks, serving
+from tests.unit.gateway.certificates import Authority
 
 KEY = b"0123456789abcdef"
 OUTGOING = Outgoing("uid.chat.Asked", {"text": "Zoë is asked"})
@@ -101,6 +102,17 @@ async def test_nobody_at_the_address_is_told_without_it(postman: Postman) -> Non
 async def test_a_key_that_is_gone_is_told_before_anything_is_sent(
     hooks: Hooks, postman: Postman, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError, match="webhook chat: can't read"):
+    with pytest.raises(Unavailable, match="webhook chat: can't read"):
         await postman.send(webhook(hooks.url, tmp_path / "none"), OUTGOING)
+    assert hooks.received == []
+
+
+async def test_a_certificate_that_nobody_trusted_signed_is_refused(postman: Postman, tmp_path: Path) -> None:
+    pair = Authority().issue("localhost")
+    (tmp_path / "pair").write_bytes(pair.certificate + pair.key)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "pair")
+    async with serving(tls) as hooks:
+        with pytest.raises(Unavailable, match="Certificate"):
+            await postman.send(webhook(hooks.url), OUTGOING)
     assert hooks.received == []
