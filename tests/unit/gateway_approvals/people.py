@@ -98,7 +98,7 @@ class People:
         assert force
         assert field_manager == "aos-gateway"
         there = await self.get(resource, key_of(manifest).name, key_of(manifest).namespace)
-        if resource_version_of(there) != resource_version_of(manifest):
+        if resource_version_of(manifest) not in ("", resource_version_of(there)):
             raise Conflict(Target("patch", resource.plural), 409, "Conflict", "it has changed")
         self.applied.append(manifest)
         return self.put({**there, "status": {**child(there, "status"), **child(manifest, "status")}})

@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 from aos.audit.event import AuditEvent
 from aos.audit.query import AuditQuery
-from aos.gateway.approvals.desk import ApprovalDesk
-from aos.gateway.approvals.hooks import EVERY_CALL
+from aos.gateway.approvals.desk import ApprovalDesk, Hooks
+from aos.gateway.approvals.hooks import EVERY_CALL, Sampler
 from aos.gateway.approvals.marks import Marks
 from aos.gateway.approvals.reviews import ReviewDesk
 from aos.gateway.approvals.trail import ApprovalTrail
@@ -76,14 +76,16 @@ async def opened(store: Store | None = None) -> AsyncGenerator[Store]:
 
 
 @asynccontextmanager
-async def controlled(store: Store, settings: GatewaySettings) -> AsyncGenerator[Held]:
+async def controlled(
+    store: Store, settings: GatewaySettings, sampler: Sampler = EVERY_CALL
+) -> AsyncGenerator[Held]:
     """Control calls through ``store``."""
     metrics, news = GatewayMetrics(), KeptNews()
     calls = CallControl(store, metrics, news, settings)
     people = People()
     trail, marks = ApprovalTrail(store, calls), Marks(people)
-    desk = ApprovalDesk(people, people, trail, marks, metrics, settings)
-    reviews = ReviewDesk(people, people, metrics, settings, EVERY_CALL)
+    desk = ApprovalDesk(people, people, trail, marks, metrics, settings, Hooks(sampler))
+    reviews = ReviewDesk(people, people, metrics, settings, sampler)
     control = Control(calls, desk, reviews, ToolGuard(settings), RetryBudget(settings), metrics)
     marking = asyncio.gather(marks.run(), reviews.run())
     try:

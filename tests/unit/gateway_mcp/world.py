@@ -14,6 +14,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from aos.gateway.approvals.hooks import EVERY_CALL, Sampler
 from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, send_refusal
 from aos.gateway.mcp.catalogue import Catalogue
@@ -89,11 +90,15 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    settings: GatewaySettings = SETTINGS, store: Store | None = None
+    settings: GatewaySettings = SETTINGS, store: Store | None = None, sampler: Sampler = EVERY_CALL
 ) -> AsyncGenerator[Gateway]:
     """Serve an endpoint, with a store of its own unless one is given."""
     registry, journal, reports = StubRegistry(), KeptJournal(), KeptReports()
-    async with open_client(settings) as http, opened(store) as used, controlled(used, settings) as control:
+    async with (
+        open_client(settings) as http,
+        opened(store) as used,
+        controlled(used, settings, sampler) as control,
+    ):
         upstream = Upstream(http, settings)
         catalogue = Catalogue(registry, upstream, reports, settings)
         endpoint = McpEndpoint(registry, catalogue, upstream, journal, control.control, settings)
