@@ -10,6 +10,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.kube.errors import Forbidden, Target
 from aos.kube.resources import (
     AGENTS,
+    APPROVAL_REQUESTS,
     CLUSTER_POLICIES,
     CONTROLLER_REVISIONS,
     MODELS,
@@ -21,6 +22,7 @@ from aos.kube.resources import (
     TASKS,
     TOOLS,
 )
+from aos.model.approval_request import RequestType
 from aos.model.base import JsonObject
 from aos.model.meta import KeyReference, ObjectKey
 from tests.unit.gateway.make import (
@@ -479,3 +481,58 @@ async def test_a_policy_or_tool_concerns_no_agents_that_it_has_no_part_in(
         api.put(TOOLS, raw_tool("unasked"))
         await settled()
         assert told == set()
+
+
+def raw_approval(name: str, agent: str = "enricher", kind: str = "Call", **status: str) -> JsonObject:
+    digest = "sha256:" + "0" * 64
+    return raw(
+        "ApprovalRequest",
+        name,
+        spec={
+            "type": kind,
+            "agent": {"name": agent, "revision": f"{agent}-1"},
+            "task": {"name": "t1", "uid": TASK_UID},
+            "tool": "crm",
+            "action": "update_contact",
+            "access": "Write",
+            "risk": "Medium",
+            "summary": "It would.",
+            "arguments": '{"id":"7"}',
+            "argumentsDigest": digest,
+            "definitionDigest": digest,
+            "policyDigest": digest,
+            "preview": {"before": "{}", "after": "{}"},
+            "quorums": [{"rule": "risk Medium", "required": 1}],
+            "expiresAt": "2026-01-02T03:04:05Z",
+        },
+        status={**status, "notices": [{"webhook": "a", "event": "b", "time": "2026-01-02T03:04:05Z"}]},
+    )
+
+
+async def test_requests_are_kept_without_what_only_people_read_and_counted_while_they_are_pending(
+    api: FakeApiServer,
+) -> None:
+    async with registry(api) as made:
+        told: list[ObjectKey] = []
+        made.on_approval_change(told.append)
+        for item in (
+            raw_approval("apr-1"),
+            raw_approval("apr-2", agent="writer"),
+            raw_approval("rev-1", kind="Review"),
+        ):
+            api.put(APPROVAL_REQUESTS, item)
+        await settled()
+        found = made.approval("sales", "apr-1")
+        assert found is not None
+        assert (found.spec.arguments, found.spec.preview, found.status.notices) == ("", None, ())
+        assert len(made.approvals()) == 3
+        assert list(made.pending_approvals("sales", "enricher", RequestType.CALL)) == ["apr-1"]
+        assert list(made.pending_approvals("sales", "enricher", RequestType.REVIEW)) == ["rev-1"]
+        assert made.waiting == 2
+        api.put(APPROVAL_REQUESTS, raw_approval("apr-1", state="Approved"))
+        api.remove(APPROVAL_REQUESTS, "apr-2")
+        await settled()
+        assert made.pending_approvals("sales", "enricher", RequestType.CALL) == ()
+        assert made.pending_approvals("sales", "writer", RequestType.CALL) == ()
+        assert made.approval("sales", "apr-2") is None
+        assert (made.waiting, len(told)) == (0, 5)

@@ -271,3 +271,26 @@ async def test_a_gateway_that_lost_its_turn_writes_nothing_and_takes_part_again(
         await client.written.wait()
     running.cancel()
     await asyncio.wait((running,))
+
+
+async def test_what_one_replica_does_for_all_runs_beside_its_statuses_and_ends_with_its_turn() -> None:
+    clock, server = FakeClock(), Server()
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    elector = LeaderElector(Connection(server), namespace="aos-system", name="l", identity="0", clock=clock)
+    reporter = StatusReporter(KeptStatuses(), OneToolAndModel(), elector=elector, beside=work)  # type: ignore[arg-type] # as above
+    running = asyncio.create_task(reporter.run())
+    await clock.advance(0)
+    async with asyncio.timeout(20):
+        await began.wait()
+    assert not ended.is_set()
+    running.cancel()
+    await asyncio.wait((running,))
+    assert ended.is_set()

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 
 from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Finished, Tokens
-from aos.gateway.control.charges import Charges, settled, used_counters
+from aos.gateway.control.charges import Charges, approval_charge, settled, used_counters
 from aos.gateway.journal import CallOutcome, Subject
 from aos.policy.decision import DecisionReason
 from aos.policy.effective import EffectivePolicy
@@ -225,3 +225,16 @@ def test_attack_22_what_one_task_sets_off_in_all_is_bounded_and_not_only_how_dee
 
 def lineage_of(by: Caller) -> list[JsonValue]:
     return [item.model_dump(mode="json", by_alias=True) for item in by.task.spec.lineage]
+
+
+def test_an_approval_lets_one_call_through_and_is_kept_longer_than_any_may_wait() -> None:
+    made = asked(caller(effective()))
+    assert approval_charge(made) == ()
+    released = replace(made, approvals=("apr-1",), approval_uid="uid-1")
+    (charge,) = approval_charge(released)
+    assert (charge.counter, charge.amount, charge.limit) == ("approval/uid-1", 1, 1)
+    assert charge.window_seconds > 3 * 168 * 3600
+    assert charge.owner == ""
+    gone = settled(released, (charge,), replace(DONE, released=True))
+    assert gone == {charge.counter: 0}
+    assert settled(released, (charge,), DONE) == {}

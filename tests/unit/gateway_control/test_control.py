@@ -8,6 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from aos.audit.event import Phase
+from aos.audit.query import AuditQuery
 from aos.gateway.control.asked import Finished, Repeated, Ticket, Tokens
 from aos.gateway.control.charges import Charges
 from aos.gateway.control.refusals import Refusals
@@ -18,6 +19,7 @@ from aos.model.base import JsonObject
 from aos.model.canonical import canonical_json, json_digest
 from aos.model.task import TaskUsage
 from aos.policy.decision import DecisionReason, Effect
+from aos.store.interface import StoreUnavailableError
 from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
 from tests.unit.gateway_control.make import (
@@ -397,3 +399,35 @@ async def test_what_is_left_at_the_end_is_written_and_not_waited_for_without_end
             assert held.calls.pending == 0
             other.execute("ROLLBACK")
     await store.close()
+
+
+async def test_a_refusal_that_is_on_record_is_counted_and_not_recorded_again(held: Held) -> None:
+    made = asked(caller(effective()))
+    held.calls.refuse_again(made, Refused(Effect.DENY, RefusalCode.APPROVAL_REJECTED, "no"))
+    held.calls.refuse_again(made, Refused(Effect.HOLD, RefusalCode.APPROVAL_PENDING, "not yet"))
+    assert await held.rows() == []
+    shown = held.metrics.exposition().decode()
+    assert 'result="ApprovalRejected"' in shown
+    assert 'result="ApprovalPending"' in shown
+
+
+async def test_a_task_that_repeats_a_refused_call_without_end_is_refused_everything(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held.calls, "_refusals", Refusals(most=3))
+    made = asked(caller(effective()))
+    for _ in range(3):
+        held.calls.refuse_again(made, Refused(Effect.DENY, RefusalCode.APPROVAL_REJECTED, "no"))
+    refused = await held.calls.admit_tool(made)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalCode.TOO_MANY_TASK_CALLS
+
+
+async def test_that_people_are_asked_is_written_before_anything_else_happens(held: Held) -> None:
+    made = replace(asked(caller(effective()), "update_contact"), approvals=("apr-1",))
+    await held.calls.ask(made, "sales/crm/contact/7")
+    (row,) = [row.event async for row in held.store.rows(AuditQuery(record="sales/crm/contact/7"))]
+    assert row.approvals == ("apr-1",)
+    await held.store.close()
+    with pytest.raises(StoreUnavailableError):
+        await held.calls.ask(made, "")

@@ -68,3 +68,17 @@ def test_the_cost_of_an_outcome_is_what_it_cost() -> None:
 def test_a_write_that_was_answered_without_being_sent_is_allowed_and_has_one_row() -> None:
     row = events.repetition("c1", asked(caller(effective())), "r")
     assert (row.phase, row.effect, row.outcome, row.record) == (Phase.REFUSAL, "Allow", "Duplicate", "r")
+
+
+def test_the_row_of_a_call_that_people_are_asked_about_names_the_request_its_rules_and_the_record() -> None:
+    made = replace(
+        asked(caller(effective()), "update_contact"),
+        approvals=("apr-1",),
+        quorums=("risk Medium",),
+        rules=(RuleReference("Policy", "baseline", "all"),),
+    )
+    row = events.asking("c1", made, "sales/crm/contact/7")
+    assert (row.phase, row.effect, row.reason) == (Phase.REFUSAL, "Hold", "ApprovalPending")
+    assert row.approvals == ("apr-1",)
+    assert row.rules == ("Policy baseline, rule all", "risk Medium")
+    assert row.record == "sales/crm/contact/7"

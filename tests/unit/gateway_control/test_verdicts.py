@@ -1,10 +1,11 @@
 import time
+from dataclasses import replace
 
 import pytest
 from pydantic import JsonValue
 
 from aos.gateway.control import verdicts
-from aos.gateway.control.charges import Charges
+from aos.gateway.control.charges import Charges, approval_charge
 from aos.gateway.refusal import RefusalCode, refusal_of
 from aos.store.interface import Exhausted, Lease
 from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy
@@ -64,3 +65,14 @@ def test_notes_for_people_hold_nothing_that_the_agent_wrote() -> None:
     ):
         assert refused.note
         assert "ignore" not in refused.note
+
+
+@pytest.mark.parametrize(("action", "unknown"), [("update_contact", True), ("get_contact", False)])
+def test_an_approval_that_was_used_is_no_limit_that_time_frees(action: str, unknown: bool) -> None:  # noqa: FBT001
+    made = replace(asked(caller(effective()), action), approvals=("apr-1",), approval_uid="uid-1")
+    (charge,) = approval_charge(made)
+    refused = verdicts.exhausted(made, Exhausted(charge, 1, 60.0))
+    assert refused.reason is RefusalCode.APPROVAL_USED
+    assert refused.outcome_unknown is unknown
+    assert refused.retry_after_seconds is None
+    assert refused.facts == {"approval": "apr-1", "namespace": "sales"}
