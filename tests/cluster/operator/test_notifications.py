@@ -107,7 +107,7 @@ async def test_killed_while_it_tells_it_loses_nothing_and_repeats_only_what_can_
     office = Office(rig, desk)
     dice = random.Random(5)  # noqa: S311 - which moment is hit does not matter
     settings = told(rig, tmp_path, {"name": "chat", "url": hooks.url})
-    async with process(rig.settings):
+    async with operating(rig.settings):
         await office.open()
     names = [f"apr-{item}" for item in range(REQUESTS)]
     for name in names:
@@ -123,7 +123,7 @@ async def test_killed_while_it_tells_it_loses_nothing_and_repeats_only_what_can_
         with contextlib.suppress(NotFound):
             await rig.admin.delete(LEASES, OPERATOR_LEASE, namespace=HOME)
     hooks.answers.clear()
-    async with process(settings):
+    async with operating(settings):
         for name in names:
             await rig.eventually(lambda name=name: _is(notices(office, name), [("chat", "Asked")]))  # type: ignore[misc]
     ids = Counter(item.headers["AOS-Webhook-Id"] for item in hooks.received)
