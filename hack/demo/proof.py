@@ -15,6 +15,8 @@ from aos.cli.output import Table
 from aos.model.approval_request import Verdict
 
 _FINGERPRINT_DIGITS: Final = 8
+_PREVIEW: Final = "get_contact"
+"""What the example's Tool names as the read that shows a change."""
 
 
 class _Line(BaseModel):
@@ -116,7 +118,18 @@ class Proof:
 
     def held_lines(self) -> list[str]:
         """Return what people said of held calls, and what the CRM saw of those."""
-        return [f"{sentence}." for _, sentence in self._held()]
+        lines = [f"{sentence}." for _, sentence in self._held()]
+        if self._previews:
+            lines.append(
+                f"Reads of the contact by the gateway itself, to show what would change: {self._previews}."
+            )
+        return lines
+
+    @property
+    def _previews(self) -> int:
+        """How many reads the CRM saw that the agent did not make."""
+        made = Counter(line.action for line in self.accesses)
+        return (made - Counter(line.action for line in self.allowed))[_PREVIEW] if self.decided else 0
 
     def _held(self) -> Iterator[tuple[str, str]]:
         for action, held in sorted(Counter(said.action for said in self.decided).items()):

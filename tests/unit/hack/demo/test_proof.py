@@ -127,3 +127,13 @@ def test_what_was_said_of_held_calls_stands_beside_what_the_crm_saw_of_them() ->
 def test_a_call_that_people_approved_names_their_request() -> None:
     found = proof([{**decision("update_contact", "Allow"), "approvals": ["apr-1"]}], [])
     assert found.decision_table()[1].endswith("Policy/sales-baseline/update_contact, apr-1")
+
+
+def test_a_read_that_the_agent_did_not_make_is_told_as_the_preview_that_it_is() -> None:
+    said = (Decided("update_contact", Verdict.REJECT),)
+    read = access("get_contact")
+    found = replace(proof([decision("get_contact", "Allow")], [read, read]), decided=said)
+    assert found.held_lines()[1:] == [
+        "Reads of the contact by the gateway itself, to show what would change: 1."
+    ]
+    assert replace(found, accesses=found.accesses[:1]).held_lines()[1:] == []
