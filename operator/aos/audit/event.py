@@ -46,6 +46,7 @@ class AuditEvent:
         access: the action's declared access.
         risk: the action's declared risk.
         arguments_digest: ``sha256:`` over the canonical arguments as sent by the agent.
+        identity: what people approve when they approve the call; empty where no policy may have them asked.
         record: the record that the call writes.
         data_classes: classes of data that were found.
         policy_digest: of the effective policy.
@@ -80,6 +81,7 @@ class AuditEvent:
     access: str = ""
     risk: str = ""
     arguments_digest: str = ""
+    identity: str = ""
     record: str = ""
     data_classes: tuple[str, ...] = ()
     policy_digest: str = ""

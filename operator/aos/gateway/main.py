@@ -134,8 +134,9 @@ class Gateway:
         hooks = Hooks(sampler, ToolPreviewer(self._registry, self._catalogue, upstream, self._metrics))
         desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings, hooks)
         control = Control(self._calls, desk, self._reviews, self._guard, RetryBudget(settings), self._metrics)
+        self._mcp = McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings)
         endpoints = Endpoints(
-            mcp=McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings),
+            mcp=self._mcp,
             models=ModelEndpoint(self._registry, http, self._calls, journal, settings),
             tasks=TaskInbox(self._registry, client, usage, settings),
             agents=A2aEndpoint(self._registry, client, self._calls, journal, settings),
@@ -167,6 +168,7 @@ class Gateway:
                 await stop.wait()
                 self._is_stopping = True
                 await asyncio.sleep(self._settings.stop_delay_seconds)
+                self._mcp.end_waiting()
                 await ports.agents.stop()
                 await self._say_last_head()
                 running.cancel()
@@ -229,6 +231,7 @@ class Gateway:
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
         self._metrics.watch("aos_gateway_pending_approvals", "", lambda: self._registry.waiting)
+        self._metrics.watch("aos_gateway_waiting_calls", "", lambda: self._mcp.waiting)
         self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
         self._metrics.watch("aos_gateway_store_pending", "", lambda: self._calls.pending)
         self._metrics.watch("aos_gateway_open_circuits", "", lambda: self._guard.open)

@@ -49,9 +49,11 @@ METRICS: Final[Mapping[str, str]] = {
     "aos_gateway_store_failures_total": "Operations that the store did not carry out, by operation.",
     "aos_gateway_audit_losses_total": "Rows that could not be written: of refusals, or of outcomes after long trying.",
     "aos_gateway_retries_total": "Calls that were sent once more, by tool.",
-    "aos_gateway_approvals_total": "Held calls: asked about (Asked), let through (Released), or refused, by result.",
+    "aos_gateway_approvals_total": "Calls that people are asked about: before (Asked, Released) or after they are made (ReviewAsked,"
+    " ReviewFailed), without a preview that they should have (NotPreviewed), or refused, by result.",
     "aos_gateway_approval_release_seconds_total": "Time from the last decision to letting the call through, of all that were.",
     "aos_gateway_pending_approvals": "Calls that wait for people, of all agents.",
+    "aos_gateway_waiting_calls": "Of those, calls whose clients wait for the answer here now.",
     "aos_gateway_store_available": "1 if the store can be written, else 0.",
     "aos_gateway_store_pending": "Rows and settlements that wait for the store.",
     "aos_gateway_open_circuits": "Tools, and pairs of agent and Tool, that are left alone now.",

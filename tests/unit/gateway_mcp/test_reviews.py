@@ -230,9 +230,14 @@ async def test_a_sampled_quorum_holds_exactly_the_calls_that_are_drawn() -> None
         reasons = [await at.reason(id=str(number)) for number in range(16)]
         drawn = [is_drawn(KEY, _identity(at, {"id": str(number)}), 50) for number in range(16)]
         again = [await at.reason(id=str(number)) for number in range(16)]
+        rows = [row for row in await at.rows() if row.phase is not Phase.OUTCOME]
     assert [reason == "ApprovalPending" for reason in reasons] == drawn
     assert again == reasons
     assert 0 < sum(drawn) < 16
+    for row in rows:
+        was_held = row.phase is Phase.REFUSAL
+        assert is_drawn(KEY, row.identity, 50) is was_held
+        assert (row.rules[-1] == RULE) is was_held
 
 
 def _identity(at: World, arguments: JsonObject) -> str:

@@ -152,6 +152,16 @@ async def test_a_decision_that_comes_as_the_client_goes_makes_nothing() -> None:
         await line(WaitingRoom(SMALL), gone=True).until(decided, 5)
 
 
+async def test_a_gateway_that_stops_sends_everybody_away_at_once() -> None:
+    async with holding(20) as (front, held), front.client("2026-07-28") as client:
+        asked = asyncio.create_task(client.call_tool("crm.update_contact", {"id": "7"}))
+        await held.entered.wait()
+        front.endpoint.end_waiting()
+        results = [await asked, await client.call_tool("crm.update_contact", {"id": "7"})]
+        assert front.endpoint.waiting == 0
+    assert [result.structured_content for result in results] == [{"came": "pending"}] * 2
+
+
 async def test_what_the_decision_raises_is_raised() -> None:
     async def failing() -> None:
         raise LookupError

@@ -42,6 +42,7 @@ class AskedCall:
         approvals: names of the ApprovalRequests that released the call, that it waits for, or by which it is reviewed.
         quorums: rules that people are asked by about the call.
         approval_uid: uid of the one that released it, which lets one call through; empty where none was needed.
+        identity: `aos.gateway.approvals.held.identity_of` the call; empty where no policy may have people asked.
         call: the identifier that it is to have in the audit trail, unique; empty for any.
     """
 
@@ -63,6 +64,7 @@ class AskedCall:
     approvals: tuple[str, ...] = ()
     quorums: tuple[str, ...] = ()
     approval_uid: str = ""
+    identity: str = ""
     call: str = ""
 
 

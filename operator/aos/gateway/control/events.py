@@ -104,6 +104,7 @@ def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) 
         access=declared.access if declared else "",
         risk=declared.risk if declared else "",
         arguments_digest=asked.arguments_digest,
+        identity=asked.identity,
         record=record,
         data_classes=tuple(sorted(found)) if found else (),
         policy_digest=caller.policy.digest,

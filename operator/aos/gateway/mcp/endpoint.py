@@ -63,6 +63,10 @@ class McpEndpoint:
         """Calls that wait for people now."""
         return len(self._room)
 
+    def end_waiting(self) -> None:
+        """Let no call wait any more: each is answered, and finds its request again at another replica."""
+        self._room.close()
+
     async def handle(self, request: HttpRequest, caller: Caller, send: Send, tool: str | None) -> None:
         """Answer one request; ``tool`` is None at ``/mcp``.
 

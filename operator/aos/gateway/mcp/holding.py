@@ -67,7 +67,8 @@ class Gate:
 
     async def _released(self, call: ToolCall, cleared: Cleared, asked: AskedCall) -> Passed | Refused:
         """Return the call if it needs no people, or they approved it."""
-        quorums = self._desk.quorums(cleared.decision, identity_of(asked, cleared.action.digest))
+        asked = replace(asked, identity=identity_of(asked, cleared.action.digest))
+        quorums = self._desk.quorums(cleared.decision, asked.identity)
         if not quorums:
             return Passed(cleared, asked)
         asked = replace(asked, quorums=tuple(quorum.rule for quorum in quorums))

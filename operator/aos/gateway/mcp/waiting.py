@@ -44,12 +44,17 @@ NOWHERE: Final[Waiting] = _Nowhere()
 
 
 class WaitingRoom:
-    """Counts the calls that wait, so that they leave the others their places."""
+    """Counts the calls that wait, so that they leave the others their places.
+
+    Attributes:
+        closed: set once nobody may wait any more.
+    """
 
     def __init__(self, settings: GatewaySettings) -> None:
         self._most = max(1, settings.max_connections // WAITING_SHARE)
         self._most_of_agent = max(1, settings.max_concurrent_calls_per_agent // WAITING_SHARE)
         self._waiting: Counter[tuple[str, str]] = Counter()
+        self.closed = asyncio.Event()
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -57,10 +62,14 @@ class WaitingRoom:
 
     def enter(self, agent: tuple[str, str]) -> bool:
         """Take a place for a call of this agent, by namespace and name; whether there was one."""
-        if len(self) >= self._most or self._waiting[agent] >= self._most_of_agent:
+        if self.closed.is_set() or len(self) >= self._most or self._waiting[agent] >= self._most_of_agent:
             return False
         self._waiting[agent] += 1
         return True
+
+    def close(self) -> None:
+        """Send everybody away, and let nobody in."""
+        self.closed.set()
 
     def leave(self, agent: tuple[str, str]) -> None:
         """Give a place back."""
@@ -94,10 +103,11 @@ class Line:
             found.cancel()
             return False
         gone = asyncio.ensure_future(self._request.disconnected())
+        closed = asyncio.ensure_future(self._room.closed.wait())
         try:
             if not self._is_open and _EVENTS in self._request.header(b"accept").lower():
                 await self._open()
-            await asyncio.wait((found, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((found, gone, closed), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if gone.done():
                 raise ClientDisconnected
             if found.done():
@@ -108,6 +118,7 @@ class Line:
             self._room.leave(self._agent)
             found.cancel()
             gone.cancel()
+            closed.cancel()
 
     async def answer(self, message: bytes) -> None:
         """End the stream with the one message that answers the call."""
