@@ -134,8 +134,10 @@ _MODULES_OF_FIELDS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
     "approvals[].onTimeout": {CallPath.TOOL: _EXPIRES},
     "approvals[].samplePercent": {CallPath.TOOL: ("policy.approving", "gateway.approvals.sampling")},
     "approvals[].review": {CallPath.TOOL: ("policy.approving", "gateway.approvals.reviews")},
-    "approvals[].remindAfter": {CallPath.TOOL: ("gateway.approvals.asking", "reconcile.approval")},
-    "approvals[].escalate": {CallPath.TOOL: (*_COUNTED, "reconcile.admission.approval_decisions")},
+    "approvals[].remindAfter": {CallPath.TOOL: ("gateway.approvals.asking", "reconcile.notices")},
+    "approvals[].escalate": {
+        CallPath.TOOL: (*_COUNTED, "reconcile.admission.approval_decisions", "reconcile.notices")
+    },
     "data.projections": {CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.projection")},
     "data.urls": {
         CallPath.TOOL: ("gateway.mcp.inspecting", "inspection.urls"),
