@@ -250,7 +250,7 @@ def _after_end(observed: ObservedRequest, now: datetime) -> RequestPlan:
     used = find(status.conditions, ConditionType.USED)
     is_late = status.use is not None and (used is None or used.status is not ConditionStatus.TRUE)
     has_counted = observed.agent is not None and observed.agent.has_counted
-    if not is_late and (status.tallied or not has_counted):
+    if not is_late and not has_counted:
         return RequestPlan(Plan())
     after = status_after(
         observed,

@@ -139,6 +139,20 @@ def test_a_use_that_is_told_after_the_end_is_said_and_the_state_stays() -> None:
     assert at_rest(item, EXPIRES + timedelta(minutes=3))
 
 
+def counted_and_pending() -> ApprovalRequest:
+    """Return a request whose approval was counted, as if its state had not been written."""
+    raw = approved().model_dump(mode="json", by_alias=True, exclude_none=True)
+    raw["status"]["state"] = "Pending"
+    return ApprovalRequest.parse(raw)
+
+
+def test_what_was_counted_before_is_approved_only_in_time_and_under_the_policies() -> None:
+    item = counted_and_pending()
+    assert state(looked_at(item, LATER)) is RequestState.APPROVED
+    assert state(looked_at(item, LATER, guard=Guard("missing: a policy"))) is RequestState.PENDING
+    assert state(looked_at(item, EXPIRES + timedelta(seconds=1))) is RequestState.EXPIRED
+
+
 STALE: dict[str, dict[str, object]] = {
     "RecordChanged": {},
     "TaskEnded": {"task": CallingTask(is_open=False, ended_at=LATER)},
@@ -250,7 +264,9 @@ def test_a_request_is_marked_once_its_agent_counted_it() -> None:
     after = looked_at(rejected, LATER, agent=replace(AGENT, has_counted=True))
     assert after.status.tallied
     assert state(after) is RequestState.REJECTED
-    assert at_rest(after, LATER)
+    assert at_rest(after, LATER, agent=replace(AGENT, has_counted=True))
+    late = written(marked, reconcile_request(observed(marked, task=None), LATER), use=USE)
+    assert looked_at(late, LATER).status.tallied
 
 
 def test_time_alone_brings_it_back_for_each_reminder_escalation_and_its_end() -> None:

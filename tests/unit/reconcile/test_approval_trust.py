@@ -65,6 +65,24 @@ def test_a_decision_that_appears_while_they_are_missing_ends_it(is_seen_before: 
     assert at_rest(item, LATER)
 
 
+@pytest.mark.parametrize(
+    "guard", [MISSING, RESTORED], ids=["while they are missing", "since they are restored"]
+)
+def test_a_request_that_is_made_in_a_gap_with_a_decision_in_it_ends(guard: Guard) -> None:
+    item = request(said("ada"), created=NOW)
+    first = item.metadata.model_copy(update={"generation": 1})
+    assert lapsed(looked_at(item.model_copy(update={"metadata": first}), SETTLED, guard=guard))
+
+
+@pytest.mark.parametrize(
+    "guard", [MISSING, RESTORED], ids=["while they are missing", "since they are restored"]
+)
+def test_anything_else_of_the_spec_that_was_changed_in_a_gap_ends_it(guard: Guard) -> None:
+    asked = looked_at(request())
+    changed = asked.metadata.model_copy(update={"generation": 2})
+    assert lapsed(looked_at(asked.model_copy(update={"metadata": changed}), SETTLED, guard=guard))
+
+
 def test_a_decision_from_a_time_that_the_operator_did_not_see_ends_it() -> None:
     asked = looked_at(request())
     assert lapsed(looked_at(decided(asked, said("ada")), SETTLED, guard=RESTORED))
