@@ -29,7 +29,7 @@ from aos.cli.pending import key_of_argument, look, read_request, terminal_width
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Conflict, Forbidden, Invalid
 from aos.kube.resources import APPROVAL_REQUESTS
-from aos.model.approval_request import ApprovalRequest, RequestState, Verdict
+from aos.model.approval_request import ApprovalRequest, RequestState, RequestType, Verdict
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectKey
 
@@ -227,9 +227,14 @@ def is_counted(request: ApprovalRequest, caller: Caller) -> bool:
 def outcome(request: ApprovalRequest, verdict: Verdict, caller: Caller, now: datetime) -> str:
     """Return what became of a decision, as one line."""
     said = f"{request.metadata.name} {PAST[verdict]}"
+    progress = progress_of(request)
+    if request.status.state is RequestState.APPROVED:
+        end = (
+            "the call is let through once" if request.spec.type is RequestType.CALL else "that was the review"
+        )
+        return f"{said}: {progress.have} of {progress.need}; {end}"
     if request.status.state is not RequestState.PENDING:
         return f"{said}: {ended(request, now)}"
-    progress = progress_of(request)
     if not is_counted(request, caller):
         return f"{said}; the operator has not counted it yet"
     missing = "; ".join(

@@ -25,7 +25,22 @@ RULE = str(LEADS["rule"])
             ),
             "apr-0123456789abcdef approved: 2 of 3; still needs 1 more by anybody who may approve",
         ),
-        (approval_request(status={"state": "Approved"}), "apr-0123456789abcdef approved: Approved"),
+        (
+            approval_request(
+                decisions=[decision("bea", "Approve", "", "sales-leads")],
+                status={"state": "Approved", "counted": [counted("bea", RULE)]},
+            ),
+            "apr-0123456789abcdef approved: 1 of 1; the call is let through once",
+        ),
+        (
+            approval_request(
+                type="Review",
+                decisions=[decision("bea", "Approve", "", "sales-leads")],
+                status={"state": "Approved", "counted": [counted("bea", RULE)]},
+            ),
+            "apr-0123456789abcdef approved: 1 of 1; that was the review",
+        ),
+        (approval_request(status={"state": "Stale"}), "apr-0123456789abcdef approved: Stale"),
     ],
 )
 def test_what_became_of_a_decision_is_one_line(request_: ApprovalRequest, said: str) -> None:
