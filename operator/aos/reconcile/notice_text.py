@@ -70,7 +70,7 @@ _HEADLINES: Final = {
     NoticeEvent.ASKED: "Approval needed",
     NoticeEvent.REMINDED: "Approval still needed",
     NoticeEvent.ESCALATED: "Approval still needed, others may decide now",
-    NoticeEvent.EXPIRED: "Nobody decided in time",
+    NoticeEvent.EXPIRED: "Its time is over",
     NoticeEvent.WITHDRAWN: "Approval not needed any more",
 }
 

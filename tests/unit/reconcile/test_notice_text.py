@@ -70,6 +70,17 @@ def test_why_it_is_not_needed_any_more_is_told() -> None:
     ]
 
 
+def test_what_was_approved_and_not_used_is_not_called_undecided() -> None:
+    told = condition("Expired", "True", "Expired", message="approved, and not used in time")
+    item = request(said("bea"), status={"state": "Expired", "conditions": [told]})
+    assert text(item, NoticeEvent.EXPIRED) == [
+        "Its time is over: Update contact 7.",
+        "Medium risk, Write by agent enricher in sales, for rita",
+        "Approved by bea",
+        "Expired: approved, and not used in time",
+    ]
+
+
 def evil() -> ApprovalRequest:
     return request(
         {**said("bea", "Reject"), "comment": EVIL},
