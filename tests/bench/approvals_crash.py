@@ -71,13 +71,13 @@ class Crashes:
             return None
         return Verdict.REJECT if contact.startswith("reject") else Verdict.APPROVE
 
-    async def round(self, people: People) -> None:
-        """Make a few calls, kill the gateway somewhere between, start it anew, and look what came of them.
+    async def round(self, people: People, point: Point | None = None) -> None:
+        """Make a few calls, kill the gateway after ``point`` or anywhere, start it anew, and look what came of them.
 
         Raises:
             TimeoutError: a call came to nothing in two minutes.
         """
-        point = random.choice(list(Point))  # noqa: S311
+        point = point or random.choice(list(Point))  # noqa: S311
         for event in self._happened.values():
             event.clear()
         fates = ["approve"] * (AT_ONCE - 1) + [random.choice(["approve", "reject", "never"])]  # noqa: S311
