@@ -23,7 +23,9 @@ from hack.cluster.source import choose, gather
 from hack.ports import free_port
 
 LOOPBACK = "127.0.0.1"
-NAMES = ("etcd", "kube-apiserver", "kube-controller-manager")
+SERVERS = ("etcd", "kube-apiserver")
+CONTROLLERS = "kube-controller-manager"
+NAMES = (*SERVERS, CONTROLLERS)
 
 _READY_SECONDS = 60.0
 _STARTS = 3
@@ -169,8 +171,7 @@ class ControlPlane:
             if whole or start > 0:
                 self._table.end_all()
             self._keep(config)
-            self._start(config)
-            if self._wait(config):
+            if self._come_up(config):
                 return
             # A port was free when it was chosen and somebody else was faster; only then new ports help.
             if _TAKEN not in self._logs():
@@ -179,11 +180,34 @@ class ControlPlane:
             config = Config(config.programs, free_ports())
         raise NotReadyError(self._explain())
 
-    def _start(self, config: Config) -> None:
+    def _come_up(self, config: Config) -> bool:
+        """Start what does not run; whether all of it came up."""
+        self._start(config, SERVERS)
+
+        def settled() -> bool:
+            return self._is_ready(config) or not set(SERVERS) <= self._table.alive().keys()
+
+        wait_until(settled, _READY_SECONDS)
+        if not self._is_ready(config):
+            return False
+        # It gives up if the API server does not let it in within ten seconds, which on a busy machine it would not.
+        self._start(config, (CONTROLLERS,))
+        kubectl = Kubectl(Path(config.programs) / "kubectl", self.kubeconfig)
+        # A pod is only accepted when its namespace has this account.
+        return wait_until(
+            lambda: kubectl.run("get", "serviceaccount/default", "--namespace=default").ok,
+            _READY_SECONDS,
+            0.2,
+        )
+
+    def _is_ready(self, config: Config) -> bool:
+        return is_ready(config.server, self._pki / "ca.crt")
+
+    def _start(self, config: Config, names: Sequence[str]) -> None:
         logs = self.folder / "log"
         logs.mkdir(exist_ok=True)
         alive = self._table.alive()
-        for name in NAMES:
+        for name in names:
             if name not in alive:
                 (logs / f"{name}.log").unlink(missing_ok=True)
                 command = [str(Path(config.programs) / name), *self._arguments(name, config)]
@@ -201,21 +225,6 @@ class ControlPlane:
                 "--endpoint-reconciler-type=none",
             )
         return flags.controller_manager(self._pki, self.folder / "controller-manager.kubeconfig")
-
-    def _wait(self, config: Config) -> bool:
-        def settled() -> bool:
-            return is_ready(config.server, self._pki / "ca.crt") or bool(self.health().dead)
-
-        kubectl = Kubectl(Path(config.programs) / "kubectl", self.kubeconfig)
-        wait_until(settled, _READY_SECONDS)
-        if not is_ready(config.server, self._pki / "ca.crt"):
-            return False
-        # A pod is only accepted when its namespace has this account.
-        return wait_until(
-            lambda: kubectl.run("get", "serviceaccount/default", "--namespace=default").ok,
-            _READY_SECONDS,
-            0.2,
-        )
 
     def _logs(self) -> str:
         return "\n".join(
