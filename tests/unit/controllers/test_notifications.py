@@ -199,7 +199,7 @@ async def test_other_namespaces_are_not_told(place: Place, hooks: Hooks) -> None
     assert hooks.marks() == ["loud.Asked"]
 
 
-async def test_a_request_that_is_gone_or_another_now_is_not_written(place: Place, hooks: Hooks) -> None:
+async def test_a_request_that_is_gone_is_not_written(place: Place, hooks: Hooks) -> None:
     hooks.hangs = True
     async with notifying(place, webhook(hooks.url)) as notifier:
         await until(lambda: len(hooks.received) == 1)
@@ -210,6 +210,22 @@ async def test_a_request_that_is_gone_or_another_now_is_not_written(place: Place
         notifier.look(KEY)
         await asyncio.sleep(0.02)
     assert len(hooks.received) == 1
+
+
+async def test_another_request_of_the_same_name_is_told_for_itself(place: Place, hooks: Hooks) -> None:
+    hooks.hangs = True
+    async with notifying(place, webhook(hooks.url)) as notifier:
+        await until(lambda: len(hooks.received) == 1)
+        assert place.item is not None
+        metadata = place.item.metadata.model_copy(update={"uid": "another"})
+        place.item = place.item.model_copy(update={"metadata": metadata})
+        hooks.hangs = False
+        hooks.hanging.set()
+        await until(lambda: place.counts == [("chat", False)])
+        assert place.notices() == []
+        notifier.look(KEY)
+        await until(lambda: place.notices() == ["Asked"])
+    assert len({item.headers["AOS-Webhook-Id"] for item in hooks.received}) == 2
 
 
 async def test_without_webhooks_it_runs_and_does_nothing(place: Place) -> None:
