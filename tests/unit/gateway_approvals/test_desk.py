@@ -543,3 +543,49 @@ async def test_the_journal_of_refusals_forgets_what_is_long_ago(monkeypatch: pyt
         assert at.desk.is_news(first, refused)
         assert at.desk.is_news(second, refused)
         assert at.desk.is_news(first, refused)
+
+
+async def test_a_call_whose_record_was_changed_is_asked_about_anew_when_it_is_made_again() -> None:
+    async with desk() as at:
+        held = call()
+        await approved(at, held)
+        ticket = await at.held.calls.admit_tool(call({"id": "7"}).asked)
+        assert isinstance(ticket, Ticket)
+        at.held.calls.finish(ticket, DONE)
+        await at.held.settled()
+        assert (await at.refused(held)).reason is RefusalCode.APPROVAL_STALE
+        await at.people.marked(held.name, "overtaken")
+        anew = at.desk.current(held)
+        assert anew.after == (ticket.call,)
+        assert anew.name != held.name
+        await approved(at, anew)
+        assert at.desk.current(held) == anew
+        await at.make(at.desk.current(held))
+
+
+async def test_a_call_that_was_made_is_not_asked_about_anew_whatever_changed_its_record_since() -> None:
+    async with desk() as at:
+        held = call()
+        await approved(at, held)
+        assert isinstance(await at.admit(held, await at.released(held)), Ticket)
+        ticket = await at.held.calls.admit_tool(call({"id": "7"}).asked)
+        assert isinstance(ticket, Ticket)
+        at.held.calls.finish(ticket, DONE)
+        await at.held.settled()
+        refused = await at.refused(held)
+        assert refused.reason is RefusalCode.APPROVAL_USED
+        assert refused.outcome_unknown
+        assert at.desk.current(held) == held
+
+
+async def test_people_are_not_asked_about_one_call_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aos.gateway.approvals.desk.MAX_ANEW", 2)
+    async with desk() as at:
+        held = call()
+        for number in range(3):
+            anew = at.desk.current(held)
+            await at.refused(anew)
+            time = datetime.now(UTC).isoformat()
+            at.people.status(anew.name, overtaken={"call": f"c{number}", "time": time})
+        assert at.desk.current(held).after == ("c0", "c1")
+        assert (await at.refused(at.desk.current(held))).reason is RefusalCode.APPROVAL_STALE

@@ -33,6 +33,7 @@ def test_the_identical_call_has_the_same_name_however_its_arguments_are_written(
         call({"id": "7"}),
         call(action="get_contact"),
         call(definition=DEFINITION.replace("d", "e")),
+        replace(call(), after=("c1",)),
         replace(call(), asked=replace(call().asked, name="erp")),
     ],
 )

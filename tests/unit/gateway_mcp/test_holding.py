@@ -16,6 +16,7 @@ from aos.audit.event import Phase
 from aos.gateway.approvals.held import HeldCall
 from aos.gateway.approvals.trail import ApprovalTrail, History
 from aos.gateway.caller import Caller
+from aos.gateway.control.refusals import Refusals
 from aos.gateway.settings import GatewaySettings
 from aos.model.approval_request import ApprovalRequest, Verdict
 from aos.model.base import JsonObject
@@ -272,3 +273,29 @@ async def test_attack_21_an_approval_of_one_task_or_agent_is_of_no_use_to_anothe
         at.work(caller(effective(agent="other", of=at.tool), task(agent="other")))
         assert said(await at.call())["approval"] != request.metadata.name
         assert at.sent == 0
+
+
+async def test_people_are_not_asked_for_a_task_that_was_refused_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with crm() as at:
+        monkeypatch.setattr(at.front.held.calls, "_refusals", Refusals(most=1))
+        assert said(await at.call("no_such_action"))["decision"] == "Deny"
+        assert said(await at.call())["reason"] == "TooManyTaskCalls"
+        assert at.people.objects == {}
+
+
+async def test_a_call_whose_record_was_changed_is_asked_about_anew_and_made() -> None:
+    async with crm() as at:
+        first = await at.held()
+        other = await at.held(id="7", note="other")
+        at.approve(other)
+        assert not (await at.call(id="7", note="other")).is_error
+        assert said(await at.call())["reason"] == "ApprovalStale"
+        await at.people.marked(first.metadata.name, "overtaken")
+        again = said(await at.call())
+        assert again["reason"] == "ApprovalPending"
+        assert again["approval"] != first.metadata.name
+        at.people.decide(str(again["approval"]), "lena@example.com")
+        assert not (await at.call()).is_error
+        assert at.sent == 2

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
@@ -45,6 +45,8 @@ MAX_REMEMBERED: Final = 10_000
 """Refusals that are on record already, so that the same is not recorded each time a call is made again."""
 MAX_UNSEEN_SECONDS: Final = 60.0
 """How long a request that was made here counts as pending before the watch has told of it."""
+MAX_ANEW: Final = 16
+"""How often people are asked anew about one call whose record others change."""
 ASKED: Final = "Asked"
 
 _GONE: Final = "its ApprovalRequest was deleted"
@@ -126,6 +128,16 @@ class ApprovalDesk:
     def quorums(self, decision: Decision, identity: str) -> tuple[BoundQuorum, ...]:
         """Return the quorums that the call with this identity waits for; none where it needs no people."""
         return drawn(decision.before, identity, self._hooks.sampler)
+
+    def current(self, held: HeldCall) -> HeldCall:
+        """Return ``held`` as people are asked about it now: anew after each call that changed its record meanwhile."""
+        for _ in range(MAX_ANEW):
+            request = self._source.approval(held.namespace, held.name)
+            by = request.status.overtaken if request is not None else None
+            if request is None or by is None or request.status.use is not None:
+                break
+            held = replace(held, after=(*held.after, by.call))
+        return held
 
     async def release(self, held: HeldCall, waiting: Waiting) -> Released | Refused:
         """Return what lets the call through, or why nothing does.
@@ -240,6 +252,9 @@ class ApprovalDesk:
                 held, "the gateway's store does not know that people were asked, so it was lost since"
             )
         if history.change is not None:
+            if await self._trail.is_used(request.metadata.uid):
+                # What changed the record came after the call itself, or beside it: nobody is asked about that anew.
+                return await self._used(held, request)
             return self._overtaken(held, request.metadata.uid, history.change)
         return history
 

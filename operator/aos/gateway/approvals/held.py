@@ -11,11 +11,11 @@ from aos.model.tool import Access, ToolAction
 from aos.policy.approvals import BoundQuorum
 
 
-def identity_of(asked: AskedCall, definition_digest: str) -> str:
+def identity_of(asked: AskedCall, definition_digest: str, after: tuple[str, ...] = ()) -> str:
     """Return what people approve when they approve a call: ``sha256:`` and hex.
 
     The identical call of the same Task has the same identity; under another policy, agent revision, definition of the
-    action, or with other arguments, it has another one.
+    action, with other arguments, or ``after`` calls that changed its record since people were asked, it has another one.
     """
     caller = asked.caller
     return json_digest(
@@ -28,6 +28,7 @@ def identity_of(asked: AskedCall, definition_digest: str) -> str:
             caller.policy.digest,
             caller.revision,
             definition_digest,
+            *after,
         ]
     )
 
@@ -43,6 +44,7 @@ class HeldCall:
         quorums: those that it waits for: all that always hold it, and those that were drawn.
         record: key of the record that it writes, as leases and audit rows have it; empty where it writes none.
         record_name: the same for people, as the Tool's action names it.
+        after: calls that changed the record while people were asked before, first one first.
     """
 
     asked: AskedCall
@@ -51,11 +53,12 @@ class HeldCall:
     quorums: tuple[BoundQuorum, ...]
     record: str = ""
     record_name: str = ""
+    after: tuple[str, ...] = ()
 
     @cached_property
     def identity(self) -> str:
         """What people approve; see `identity_of`."""
-        return identity_of(self.asked, self.definition_digest)
+        return identity_of(self.asked, self.definition_digest, self.after)
 
     @property
     def name(self) -> str:

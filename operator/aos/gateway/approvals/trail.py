@@ -8,6 +8,7 @@ from typing import Final
 from aos.audit.event import AuditEvent, Phase
 from aos.audit.query import AuditQuery
 from aos.gateway.approvals.held import HeldCall
+from aos.gateway.control.charges import APPROVAL_SECONDS, approval_counter
 from aos.gateway.control.control import CallControl
 from aos.gateway.journal import CallOutcome
 from aos.gateway.refusal import RefusalCode
@@ -112,6 +113,15 @@ class ApprovalTrail:
             if event.phase in _CHANGES and event.call != call and held.name not in event.approvals:
                 return Change(event.call, datetime.fromisoformat(event.time))
         return None
+
+    async def is_used(self, uid: str) -> bool:
+        """Return whether the request with ``uid`` has let a call through that may have been made.
+
+        Raises:
+            StoreUnavailableError: the store can't say.
+        """
+        counter = approval_counter(uid)
+        return (await self._store.used([(counter, APPROVAL_SECONDS)]))[counter] > 0
 
     async def made(self, name: str, task_uid: str, created_at: datetime) -> Made | None:
         """Return the last call that the request ``name`` let through; None if there was none.

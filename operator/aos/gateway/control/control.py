@@ -101,7 +101,7 @@ class CallControl:
 
         A refusal that is returned is on record and announced already. A ticket must be given to `finish`.
         """
-        barred = self._barred(asked)
+        barred = self.barred(asked)
         if barred is not None:
             return barred
         ticket = self._ticket(asked)
@@ -113,7 +113,7 @@ class CallControl:
 
     async def admit_tool(self, asked: AskedCall) -> Ticket | Repeated | Refused:
         """Do the same for a tool call: take its record, too, and look for an identical write of another Task."""
-        barred = self._barred(asked)
+        barred = self.barred(asked)
         if barred is not None:
             return barred
         try:
@@ -141,6 +141,14 @@ class CallControl:
         """
         self._release_soon()
         self._held.append(_completion(ticket, finished))
+
+    def barred(self, asked: AskedCall) -> Refused | None:
+        """Return the refusal of a Task that was refused too often, which is on record then; None of any other."""
+        if not self._refusals.are_too_many(asked.caller.task.metadata.uid):
+            return None
+        refused = verdicts.refused_too_often(asked)
+        self.refuse(asked, refused)
+        return refused
 
     def refuse(self, asked: AskedCall, refused: Refused) -> None:
         """Record, and announce, a call that was refused before it came to the store. Returns at once."""
@@ -286,14 +294,6 @@ class CallControl:
         rows, self._rows = self._rows, []
         if rows:
             self._background.start(self._write(rows))
-
-    def _barred(self, asked: AskedCall) -> Refused | None:
-        """Return the refusal of a Task that was refused too often; None of any other."""
-        if not self._refusals.are_too_many(asked.caller.task.metadata.uid):
-            return None
-        refused = verdicts.refused_too_often(asked)
-        self.refuse(asked, refused)
-        return refused
 
     def _append(self, event: AuditEvent) -> None:
         if not self._refusals.count(event.task_uid) or self.pending >= MAX_PENDING:

@@ -78,13 +78,18 @@ class Gate:
             refused = record_unknown(asked, str(error))
             self._calls.refuse(asked, refused)
             return refused
-        held = HeldCall(
-            asked,
-            cleared.action.declared,
-            cleared.action.digest,
-            quorums,
-            lease.record if lease else "",
-            name,
+        barred = self._calls.barred(asked)
+        if barred is not None:
+            return barred
+        held = self._desk.current(
+            HeldCall(
+                asked,
+                cleared.action.declared,
+                cleared.action.digest,
+                quorums,
+                lease.record if lease else "",
+                name,
+            )
         )
         found = await self._desk.release(held, call.waiting)
         if isinstance(found, Released) and not self._is_offered(call, cleared):
