@@ -36,7 +36,7 @@ def visible(text: str, keep: str = "") -> str:
     shown = []
     for character in text:
         marks = marks + 1 if unicodedata.combining(character) else 0
-        is_plain = character in keep or not (_is_hidden(character) or marks > MAX_MARKS)
+        is_plain = character in keep or not (is_hidden(character) or marks > MAX_MARKS)
         shown.append(character if is_plain else escaped(character))
     return "".join(shown)
 
@@ -47,7 +47,8 @@ def escaped(character: str) -> str:
     return f"\\u{code:04x}" if code <= _SHORT else f"\\U{code:08x}"
 
 
-def _is_hidden(character: str) -> bool:
+def is_hidden(character: str) -> bool:
+    """Whether people would not see the character as what it is: a control, a blank that is no plain space, or nothing."""
     if character == " ":
         return False
     category = unicodedata.category(character)

@@ -71,6 +71,25 @@ def test_what_people_would_not_see_is_spelled_out() -> None:
     assert visible("a\nb") == "a\nb"
 
 
+@pytest.mark.parametrize("blank", ["\u3164", "\u2800", "\u115f", "\ufe0f", "\U000e0100", "\u00a0"])
+def test_letters_and_marks_that_show_nothing_are_spelled_out_too(blank: str) -> None:
+    assert visible(f"a{blank}b") == f"a<U+{ord(blank):04X}>b"
+
+
+def test_no_field_hides_another_whose_name_is_shown_alike() -> None:
+    alike: JsonObject = {"amount<U+200B>": 5, "amount\u200b": 1_000_000, "amount<U+200B>#2": 7}
+    assert sorted(orjson.loads(shown(alike)).values()) == [5, 7, 1_000_000]
+
+
+def test_no_field_hides_another_whose_name_is_cut_alike() -> None:
+    cut = orjson.loads(shown({f"{'k' * 5_000}{number}": number for number in range(5)}))
+    assert sorted(cut.values()) == [0, 1, 2, 3, 4]
+    many: JsonObject = {"(cut here)": "pay twice", **{f"f{number}": "x" * 100 for number in range(300)}}
+    cut = orjson.loads(shown(many))
+    assert cut["(cut here)"] == "pay twice"
+    assert any("more fields" in str(value) for value in cut.values())
+
+
 def test_a_records_name_is_rid_of_personal_data_too() -> None:
     assert redacted_text("contact/7") == "contact/7"
     assert "mira" not in redacted_text("contact/mira.solberg@example.org")

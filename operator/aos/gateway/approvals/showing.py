@@ -1,6 +1,6 @@
 """What people are shown of a call's arguments: without personal data and secrets, short enough, and still JSON. Pure."""
 
-import unicodedata
+from collections.abc import Iterable
 from typing import Final
 
 import orjson
@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from aos.inspection.finder import BUILT_IN
 from aos.inspection.inspector import Inspector, inspector_for
 from aos.inspection.sizes import DataTooLargeError
+from aos.inspection.visible import is_hidden
 from aos.model.approval_request import MAX_ARGUMENTS_LENGTH
 from aos.model.base import JsonObject
 from aos.policy.obligations import DataRules
@@ -16,7 +17,6 @@ from aos.policy.obligations import DataRules
 _STEPS: Final = ((4_096, 256), (1_024, 64), (256, 16), (64, 8), (32, 4))
 """Most characters of a text, and most items of a list or object; the next where the whole is still too long."""
 _CUT: Final = "(cut here: {} more)"
-_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _SEEN_IN_JSON: Final = frozenset("\t\n\r")
 """Controls that JSON writes so that they can be seen."""
 _UNREADABLE: Final[JsonObject] = {
@@ -60,7 +60,7 @@ def visible(text: str) -> str:
 
 
 def _is_hidden(character: str) -> bool:
-    return character not in _SEEN_IN_JSON and unicodedata.category(character) in _HIDDEN_CATEGORIES
+    return character not in _SEEN_IN_JSON and is_hidden(character)
 
 
 def _inspector() -> Inspector:
@@ -78,9 +78,22 @@ def _visible(value: JsonValue) -> JsonValue:
         case list():
             return [_visible(item) for item in value]
         case dict():
-            return {visible(name): _visible(item) for name, item in value.items()}
+            return _kept_apart((visible(name), _visible(item)) for name, item in value.items())
         case _:
             return value
+
+
+def _kept_apart(named: Iterable[tuple[str, JsonValue]]) -> JsonObject:
+    """Return an object of all fields: names that came to look the same are numbered, so that none hides another."""
+    found: JsonObject = {}
+    alike: dict[str, int] = {}
+    for name, value in named:
+        free = name
+        while free in found:
+            alike[name] = alike.get(name, 1) + 1
+            free = f"{name}#{alike[name]}"
+        found[free] = value
+    return found
 
 
 def _cut(value: JsonValue, text_length: int, items: int) -> JsonValue:
@@ -91,12 +104,12 @@ def _cut(value: JsonValue, text_length: int, items: int) -> JsonValue:
             kept: list[JsonValue] = [_cut(item, text_length, items) for item in value[:items]]
             return [*kept, _CUT.format(f"{len(value) - items} items")] if len(value) > items else kept
         case dict():
-            named = {
-                str(_cut(name, text_length, items)): _cut(item, text_length, items)
+            named = [
+                (str(_cut(name, text_length, items)), _cut(item, text_length, items))
                 for name, item in list(value.items())[:items]
-            }
-            return (
-                {**named, "(cut here)": f"{len(value) - items} more fields"} if len(value) > items else named
-            )
+            ]
+            if len(value) > items:
+                named.append(("(cut here)", f"{len(value) - items} more fields"))
+            return _kept_apart(named)
         case _:
             return value
