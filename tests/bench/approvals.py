@@ -25,6 +25,7 @@ from tests.bench.processes import LOOPBACK
 from tests.bench.table import show
 
 FILLERS = 24
+PROGRESS_ROUNDS = 10
 MARK_SECONDS = 120.0
 RESERVATION_SECONDS = 60
 QUIET_SECONDS = 5.0
@@ -66,17 +67,17 @@ async def _crash(options: Options) -> None:
         "AOS_RESERVATION_SECONDS": str(RESERVATION_SECONDS),
         "AOS_STORE_SWEEP_SECONDS": "1",
         "AOS_APPROVAL_WAIT_SECONDS": "2",
+        # Calls that nobody decides stay.
+        "AOS_MAX_PENDING_APPROVALS": "1000",
     }
     async with _started(settings) as bench:
         crashes = Crashes(bench.gateway, bench.agent, bench.crm)
         async with deciding(bench.client, world.TEAM, crashes.choose, crashes.asked) as people:
             for number in range(1, options.crash + 1):
                 await crashes.round(people)
-                if number % 10 == 0:
-                    print(
-                        f"{number} deaths, {len(crashes.tally.wrong)} calls that came to a wrong end",
-                        flush=True,
-                    )
+                if number % PROGRESS_ROUNDS == 0:
+                    tally = crashes.tally
+                    print(f"{number} deaths, {len(tally.wrong)} wrong ends, {dict(tally.ends)}", flush=True)
             unmarked = await _unmarked(bench, people)
     tally = crashes.tally
     show(
