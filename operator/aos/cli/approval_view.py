@@ -169,7 +169,8 @@ def _heading(request: ApprovalRequest, now: datetime, width: int | None) -> list
 
 
 def _facts(shown: Shown, width: int | None) -> list[str]:
-    spec = shown.pending.request.spec
+    request = shown.pending.request
+    spec = request.spec
     asked = f"{one_line(spec.requested_by)}, by Task" if spec.requested_by else "nobody said who asked; Task"
     found = {
         "risk": f"{spec.risk.value} ({spec.access.value})",
@@ -177,8 +178,16 @@ def _facts(shown: Shown, width: int | None) -> list[str]:
         "for": f"{asked} {spec.task.name}",
         "call": f"{spec.tool}.{spec.action}",
         "record": one_line(spec.record),
+        "outcome": _outcome(request),
     }
     return [line for name, said in found.items() if said for line in labelled(name, said, width)]
+
+
+def _outcome(request: ApprovalRequest) -> str:
+    """Return what came of a call that is reviewed; nothing of one that waits."""
+    if request.spec.type is RequestType.CALL:
+        return ""
+    return one_line(request.status.outcome) or "not known yet"
 
 
 def labelled(name: str, said: str, width: int | None) -> list[str]:

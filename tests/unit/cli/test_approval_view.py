@@ -122,6 +122,13 @@ def test_a_review_is_told_from_a_call_that_waits() -> None:
     assert "asked for by" in text
 
 
+def test_what_came_of_a_reviewed_call_is_shown() -> None:
+    made = approval_request(type="Review", call="c1", status={"outcome": "Failed: UpstreamTimeout"})
+    assert "outcome    Failed: UpstreamTimeout" in shown(made, None)
+    assert "outcome    not known yet" in shown(approval_request(type="Review", call="c1"), None)
+    assert not any(line.startswith("outcome") for line in shown(approval_request(), None))
+
+
 def test_it_is_said_that_no_approval_counts_while_the_admission_policies_are_gone() -> None:
     lapsed = condition("EnforcementActive", "False", "PolicyMissing", "aos-approvals is gone")
     text = "\n".join(shown(approval_request(status={"conditions": [lapsed]}), None))
