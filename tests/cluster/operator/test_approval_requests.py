@@ -146,6 +146,29 @@ async def test_attack_21_the_admission_policies_hold_where_the_schemas_own_rules
             await loosened.put(linus, tried)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "none"}]},
+        {"ownerReferences": None},
+        {"finalizers": ["example.com/for-ever"]},
+        {"labels": {"aos.dev/agent": "another"}},
+    ],
+    ids=json.dumps,
+)
+async def test_attack_21_who_decides_makes_no_request_vanish_and_none_stay(
+    desk: Desk, change: JsonObject
+) -> None:
+    await desk.ask()
+    grace = await desk.lead("grace")
+    with pytest.raises(Forbidden, match="only who may delete it may change them"):
+        await grace.merge_patch(
+            APPROVAL_REQUESTS, "apr-1", {"metadata": change}, namespace=desk.rig.namespace
+        )
+    note: JsonObject = {"metadata": {"annotations": {"example.com/seen": "yes"}}}
+    await grace.merge_patch(APPROVAL_REQUESTS, "apr-1", note, namespace=desk.rig.namespace)
+
+
 async def test_controllers_may_still_change_metadata_and_end_a_request(desk: Desk) -> None:
     await desk.ask()
     await desk.decide(await desk.lead("grace"), approve("grace", LEADS))

@@ -10,7 +10,10 @@ APPROVAL_REQUESTS_GUARD: Final = "aos-approval-requests"
 
 
 def approval_requests(who: Who) -> Policy:
-    """AOS alone asks, for a Task that is there and without answers; nobody changes a question, and none vanishes by itself.
+    """AOS alone asks, for a Task that is there and without answers; nobody changes a question or makes one vanish.
+
+    A request goes with its owners and stays for its finalizers: to change those takes what it takes to delete it, which
+    Kubernetes' own controllers may, and who only decides may not.
 
     The kind's schema refuses changes too; the operator, which compares these policies and no schema, knows of this one.
     """
@@ -18,6 +21,14 @@ def approval_requests(who: Who) -> Policy:
         "object.metadata.?ownerReferences.orValue([]).exists_one(o, o.kind == 'Task'"
         f" && o.apiVersion.startsWith('{GROUP}/')"
         " && o.name == object.spec.task.name && o.uid == object.spec.task.uid)"
+    )
+    stays = " && ".join(
+        f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
+        for field, empty in (("ownerReferences", "[]"), ("finalizers", "[]"), ("labels", "{}"))
+    )
+    may_delete = (
+        f"authorizer.group('{GROUP}').resource('approvalrequests').namespace(request.namespace)"
+        ".name(request.name).check('delete').allowed()"
     )
     return Policy(
         name=APPROVAL_REQUESTS_GUARD,
@@ -42,6 +53,11 @@ def approval_requests(who: Who) -> Policy:
             Check(
                 f"request.operation != 'UPDATE' || ({same_call('object.spec', 'oldObject.spec')})",
                 "nothing of an ApprovalRequest can be changed but its decisions: people decide on what they were shown",
+            ),
+            Check(
+                f"request.operation != 'UPDATE' || ({stays}) || {may_delete}",
+                "labels, ownerReferences and finalizers of an ApprovalRequest decide how long it stands: only who may delete"
+                " it may change them; leave them as they are",
             ),
             Check(
                 f"request.operation != 'DELETE' || !({who.gateway.is_caller})"
