@@ -69,12 +69,6 @@ async def test_the_identical_call_finds_its_request_and_is_not_on_record_twice()
         assert len(await at.held.rows()) == 1
 
 
-async def test_people_are_told_of_a_request_once() -> None:
-    async with desk() as at:
-        notes = [(await at.refused(call())).note for _ in range(2)]
-    assert notes == [f"crm.update_contact waits for people: ApprovalRequest {call().name}", ""]
-
-
 async def test_a_call_is_let_through_while_it_waits() -> None:
     async with desk(PATIENT) as at:
         held = call()

@@ -119,7 +119,7 @@ def test_whoever_rejected_is_named_with_what_they_said() -> None:
 
 def test_refusals_name_the_request_and_when_its_time_is_over() -> None:
     held = call()
-    told = pending(held, request(held, []), is_new=False)
+    told = pending(held, request(held, []))
     assert told.facts == {
         "approval": held.name,
         "namespace": "sales",

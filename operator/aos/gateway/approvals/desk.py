@@ -215,7 +215,7 @@ class ApprovalDesk:
             if isinstance(overtaken, Refused):
                 return overtaken
             if not await self._wait(held, request, waiting):
-                return pending(held, request, is_new=known is None)
+                return pending(held, request)
         return await self._let_through(held)
 
     async def _let_through(self, held: HeldCall) -> Released | Refused:
@@ -227,7 +227,7 @@ class ApprovalDesk:
             case Standing.APPROVED:
                 return await self._checked(held, request)
             case Standing.WAITING:
-                return pending(held, request, is_new=False)
+                return pending(held, request)
             case Standing.USED:
                 return await self._used(held, request)
             case refused:

@@ -84,8 +84,8 @@ def is_about(request: ApprovalRequest, held: HeldCall) -> bool:
     )
 
 
-def pending(held: HeldCall, request: ApprovalRequest, *, is_new: bool) -> Refused:
-    """Return the answer to a call that waits for people."""
+def pending(held: HeldCall, request: ApprovalRequest) -> Refused:
+    """Return the answer to a call that waits for people; the operator tells people of it, and of how it ends."""
     lapsed = _condition(request, ConditionType.ENFORCEMENT_ACTIVE, ConditionStatus.FALSE)
     why = (
         " (no decision counts while the platform's admission policies are missing or altered)"
@@ -100,7 +100,6 @@ def pending(held: HeldCall, request: ApprovalRequest, *, is_new: bool) -> Refuse
         held.asked.rules,
         retry_after_seconds=RETRY_SECONDS,
         facts=facts(held, request.spec.expires_at),
-        note=f"{_call(held)} waits for people: ApprovalRequest {held.name}" if is_new else "",
     )
 
 
@@ -117,7 +116,6 @@ def rejected(held: HeldCall, request: ApprovalRequest) -> Refused:
         f"{_call(held)} was rejected by {said or 'somebody who may decide'}; do something else, or end the task",
         held.asked.rules,
         facts=facts(held),
-        note=f"{_call(held)} was rejected: ApprovalRequest {held.name}",
     )
 
 
@@ -129,7 +127,6 @@ def expired(held: HeldCall, request: ApprovalRequest) -> Refused:
         f"{_call(held)} was not approved and made by {_time(request.spec.expires_at)}; do something else, or end the task",
         held.asked.rules,
         facts=facts(held, request.spec.expires_at),
-        note=f"{_call(held)} was not approved in time: ApprovalRequest {held.name}",
     )
 
 

@@ -155,7 +155,5 @@ class Gate:
         asked = replace(held.asked, approvals=(held.name,))
         if self._desk.is_news(held, refused):
             self._calls.refuse(asked, refused)
-            return
-        self._calls.refuse_again(asked, refused)
-        if refused.effect is Effect.HOLD:
-            self._calls.announce(asked.caller, refused)
+        else:
+            self._calls.refuse_again(asked, refused)
