@@ -2,6 +2,7 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,9 @@ def test_a_second_up_changes_nothing(node: Handle) -> None:
 
 def pid_of(name: str) -> int | None:
     for child in children(init_pid()):
-        if Path(Path(f"/proc/{child.pid}/cmdline").read_text().split("\0")[0]).name == name:
-            return child.pid
+        with suppress(OSError):  # it has ended meanwhile
+            if Path(Path(f"/proc/{child.pid}/cmdline").read_text().split("\0")[0]).name == name:
+                return child.pid
     return None
 
 
