@@ -10,7 +10,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from aos.kube.client import ApiClient
 from aos.kube.objects import metadata_of, number
 from aos.kube.resources import AGENTS
 from aos.reconcile.admission.policies import admission_policies
+from aos.reconcile.approval import REPORT_LAG_SECONDS
 from hack.cluster.handle import Handle
 from tests.bench.cluster import control_plane
 from tests.bench.operator_process import (
@@ -32,6 +33,7 @@ from tests.bench.operator_process import (
     operator,
     operator_kubeconfig,
 )
+from tests.bench.operator_requests import approve_all, ask, until_all
 from tests.bench.operator_world import (
     AgentName,
     Observer,
@@ -53,6 +55,7 @@ class Options:
     """How much is measured."""
 
     agents: int
+    requests: int
     edits_per_second: int
     rest_seconds: int
 
@@ -80,10 +83,11 @@ def main(arguments: Sequence[str] = ()) -> None:
 def _options(arguments: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="python -m tests.bench operator")
     parser.add_argument("--agents", type=int, default=500, help="Agents, a hundred to a namespace")
+    parser.add_argument("--requests", type=int, default=1000, help="requests for approval that wait")
     parser.add_argument("--edits", type=int, default=50, help="edits in each second")
     parser.add_argument("--rest", type=int, default=20, help="seconds in which nothing may be written")
     given = parser.parse_args(arguments)
-    return Options(given.agents, given.edits, given.rest)
+    return Options(given.agents, given.requests, given.edits, given.rest)
 
 
 def _install(cluster: Handle) -> None:
@@ -112,6 +116,9 @@ async def _measure(cluster: Handle, folder: Path, options: Options) -> None:
             with start("restarted") as restarted:
                 await _restarted(bench, restarted)
                 await _at_rest(bench, restarted, options.rest_seconds)
+                await _with_requests(
+                    bench, restarted, lambda: ask(cluster, client, names, folder, options.requests), options
+                )
                 await _under_edits(bench, restarted, options.edits_per_second)
                 await _failover(bench, restarted)
 
@@ -191,6 +198,54 @@ async def _at_rest(bench: Bench, process: OperatorProcess, seconds: int) -> None
                 str(changed),
                 f"{await _metric(process, WRITES) - written:.0f}",
                 f"{spent / seconds * 1e3:.0f}",
+            ]
+        ],
+    )
+
+
+async def _with_requests(
+    bench: Bench, process: OperatorProcess, asking: Callable[[], Awaitable[None]], options: Options
+) -> None:
+    count, check = options.requests, process.program.check
+    before, began = _resident(process), time.perf_counter()
+    await asking()
+    await until_all(bench.client, count, lambda status: number(status, "need") > 0, check)
+    seen = time.perf_counter() - began
+    # Requests are looked at once more when they are a minute old, and from then on when somebody does something.
+    await asyncio.sleep(REPORT_LAG_SECONDS + 1)
+    await _until(process, lambda: process.metric(QUEUED) == 0)
+    pending = _resident(process)
+    written, cpu = await _metric(process, WRITES), process.program.cpu_seconds()
+    await asyncio.sleep(options.rest_seconds)
+    at_rest = await _metric(process, WRITES) - written
+    spent = process.program.cpu_seconds() - cpu
+    decided_at = time.perf_counter()
+    await approve_all(bench.client)
+    await until_all(bench.client, count, lambda status: status.get("state") == "Approved", check)
+    approved = time.perf_counter() - decided_at
+    await until_all(bench.client, count, lambda status: status.get("tallied") is True, check)
+    show(
+        f"operator: {count} requests for approval, made, at rest for {options.rest_seconds} s, and approved by one person",
+        (
+            "made and seen s",
+            "writes at rest",
+            "CPU ms/s",
+            "approved s",
+            "counted s",
+            "MiB before",
+            "pending",
+            "after",
+        ),
+        [
+            [
+                f"{seen:.1f}",
+                f"{at_rest:.0f}",
+                f"{spent / options.rest_seconds * 1e3:.0f}",
+                f"{approved:.1f}",
+                f"{time.perf_counter() - decided_at:.1f}",
+                before,
+                pending,
+                _resident(process),
             ]
         ],
     )
