@@ -16,6 +16,7 @@ from aos.policy.cost import Size, size_of, told
 from aos.policy.effective import LOWER_LAYER, CompiledRule, EffectivePolicy, RuleReference
 from aos.policy.expression import HOLDS, Activation, Expression, Verdict
 from aos.policy.obligations import Obligations, PartReference
+from aos.policy.quorums import is_known
 from aos.policy.quorums_told import told_quorums
 
 
@@ -265,7 +266,7 @@ def _quorums(policy: EffectivePolicy, call: Call, action: ToolAction, evaluate: 
             if (matched := evaluate.asks(approval)) is not None
         ]
         quorums = quorums_for(action, policy.autonomy, matching)
-    return quorums if call.requested_by else one_more(quorums)
+    return quorums if is_known(call.requested_by) else one_more(quorums)
 
 
 def effect_of(quorums: Quorums) -> Effect:

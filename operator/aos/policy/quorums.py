@@ -22,6 +22,11 @@ SERVICE_ACCOUNT_PREFIX: Final = "system:serviceaccount:"
 """How the user names of service accounts begin; ``NAMESPACE:NAME`` follows."""
 
 
+def is_known(requested_by: str) -> bool:
+    """Whether it is known which person asked for a Task: whoever may make a service account's tokens asks in its name."""
+    return bool(requested_by) and not requested_by.startswith(SERVICE_ACCOUNT_PREFIX)
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How far a request is.

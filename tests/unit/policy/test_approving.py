@@ -202,9 +202,10 @@ def test_the_variables_of_approvals_are_bound() -> None:
     assert decide(world, call()).effect is Effect.HOLD
 
 
-def test_where_nobody_knows_who_asked_one_more_must_approve() -> None:
+@pytest.mark.parametrize("requested_by", ["", "system:serviceaccount:sales:ci"])
+def test_where_nobody_knows_which_person_asked_one_more_must_approve(requested_by: str) -> None:
     world = merged(below(approval(required=2), approval("r", review="After")), tools=[tool(risk="High")])
-    nobodys = replace(call("update_contact"), requested_by="")
+    nobodys = replace(call("update_contact"), requested_by=requested_by)
     decision = decide(world, nobodys)
     assert told(decision.before) == ["approval a 3"]
     assert told(decision.after) == ["approval r 2"]
