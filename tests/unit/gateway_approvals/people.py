@@ -39,11 +39,13 @@ class People:
         caller: whose policy, Task and pod are as they were when it called; None for nobody's.
         lags: whether the registry hears of nothing new.
         failure: what every request to the API server ends with.
+        hangs: whether the API server answers nothing.
     """
 
     caller: Caller | None = None
     lags: bool = False
     failure: ApiError | None = None
+    hangs: bool = False
     closed: bool = False
     objects: dict[ObjectKey, JsonObject] = field(default_factory=dict)
     applied: list[JsonObject] = field(default_factory=list)
@@ -56,6 +58,8 @@ class People:
 
     async def get(self, resource: Resource, name: str, namespace: str = "") -> JsonObject:
         self.reads += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.failure is not None:
             raise self.failure
         found = self.objects.get(ObjectKey(namespace=namespace, name=name))
@@ -68,6 +72,8 @@ class People:
             raise self.failure
         key = key_of(manifest)
         await asyncio.sleep(0)
+        if self.hangs:
+            await asyncio.Event().wait()
         if key in self.objects:
             raise AlreadyExists(
                 Target("create", resource.plural, str(key)), 409, "AlreadyExists", "it is there"

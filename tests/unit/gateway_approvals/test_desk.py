@@ -474,6 +474,18 @@ async def test_while_the_api_server_is_away_nothing_is_asked_and_nothing_let_thr
         await at.make(held)
 
 
+async def test_an_api_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aos.gateway.approvals.desk.ANSWER_SECONDS", 0.02)
+    async with desk() as at:
+        at.people.hangs = True
+        assert (await at.refused(call())).reason is RefusalCode.STALE
+        at.people.hangs = False
+        held = call()
+        await approved(at, held)
+        at.people.hangs = True
+        assert (await at.refused(held)).reason is RefusalCode.STALE
+
+
 async def test_while_the_store_is_away_nothing_is_asked_and_nothing_let_through() -> None:
     async with desk() as at:
         held = call()

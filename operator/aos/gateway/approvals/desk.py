@@ -45,6 +45,8 @@ MAX_REMEMBERED: Final = 10_000
 """Refusals that are on record already, so that the same is not recorded each time a call is made again."""
 MAX_UNSEEN_SECONDS: Final = 60.0
 """How long a request that was made here counts as pending before the watch has told of it."""
+ANSWER_SECONDS: Final = 5.0
+"""How long the API server may take for one answer; the call is not made otherwise."""
 MAX_ANEW: Final = 16
 """How often people are asked anew about one call whose record others change."""
 ASKED: Final = "Asked"
@@ -155,6 +157,9 @@ class ApprovalDesk:
         except ApiError as error:
             # Not its message, which may quote the arguments.
             _log.warning("people can't be asked about a call: %s: %s", type(error).__name__, error.target)
+            found = unreachable(held)
+        except TimeoutError:
+            _log.warning("people can't be asked about a call: the API server took too long")
             found = unreachable(held)
         except ValidationError:
             found = stale(held, "its ApprovalRequest can't be read")
@@ -281,7 +286,9 @@ class ApprovalDesk:
             # What changes the record from here on is noticed, what people are shown of it is read after this.
             await self._trail.ask(held)
             preview = await self._hooks.previewer.preview(held)
-            raw = await self._client.create(APPROVAL_REQUESTS, request_manifest(held, preview, self._now()))
+            manifest = request_manifest(held, preview, self._now())
+            async with asyncio.timeout(ANSWER_SECONDS):
+                raw = await self._client.create(APPROVAL_REQUESTS, manifest)
         except BaseException as error:
             self._unseen.pop(key, None)
             if not isinstance(error, AlreadyExists):
@@ -308,7 +315,8 @@ class ApprovalDesk:
 
     async def _read(self, held: HeldCall) -> ApprovalRequest | None:
         try:
-            raw = await self._client.get(APPROVAL_REQUESTS, held.name, held.namespace)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                raw = await self._client.get(APPROVAL_REQUESTS, held.name, held.namespace)
         except NotFound:
             return None
         return ApprovalRequest.parse(raw)
