@@ -17,6 +17,7 @@ from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
 from aos.model.tool import Tool
+from aos.policy.approvals import BoundQuorum
 from aos.policy.effective import PolicyInputs, effective_policy
 from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, SETTINGS, agent, caller, definition, task
 from tests.unit.gateway_mcp.world import Gateway, Seen, answer, gateway, scripted
@@ -359,10 +360,14 @@ CASES: Mapping[str, Sequence[Case]] = {
         ),
     ),
     "approvals[].timeout": (Case(approval(timeout="90m"), [HELD], asked={"expiresAt": 5400}),),
-    "approvals[].samplePercent": (Case(approval(samplePercent=50), [READ_IT, HELD]),),
+    "approvals[].samplePercent": (
+        Case(approval(samplePercent=60), [READ_IT, HELD]),
+        Case(approval(samplePercent=40), [READ_IT, WRITE_IT]),
+        Case(approval(samplePercent=60, review="After"), [WRITE_IT], asked={"required": 1}),
+    ),
     "approvals[].review": (
         Case(approval(review="Before"), [HELD]),
-        Case(approval(review="After"), [WRITE_IT]),
+        Case(approval(review="After"), [WRITE_IT], asked={"rule": "Policy baseline, approval outbound"}),
     ),
     "approvals[].remindAfter": (Case(approval(remindAfter="20m"), [HELD], asked={"remindAt": 1200}),),
     "approvals[].escalate.after": (Case(escalated(), [HELD], asked={"escalatedAt": 600}),),
@@ -423,6 +428,14 @@ def of(case: Case, made: Made, target: Tool) -> Caller:
     return caller(effective_policy(inputs), task(made.task, f"{made.task}-{made.by}"))
 
 
+class Halves:
+    """Draws every call for a sample of more than half of them, and none for a smaller one."""
+
+    def draws(self, subject: str, quorum: BoundQuorum) -> bool:
+        del subject
+        return quorum.sample_percent > 50
+
+
 @dataclass
 class Bench:
     """A gateway before a tool that answers what the case says."""
@@ -472,7 +485,7 @@ async def bench() -> AsyncIterator[Bench]:
         await answer(send, message, content)
 
     definitions = [definition(str(action["name"]), ANYTHING) for action in (READ, WRITE)]
-    async with scripted(definitions, on_call) as (url, _, seen), gateway(HASTY) as front:
+    async with scripted(definitions, on_call) as (url, _, seen), gateway(HASTY, sampler=Halves()) as front:
         target = tool(url)
         await front.offer(target)
         yield Bench(front, target, seen, answers)
