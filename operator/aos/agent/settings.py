@@ -47,8 +47,8 @@ class Bounds:
     """How often people are asked anew about a call whose approval does not hold any more."""
     handoff_wait_seconds: float = 60.0
     """Longest wait for one answer to a handoff; the gateway answers earlier, and is asked again while the work goes on."""
-    handoff_timeout_seconds: float = 3600.0
-    """Longest wait for what comes of a handoff; the deadline of the task mostly comes first."""
+    handoff_timeout_seconds: float = 691_200.0
+    """Longest wait for what comes of a handoff: a Task's longest deadline, and a week in which people may decide on its calls."""
     connect_timeout_seconds: float = 5.0
     """Longest wait for one connection to the gateway."""
     connect_retries: int = 6
