@@ -28,6 +28,7 @@ from aos.model.base import JsonObject
 from aos.model.names import OPERATOR_LEASE
 from aos.reconcile.admission.approval_decisions import APPROVAL_DECISIONS
 from aos.reconcile.admission.policies import admission_policies
+from aos.reconcile.approval import LAG_SECONDS
 from tests.cluster.operator.approvals import LEADS, Desk, approve
 from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
@@ -79,6 +80,14 @@ class Office:
     async def status(self, name: str = "apr-1") -> JsonObject:
         """Return a request's status."""
         return child(await self.rig.get(APPROVAL_REQUESTS, name), "status")
+
+    async def policy_digest(self) -> str:
+        """Return the digest on the agent's status."""
+        return text(child(child(await self.rig.get(AGENTS, "enricher"), "status"), "policy"), "digest")
+
+    async def change_policy(self, spec: JsonObject) -> None:
+        """Change a part of the Policy's spec."""
+        await self.rig.admin.merge_patch(POLICIES, "baseline", {"spec": spec}, namespace=self.rig.namespace)
 
     async def gateway_says(self, name: str = "apr-1", **parts: JsonValue) -> None:
         """Write the gateway's part of a status."""
@@ -204,12 +213,7 @@ async def test_what_changes_meanwhile_makes_requests_stale_and_what_nobody_decid
     await office.gateway_says("apr-record", overtaken=USE)
     await rig.until(APPROVAL_REQUESTS, "apr-record", "Stale", "True", "RecordChanged")
     await rig.until(APPROVAL_REQUESTS, "apr-time", "Expired", "True", "Expired")
-    await rig.admin.merge_patch(
-        POLICIES,
-        "baseline",
-        {"spec": {"limits": [{"name": "l", "calls": 9, "per": "1m"}]}},
-        namespace=rig.namespace,
-    )
+    await office.change_policy({"limits": [{"name": "l", "calls": 9, "per": "1m"}]})
     await rig.until(APPROVAL_REQUESTS, "apr-policy", "Stale", "True", "PolicyChanged")
     await office.ask("apr-tool")
     await rig.admin.delete(TOOLS, "crm", namespace=rig.namespace)
@@ -219,6 +223,41 @@ async def test_what_changes_meanwhile_makes_requests_stale_and_what_nobody_decid
     await office.counted("apr-review")
     await office.decide("grace", "apr-review")
     await office.becomes("Approved", "apr-review")
+
+
+async def test_a_request_that_knows_of_a_newer_policy_than_the_agents_status_is_not_stale(
+    rig: Rig, gateway: FakeGateway, desk: Desk
+) -> None:
+    assert not gateway.paused
+    office = Office(rig, desk)
+    tighter: JsonObject = {"limits": [{"name": "l", "calls": 9, "per": "1m"}]}
+    async with operating(rig.settings):
+        await office.open()
+        before = await office.policy_digest()
+        await office.change_policy(tighter)
+
+        async def is_another() -> bool:
+            return await office.policy_digest() != before
+
+        await rig.eventually(is_another)
+        newer = await office.policy_digest()
+        await office.change_policy({"limits": None})
+
+        async def is_back() -> bool:
+            return await office.policy_digest() == before
+
+        await rig.eventually(is_back)
+    await office.change_policy(tighter)
+    await office.ask("apr-new", policyDigest=newer)
+    await office.ask("apr-old", policyDigest=before)
+    # The operator's own lag is no excuse any more once it looks at them.
+    await asyncio.sleep(LAG_SECONDS)
+    async with operating(rig.settings):
+        await office.counted("apr-new")
+        await rig.until(APPROVAL_REQUESTS, "apr-old", "Stale", "True", "PolicyChanged")
+        await rig.settled()
+        assert await office.policy_digest() == newer
+        assert text(await office.status("apr-new"), "state") == "Pending"
 
 
 async def test_requests_end_with_their_task_and_go_with_it(office: Office) -> None:
