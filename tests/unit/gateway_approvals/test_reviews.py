@@ -11,6 +11,7 @@ from aos.gateway.approvals.reviews import Review, ReviewDesk, outcome_text
 from aos.gateway.approvals.sampling import KeyedSampler
 from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import GatewayMetrics
+from aos.gateway.off_loop import OffLoop
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.settings import GatewaySettings
 from aos.kube.errors import Forbidden, Target, Unavailable
@@ -121,6 +122,20 @@ async def test_an_api_server_that_gives_no_answer_in_time_stops_the_call_and_is_
         at.ended(review(), "Refused: Stale", made=False)
         await settled(at)
     assert people.objects == {}
+
+
+async def test_long_arguments_are_looked_through_beside_the_calls_of_others_or_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    people = People()
+    held = replace(held_call({"id": "emea-0001", "note": "x" * 40_000}), quorums=(OFTEN,))
+    async with desk(people) as at:
+        assert await at.ask(Review(held, "1" * 32)) is None
+        monkeypatch.setattr(module, "OFF_LOOP", OffLoop(max_waiting=0))
+        refused = await at.ask(Review(held, "2" * 32))
+    assert refused is not None
+    assert refused.reason is RefusalCode.STALE
+    assert [key.name for key in people.objects] == [f"rev-{'1' * 16}"]
 
 
 async def test_what_can_not_be_said_now_is_said_later(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,23 @@
 import pytest
 
-from aos.gateway.approvals.sentences import MAX_SENTENCE_LENGTH, deed, wish
+from aos.gateway.approvals import sentences
+from aos.gateway.approvals.held import HeldCall
+from aos.gateway.approvals.sentences import MAX_SENTENCE_LENGTH
+from aos.gateway.approvals.showing import redacted
 from aos.model.approval_request import Preview
 from aos.model.base import JsonObject
 from tests.unit.gateway_approvals.held_calls import held_call
 
 RECORD = "contact/emea-0001"
 SHOWN = Preview(before="{}", after="{}")
+
+
+def wish(held: HeldCall, record: str, preview: Preview | None) -> str:
+    return sentences.wish(held, record, redacted(dict(held.asked.arguments)), preview)
+
+
+def deed(held: HeldCall, record: str) -> str:
+    return sentences.deed(held, record, redacted(dict(held.asked.arguments)))
 
 
 def test_a_call_is_one_sentence() -> None:

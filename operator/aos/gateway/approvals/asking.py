@@ -31,6 +31,7 @@ def request_manifest(held: HeldCall, preview: Preview | None, now: datetime) -> 
     asked = held.asked
     caller = asked.caller
     record = redacted_text(held.record_name)[:MAX_RECORD_LENGTH]
+    arguments = redacted(dict(asked.arguments))
     moment = now.astimezone(UTC).replace(microsecond=0)
     spec: dict[str, JsonValue] = {
         "type": RequestType.CALL.value,
@@ -42,8 +43,8 @@ def request_manifest(held: HeldCall, preview: Preview | None, now: datetime) -> 
         "access": held.declared.access.value,
         "risk": held.declared.risk.value,
         "record": record,
-        "summary": wish(held, record, preview),
-        "arguments": shown(redacted(dict(asked.arguments))),
+        "summary": wish(held, record, arguments, preview),
+        "arguments": shown(arguments),
         "argumentsDigest": asked.arguments_digest,
         "definitionDigest": held.definition_digest,
         "policyDigest": caller.policy.digest,

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
 
 from pydantic import ValidationError
@@ -29,9 +30,11 @@ from aos.gateway.approvals.trail import ApprovalTrail, Change, History
 from aos.gateway.control.verdicts import store_unavailable
 from aos.gateway.mcp.waiting import Waiting
 from aos.gateway.metrics import GatewayMetrics
+from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Listener
 from aos.gateway.settings import GatewaySettings
+from aos.inspection.sizes import DataTooLargeError
 from aos.kube.errors import AlreadyExists, ApiError, NotFound
 from aos.kube.resources import APPROVAL_REQUESTS, Resource
 from aos.model.approval_request import ApprovalRequest, RequestType, RequestUse
@@ -161,6 +164,9 @@ class ApprovalDesk:
         except TimeoutError:
             _log.warning("people can't be asked about a call: the API server took too long")
             found = unreachable(held)
+        except DataTooLargeError:
+            _log.warning("people can't be asked about a call: too many long arguments are looked through")
+            found = unreachable(held)
         except ValidationError:
             found = stale(held, "its ApprovalRequest can't be read")
         if isinstance(found, Refused):
@@ -286,7 +292,9 @@ class ApprovalDesk:
             # What changes the record from here on is noticed, what people are shown of it is read after this.
             await self._trail.ask(held)
             preview = await self._hooks.previewer.preview(held)
-            manifest = request_manifest(held, preview, self._now())
+            work = partial(request_manifest, held, preview, self._now())
+            owner = held.asked.caller.task.metadata.uid
+            manifest = await OFF_LOOP.do(owner, size_of(dict(held.asked.arguments)), work)
             async with asyncio.timeout(ANSWER_SECONDS):
                 raw = await self._client.create(APPROVAL_REQUESTS, manifest)
         except BaseException as error:

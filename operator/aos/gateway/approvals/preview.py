@@ -74,7 +74,8 @@ class ToolPreviewer:
             async with asyncio.timeout(PREVIEW_SECONDS):
                 found = await self._read(held, tool, declared)
                 work = partial(compared, found, dict(held.asked.arguments), held.asked.obligations.data)
-                return await OFF_LOOP.do(held.asked.caller.task.metadata.uid, size_of(found), work)
+                size = size_of(found) + size_of(dict(held.asked.arguments))
+                return await OFF_LOOP.do(held.asked.caller.task.metadata.uid, size, work)
         except (PreviewError, ExpressionError, UpstreamError, DataTooLargeError, TimeoutError) as error:
             self._metrics.approval(NOT_PREVIEWED)
             _log.warning(

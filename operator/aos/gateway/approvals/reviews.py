@@ -6,7 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Protocol
+
+import orjson
 
 from aos.gateway.approvals.asking import request_manifest
 from aos.gateway.approvals.held import HeldCall
@@ -14,11 +17,13 @@ from aos.gateway.approvals.hooks import Sampler
 from aos.gateway.approvals.sentences import deed
 from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import GatewayMetrics
+from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Listener
 from aos.gateway.settings import GatewaySettings
+from aos.inspection.sizes import DataTooLargeError
 from aos.kube.errors import AlreadyExists, ApiError, Forbidden, Invalid, NotFound
-from aos.kube.objects import child
+from aos.kube.objects import child, text
 from aos.kube.queue import WorkQueue
 from aos.kube.resources import APPROVAL_REQUESTS, Resource
 from aos.model.approval_request import RequestType
@@ -190,10 +195,14 @@ class ReviewDesk:
         self._begun.add(review.key)
         try:
             async with asyncio.timeout(ASK_SECONDS):
-                await self._client.create(APPROVAL_REQUESTS, review_manifest(review, self._now()))
+                asked = review.held.asked
+                work = partial(review_manifest, review, self._now())
+                size = size_of(dict(asked.arguments))
+                manifest = await OFF_LOOP.do(asked.caller.task.metadata.uid, size, work)
+                await self._client.create(APPROVAL_REQUESTS, manifest)
         except AlreadyExists:
             pass
-        except (ApiError, TimeoutError) as error:
+        except (ApiError, DataTooLargeError, TimeoutError) as error:
             # Not its message, which may quote the arguments.
             _log.warning("the review of call %s can't be asked for: %s", review.call, type(error).__name__)
             self._metrics.approval(REVIEW_FAILED)
@@ -261,7 +270,7 @@ def review_manifest(review: Review, now: datetime) -> JsonObject:
     """Return the request to make: what people are asked of a held call, and by which call it was done."""
     manifest = request_manifest(review.held, None, now)
     spec, metadata = child(manifest, "spec"), child(manifest, "metadata")
-    record = str(spec["record"])
+    record, arguments = text(spec, "record"), orjson.loads(text(spec, "arguments"))
     return {
         **manifest,
         "metadata": {**metadata, "name": review.name},
@@ -269,7 +278,7 @@ def review_manifest(review: Review, now: datetime) -> JsonObject:
             **spec,
             "type": RequestType.REVIEW.value,
             "call": review.call,
-            "summary": deed(review.held, record),
+            "summary": deed(review.held, record, arguments),
         },
     }
 
