@@ -19,6 +19,7 @@ from aos.cli.exits import CommandError, ExitCode
 from aos.cli.formats import DataFormat
 from aos.cli.output import as_data, one_line, short_digest
 from aos.cli.progress import progress
+from aos.inspection.visible import visible
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import Forbidden
 from aos.kube.objects import key_of
@@ -154,24 +155,29 @@ def _calls(rows: Iterable[AuditRow]) -> list[Call]:
 
 def tree(node: Node) -> Tree:
     """Return the story for people."""
-    root = Tree(Text(_title(node), style="bold"))
+    root = Tree(_text(_title(node), style="bold"))
     _fill(root, node)
     return root
+
+
+def _text(said: str, style: str = "") -> Text:
+    """Return a line of the tree: what agents and people said in it drives no terminal."""
+    return Text(visible(said), style=style)
 
 
 def _fill(branch: Tree, node: Node) -> None:
     task = node.task
     if task is not None:
-        branch.add(Text(f"input: {_short(_json(task.spec.input))}"))
+        branch.add(_text(f"input: {_short(_json(task.spec.input))}"))
     revision = next((call.event.revision for call in node.calls), "")
     policy = next((call.event.policy_digest for call in node.calls), "")
     if revision:
-        branch.add(Text(f"ran as revision {revision} under policy {short_digest(policy)}"))
+        branch.add(_text(f"ran as revision {revision} under policy {short_digest(policy)}"))
     handed = {child.name: child for child in node.children}
     for call in node.calls:
         _add_call(branch, call, node.released_by)
     for child in handed.values():
-        _fill(branch.add(Text(_title(child), style="bold")), child)
+        _fill(branch.add(_text(_title(child), style="bold")), child)
     if task is not None and task.status.result is not None:
         result = task.status.result
         said = (
@@ -179,7 +185,7 @@ def _fill(branch: Tree, node: Node) -> None:
             if result.output is not None
             else f"{result.reason}: {result.message}"
         )
-        branch.add(Text(f"{result.outcome}: {said}"))
+        branch.add(_text(f"{result.outcome}: {said}"))
 
 
 def _add_call(branch: Tree, call: Call, decided: Mapping[str, str]) -> None:
@@ -188,10 +194,10 @@ def _add_call(branch: Tree, call: Call, decided: Mapping[str, str]) -> None:
     words.append(event.outcome if event.phase is not Phase.INTENT else "no outcome is on record")
     is_open = event.phase is Phase.INTENT or event.effect == Effect.HOLD
     style = "red" if event.effect == Effect.DENY else "yellow" if is_open else ""
-    made = branch.add(Text("  ".join(word for word in words if word), style=style))
+    made = branch.add(_text("  ".join(word for word in words if word), style=style))
     for said in _details(event, decided):
-        made.add(Text(said, style="dim"))
-    made.add(Text(f"row {call.last.chain}/{call.last.sequence}", style="dim"))
+        made.add(_text(said, style="dim"))
+    made.add(_text(f"row {call.last.chain}/{call.last.sequence}", style="dim"))
 
 
 def _details(event: AuditEvent, decided: Mapping[str, str]) -> list[str]:

@@ -29,7 +29,7 @@ from aos.cli.records import table as records_table
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Forbidden, NotFound, Target, Unavailable
 from aos.model.base import JsonObject
-from aos.model.task import Task
+from aos.model.task import Outcome, Task, TaskResult
 from tests.unit.audit.make import EVENT, chain_of, event
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -284,8 +284,10 @@ def task(name: str, uid: str, agent: str, *lineage: tuple[str, str]) -> Task:
     )
 
 
-def drawn(name: str, rows: list[object], tasks: dict[str, Task]) -> str:
-    node = story(name, rows, tasks)  # type: ignore[arg-type]
+def drawn(
+    name: str, rows: list[object], tasks: dict[str, Task], decided: Mapping[str, str] | None = None
+) -> str:
+    node = story(name, rows, tasks, decided)  # type: ignore[arg-type]
     assert node is not None
     console = Console(width=160)
     with console.capture() as captured:
@@ -320,6 +322,19 @@ def test_a_story_is_a_tree_of_calls_and_of_tasks_that_were_handed_over() -> None
     assert "0 calls, 1 denied" in said
     assert "Deny  NoRule  Refused" in said
     assert said.rstrip().endswith('Succeeded: {"score": 1}')
+
+
+def test_what_people_and_agents_said_in_a_story_drives_no_terminal() -> None:
+    made = event(1, approvals=("apr-1",))
+    done = task("t-1", "task-uid", "lead-enricher")
+    result = TaskResult(outcome=Outcome.FAILED, reason="Gave up", message="\x1b[2Jall is well", time=NOW)
+    failed = done.model_copy(update={"status": done.status.model_copy(update={"result": result})})
+    said = drawn(
+        "t-1", list(chain_of([made])), {"task-uid": failed}, {"apr-1": "approved by \x1b[31mbea\u202e"}
+    )
+    assert "apr-1 (approved by \\u001b[31mbea\\u202e)" in said
+    assert "Failed: Gave up: \\u001b[2Jall is well" in said
+    assert "\x1b" not in said
 
 
 def test_a_call_that_people_were_asked_about_is_not_counted_as_one_that_was_made() -> None:

@@ -304,7 +304,7 @@ async def test_attack_27_a_store_that_was_lost_lets_no_approval_through_again() 
         {"access": "Read"},
         {"risk": "Low"},
         {"type": "Review"},
-        {"requestedBy": "lena@example.com"},
+        {"requestedBy": "eve@example.com"},
         {"quorums": [{"rule": OUTBOUND.rule, "required": 1}]},
         {"quorums": [{"rule": "risk Medium", "required": 1, "approvers": {"groups": ["sales-leads"]}}]},
     ],
