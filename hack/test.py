@@ -48,8 +48,8 @@ class Run:
 
 RUNS: tuple[Run, ...] = (
     Run("e2e", "e2e", ("tests/e2e",), yields=False),
-    # A file stays with one worker, since its fixtures are its own; in tests/cluster some folders do.
-    Run("cluster", "cluster", ("tests/cluster", "-n", "3", "--dist", "loadgroup")),
+    # A file stays with one worker, since its fixtures are its own; in tests/cluster some folders do, by its conftest.py.
+    Run("cluster", "cluster", ("tests/cluster", "-n", "3", "--dist", "loadscope")),
     Run("unit", "unit", ("tests/unit", f"--ignore={POLICY}", "-n", "auto", "--dist", "loadfile")),
     Run("properties of policies", "unit", (POLICY, "-m", "hypothesis")),
     Run("coverage of policies", "unit", (POLICY, *COVERAGE)),

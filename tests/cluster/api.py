@@ -97,10 +97,6 @@ class Api:
         assert isinstance(found, list)
         return list(_names(found))
 
-    def delete(self, resource: Resource, namespace: str, name: str) -> None:
-        """Begin the end of an object."""
-        self.request("DELETE", resource.object_path(namespace, name))
-
 
 @cache
 def api(kubeconfig: Path) -> Api:

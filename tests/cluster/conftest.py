@@ -1,17 +1,28 @@
-"""A real API server for the tests of this folder: a control plane of their own, ended with the session."""
+"""A real API server for the tests of this folder: one control plane, which the workers of a session share.
 
+Each test has namespaces of its own in it. They are left there: to delete one costs the API server more than all
+that a test does, and all go with the control plane.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from hack.cluster.control_plane import ControlPlane
+from hack.cluster.files import shared
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
 from hack.cluster.session import prepare
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+PEOPLE = {HERE / "cli/test_approvals.py", *HERE.glob("cli/test_demo_*.py")}
+"""They act on what the whole cluster shares: an admission policy, the example's namespaces."""
+TOGETHER = ("operator", "gateway")
 
 
 def serve_kinds(control_plane: Handle) -> None:
@@ -24,14 +35,24 @@ def serve_kinds(control_plane: Handle) -> None:
     assert waited.ok, waited.stderr
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell xdist (`--dist loadgroup`) what stays with one worker: a file; of tests/cluster/operator all, for its control plane."""
-    for item in items:
-        folder = item.path.parent
-        if HERE not in item.path.parents:
-            continue
-        group = folder if folder.name == "operator" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(group)))
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
+    """Keeps with one worker what must not run at once; marks for xdist's own groups are lost with this pytest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(self.config.rootpath / nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup:
+    return ByGroup(config, log)
+
+
+def group_of(path: Path) -> str:
+    """Return the name of what a file stays with: operators share one lease, and gateways would serve each other's agents."""
+    if path in PEOPLE:
+        return "people"
+    folder = path.parent.name
+    return folder if folder in TOGETHER else str(path)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -45,12 +66,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
-    cluster = ControlPlane(Paths.from_environment(state=tmp_path_factory.mktemp("control-plane")))
-    try:
-        cluster.up()
-        yield cluster.handle()
-    finally:
-        cluster.down()
+    base = tmp_path_factory.getbasetemp()
+    state = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "control-plane"
+    cluster = ControlPlane(Paths.from_environment(state=state))
+    with shared(state.with_suffix(".users")) as alone:
+        try:
+            cluster.up()
+            yield cluster.handle()
+        finally:
+            if alone():
+                cluster.down()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from typer.testing import CliRunner
 
 from aos.cli.main import app
-from aos.kube.resources import NAMESPACES, TASKS
+from aos.kube.resources import TASKS
 from hack.cluster.handle import Handle
 from tests.cluster.api import KINDS, api
 
@@ -131,14 +131,10 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
 
 
 @pytest.fixture
-def namespace(cluster: Handle) -> Iterator[Namespace]:
+def namespace(cluster: Handle) -> Namespace:
     name = f"cli-{secrets.token_hex(4)}"
-    way = api(cluster.kubeconfig)
-    way.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    try:
-        yield Namespace(cluster, name)
-    finally:
-        way.delete(NAMESPACES, "", name)
+    api(cluster.kubeconfig).create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    return Namespace(cluster, name)
 
 
 @pytest.fixture

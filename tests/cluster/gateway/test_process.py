@@ -95,4 +95,3 @@ async def test_a_gateway_without_a_certificate_lives_and_is_not_ready(
     process.terminate()
     async with asyncio.timeout(WAIT_SECONDS):
         assert await process.wait() == 0
-    await client.delete(NAMESPACES, namespace)

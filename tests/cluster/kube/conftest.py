@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from aos.kube.client import ApiClient
-from aos.kube.errors import AlreadyExists, ApiError, NotFound, Unavailable
+from aos.kube.errors import AlreadyExists, NotFound, Unavailable
 from aos.kube.objects import child, children, text
 from aos.kube.resources import CONFIG_MAPS, NAMESPACES, Resource
 from aos.model.base import JsonObject
@@ -94,7 +94,7 @@ async def client(control_plane: Handle) -> AsyncIterator[ApiClient]:
 
 
 @pytest.fixture
-async def place(client: ApiClient) -> AsyncIterator[Place]:
+async def place(client: ApiClient) -> Place:
     name = f"kube-{secrets.token_hex(4)}"
     await client.create(NAMESPACES, {"metadata": {"name": name}})
 
@@ -106,9 +106,7 @@ async def place(client: ApiClient) -> AsyncIterator[Place]:
 
     # Kubernetes adds it at a time of its own; no test shall see it come.
     await eventually(has_own_config_map)
-    yield Place(client, name)
-    with contextlib.suppress(ApiError):
-        await client.delete(NAMESPACES, name)
+    return Place(client, name)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from aos.kube.errors import ApiError, NotFound
 from aos.kube.objects import child, children, text, uid_of
 from aos.kube.resources import (
     AGENTS,
+    APPROVAL_REQUESTS,
     CONFIG_MAPS,
     MODELS,
-    NAMESPACES,
     PODS,
     POLICIES,
     SERVICE_ACCOUNTS,
@@ -230,7 +230,7 @@ class Rig:
 
     async def clear(self) -> None:
         """Remove what the test made, so that the next operator has nothing to do with it."""
-        for resource in (TASKS, AGENTS, TOOLS, MODELS, POLICIES, CONFIG_MAPS, PODS):
+        for resource in (TASKS, APPROVAL_REQUESTS, AGENTS, TOOLS, MODELS, POLICIES, CONFIG_MAPS, PODS):
             for item in await self.all(resource):
                 with contextlib.suppress(ApiError):
                     await self.admin.delete(
@@ -239,5 +239,3 @@ class Rig:
                         namespace=self.namespace,
                         grace_period_seconds=0 if resource is PODS else None,
                     )
-        with contextlib.suppress(ApiError):
-            await self.admin.delete(NAMESPACES, self.namespace)
