@@ -222,6 +222,7 @@ class Gateway:
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
             await self._report.compiled.wait()
+            await self._sampling_key.read()
             group.create_task(ports.admin.serve(), name="admin")
             group.create_task(ports.agents.serve(), name="agents")
             _log.info("serving agents on port %d", ports.agents.port)

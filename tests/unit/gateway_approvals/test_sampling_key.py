@@ -3,6 +3,7 @@ import base64
 
 import pytest
 
+from aos.gateway.approvals import sampling_key
 from aos.gateway.approvals.sampling import KeyedSampler, is_drawn
 from aos.gateway.approvals.sampling_key import SamplingKeyWatch
 from aos.kube.resources import SECRETS
@@ -41,6 +42,21 @@ async def test_the_secret_is_followed_and_a_broken_or_missing_one_changes_nothin
     watch.cancel()
     await asyncio.wait((watch,))
     assert [selection.field_selector for _, selection in api.watched] == ["metadata.name=aos-sampling"]
+
+
+async def test_a_gateway_serves_once_it_has_the_key_or_knows_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api, sampler = FakeApiServer(), KeyedSampler()
+    api.put(SECRETS, secret(key=KEY))
+    watch = SamplingKeyWatch(api, "aos-system", sampler)
+    running = asyncio.create_task(watch.run())
+    await watch.read()
+    assert not all(drawn(sampler))
+    running.cancel()
+    await asyncio.wait((running,))
+    monkeypatch.setattr(sampling_key, "READ_SECONDS", 0.01)
+    await SamplingKeyWatch(api, "aos-system", KeyedSampler()).read()
 
 
 def drawn(sampler: KeyedSampler) -> list[bool]:

@@ -1,6 +1,9 @@
 """The sampling key: read from its Secret through the API server, used from memory, the same in all replicas."""
 
+import asyncio
+import contextlib
 import logging
+from typing import Final
 
 from aos.gateway.approvals.sampling import KeyedSampler
 from aos.gateway.facts import SecretData
@@ -9,6 +12,9 @@ from aos.kube.client import Selection
 from aos.kube.informer import Informer, Source
 from aos.kube.resources import SECRETS
 from aos.model.names import SAMPLING_KEY, SAMPLING_SECRET
+
+READ_SECONDS: Final = 5.0
+"""How long a gateway that starts waits for the key."""
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +31,12 @@ class SamplingKeyWatch:
     async def run(self) -> None:
         """Follow until cancelled."""
         await self._informer.run()
+
+    async def read(self) -> None:
+        """Return once it is known whether there is a key; after a while even so, and every call is in every sample."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_SECONDS):
+                await self._informer.synced.wait()
 
     def _changed(self, change: Change[SecretData]) -> None:
         if change.new is None:
