@@ -20,7 +20,17 @@ AT_ONCE = 4
 ROUND_SECONDS = 120.0
 PAUSE_SECONDS = 0.05
 MOST_DELAY_SECONDS = 0.03
-TRY_AGAIN = frozenset({"StoreUnavailable", "Stale", "UpstreamUnreachable", "CircuitOpen", "TooManyApprovals"})
+TRY_AGAIN = frozenset(
+    {
+        "StoreUnavailable",
+        "Stale",
+        "UpstreamUnreachable",
+        "CircuitOpen",
+        "TooManyApprovals",
+        "CredentialsMissing",
+    }
+)
+"""Refusals that pass: of a gateway that has just started, too."""
 
 
 class Point(StrEnum):

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from aos.gateway.registry import Revision
 from aos.kube.objects import child, children, key_of, metadata_of, text, uid_of
 from aos.model.agent import AgentSpec
-from aos.model.approval_request import ApprovalRequest
+from aos.model.approval_request import ApprovalRequest, RequestState, RequestType
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.cluster_policy import ClusterPolicy
@@ -129,12 +129,27 @@ def parse_cluster_policy(raw: JsonObject) -> ClusterPolicy | UnreadablePolicy:
 def parse_approval_request(raw: JsonObject) -> ApprovalRequest:
     """Return the request without what only people read, which may be long and is never decided by here.
 
+    There may be many that have ended, and of those it is enough to know that: what they said is read from the API server
+    when a call asks for it.
+
     Raises:
         pydantic.ValidationError: it can't be read.
     """
     spec = {name: value for name, value in child(raw, "spec").items() if name != "preview"}
     status = {name: value for name, value in child(raw, "status").items() if name != "notices"}
-    return ApprovalRequest.parse({**raw, "spec": {**spec, "arguments": ""}, "status": status})
+    request = ApprovalRequest.parse({**raw, "spec": {**spec, "arguments": ""}, "status": status})
+    if request.spec.type is not RequestType.CALL or request.status.state in _OPEN:
+        return request
+    return request.model_copy(
+        update={
+            "metadata": request.metadata.model_copy(update={"labels": {}, "owner_references": ()}),
+            "spec": request.spec.model_copy(update={"summary": "", "quorums": (), "decisions": ()}),
+            "status": request.status.model_copy(update={"conditions": (), "counted": (), "quorums": ()}),
+        }
+    )
+
+
+_OPEN: Final = frozenset({RequestState.PENDING, RequestState.APPROVED})
 
 
 def parse_revision(raw: JsonObject) -> Revision:

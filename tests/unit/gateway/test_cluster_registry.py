@@ -533,6 +533,11 @@ async def test_requests_are_kept_without_what_only_people_read_and_counted_while
         api.remove(APPROVAL_REQUESTS, "apr-2")
         await settled()
         assert made.pending_approvals("sales", "enricher", RequestType.CALL) == ()
+        api.put(APPROVAL_REQUESTS, raw_approval("apr-1", state="Used"))
+        await settled()
+        ended = made.approval("sales", "apr-1")
+        assert ended is not None
+        assert (ended.spec.quorums, ended.status.state.value) == ((), "Used")
         assert made.pending_approvals("sales", "writer", RequestType.CALL) == ()
         assert made.approval("sales", "apr-2") is None
-        assert (made.waiting, len(told)) == (0, 5)
+        assert (made.waiting, len(told)) == (0, 6)

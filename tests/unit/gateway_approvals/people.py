@@ -233,6 +233,7 @@ class People:
         ]
         status: JsonObject = {**child(raw, "status"), "counted": counted, "conditions": [GUARDED]}
         found = tally(request.spec, ApprovalRequest.parse({**raw, "status": status}).status.counted)
+        status["have"] = found.have
         if found.rejected_by:
             status["state"] = RequestState.REJECTED.value
         elif found.reached:

@@ -86,3 +86,14 @@ async def test_the_call_that_an_approval_let_through_is_found_with_what_came_of_
         found = await last()
         assert found is not None
         assert (found.call, found.is_over, found.known) == (second.call, True, True)
+
+
+async def test_what_came_of_a_call_is_known_though_its_row_is_only_on_its_way() -> None:
+    async with desk() as at:
+        held = call()
+        await at.trail.ask(held)
+        ticket = await made(at, released(held), None)
+        at.held.calls.finish(ticket, DONE)
+        found = await at.trail.made(held.name, "uid-t1", datetime.now(UTC))
+    assert found is not None
+    assert found.known

@@ -196,5 +196,5 @@ def _is_suspect(request: ApprovalRequest, now: datetime) -> bool:
     if request.spec.type is not RequestType.CALL or status.use is not None:
         return False
     return status.state is RequestState.APPROVED or (
-        status.state in _ENDED and bool(status.counted) and now < request.spec.expires_at + MENDED_AFTER
+        status.state in _ENDED and status.have > 0 and now < request.spec.expires_at + MENDED_AFTER
     )

@@ -129,6 +129,8 @@ class ApprovalTrail:
         Raises:
             StoreUnavailableError: the trail can't be read.
         """
+        # An agent that has just had its answer may ask before that is on record.
+        await self._calls.written()
         found: Made | None = None
         query = AuditQuery(task=task_uid, since=_since(created_at), limit=MOST_ROWS)
         async for row in self._store.rows(query):

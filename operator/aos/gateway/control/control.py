@@ -168,10 +168,14 @@ class CallControl:
         """
         await self._store.append((events.asking(new_call(), asked, record),))
 
-    async def used_by(self, task_uid: str) -> TaskUsage | None:
-        """Return what a Task has used, over all replicas, denials aside; None if the store can't say."""
+    async def written(self) -> None:
+        """Return once what this replica has to write now is written, or could not be soon."""
         self._release()
         await self._background.quiet(QUIET_SECONDS)
+
+    async def used_by(self, task_uid: str) -> TaskUsage | None:
+        """Return what a Task has used, over all replicas, denials aside; None if the store can't say."""
+        await self.written()
         counters = used_counters(task_uid)
         try:
             used = await self._store.used([(counter, 0) for counter in counters.values()])
