@@ -6,6 +6,7 @@ from aos.kube.objects import child, children
 from aos.model.approval import Approvers
 from aos.model.approval_request import MAX_QUORUMS, ApprovalRequest, Preview, Quorum, RequestType
 from aos.policy.approvals import BoundEscalation, BoundQuorum
+from aos.policy.obligations import DataRules, PatternRule
 from tests.unit.gateway_approvals.world import LEADS, OUTBOUND, call
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
@@ -38,6 +39,18 @@ def test_a_request_freezes_the_call_exactly() -> None:
     assert spec.definition_digest == held.definition_digest
     assert spec.decisions == ()
     assert spec.call == ""
+
+
+def test_what_policies_keep_from_agents_or_tools_people_are_not_shown_either() -> None:
+    held = call({"id": "Project Halden", "stage": "for Project Halden"})
+    rules = DataRules(
+        redact_response=frozenset({"code-name"}),
+        patterns=frozenset({PatternRule("code-name", "Project [A-Z][a-z]+")}),
+    )
+    obligations = replace(held.asked.obligations, data=rules)
+    manifest = request_manifest(replace(held, asked=replace(held.asked, obligations=obligations)), None, NOW)
+    assert "Halden" not in str(manifest)
+    assert ApprovalRequest.parse(manifest).spec.arguments.count("[redacted:code-name]") == 2
 
 
 def test_a_request_belongs_to_its_task_and_does_not_keep_it() -> None:

@@ -30,8 +30,9 @@ def request_manifest(held: HeldCall, preview: Preview | None, now: datetime) -> 
     """
     asked = held.asked
     caller = asked.caller
-    record = redacted_text(held.record_name)[:MAX_RECORD_LENGTH]
-    arguments = redacted(dict(asked.arguments))
+    rules = asked.obligations.data
+    record = redacted_text(held.record_name, rules)[:MAX_RECORD_LENGTH]
+    arguments = redacted(dict(asked.arguments), rules)
     moment = now.astimezone(UTC).replace(microsecond=0)
     spec: dict[str, JsonValue] = {
         "type": RequestType.CALL.value,

@@ -6,7 +6,6 @@ Nothing of it is ever answered to an agent.
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -14,7 +13,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.approvals.held import HeldCall
-from aos.gateway.approvals.showing import shown
+from aos.gateway.approvals.showing import rules_for_people, shown
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import OfferedAction
 from aos.gateway.mcp.header_values import headers_for
@@ -25,7 +24,6 @@ from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.registry import Registry
 from aos.gateway.upstream.outbound import target_of
 from aos.gateway.upstream.upstream_error import UpstreamError
-from aos.inspection.finder import BUILT_IN
 from aos.inspection.inspector import inspector_for
 from aos.inspection.sizes import DataTooLargeError
 from aos.model.approval_request import MAX_PREVIEW_LENGTH, Preview
@@ -153,7 +151,7 @@ def compared(found: JsonObject, arguments: JsonObject, rules: DataRules) -> Prev
     fields = [name for name in record if name in arguments or _identifies(name, record[name])]
     before: JsonObject = {name: record[name] for name in fields}
     after = merged(before, arguments)
-    inspector = inspector_for(_rules_for_people(rules))
+    inspector = inspector_for(rules_for_people(rules))
     return Preview(
         before=_written(inspector.request(before).value), after=_written(inspector.request(after).value)
     )
@@ -191,12 +189,6 @@ def _members(values: Iterable[JsonValue]) -> list[JsonObject]:
 
 def _identifies(name: str, value: JsonValue) -> bool:
     return name.lower() in IDENTIFYING and isinstance(value, str | int | float)
-
-
-def _rules_for_people(rules: DataRules) -> DataRules:
-    """Return rules that take out all that any policy would keep from an agent or a tool, and every built-in class."""
-    classes = rules.redact_request | rules.redact_response | rules.block_request | rules.block_response
-    return replace(DataRules(), redact_request=BUILT_IN | classes, patterns=rules.patterns)
 
 
 def _written(value: JsonValue) -> str:

@@ -7,7 +7,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.inspection.finder import BUILT_IN
-from aos.inspection.inspector import Inspector, inspector_for
+from aos.inspection.inspector import inspector_for
 from aos.inspection.sizes import DataTooLargeError
 from aos.inspection.visible import is_hidden
 from aos.model.approval_request import MAX_ARGUMENTS_LENGTH
@@ -16,6 +16,7 @@ from aos.policy.obligations import DataRules
 
 _STEPS: Final = ((4_096, 256), (1_024, 64), (256, 16), (64, 8), (32, 4))
 """Most characters of a text, and most items of a list or object; the next where the whole is still too long."""
+_NO_RULES: Final = DataRules()
 _CUT: Final = "(cut here: {} more)"
 _SEEN_IN_JSON: Final = frozenset("\t\n\r")
 """Controls that JSON writes so that they can be seen."""
@@ -24,21 +25,27 @@ _UNREADABLE: Final[JsonObject] = {
 }
 
 
-def redacted(arguments: JsonObject) -> JsonObject:
-    """Return the arguments without data of the built-in classes, whatever policies say.
+def rules_for_people(rules: DataRules) -> DataRules:
+    """Return rules that take out all that any policy would keep from an agent or a tool, and every built-in class."""
+    classes = rules.redact_request | rules.redact_response | rules.block_request | rules.block_response
+    return DataRules(redact_request=BUILT_IN | classes, patterns=rules.patterns)
+
+
+def redacted(arguments: JsonObject, rules: DataRules = _NO_RULES) -> JsonObject:
+    """Return the arguments without data of the built-in classes, and of those that ``rules`` name.
 
     Where they can't be looked through, nothing of them is left but a note that says so.
     """
     try:
-        inspected = _inspector().request(arguments).value
+        inspected = inspector_for(rules_for_people(rules)).request(arguments).value
     except DataTooLargeError:
         return _UNREADABLE
     return inspected if isinstance(inspected, dict) else _UNREADABLE
 
 
-def redacted_text(text: str) -> str:
-    """Return ``text`` without data of the built-in classes, and with nothing in it that is not seen."""
-    shown = redacted({"text": text}).get("text")
+def redacted_text(text: str, rules: DataRules = _NO_RULES) -> str:
+    """Return ``text`` without such data, and with nothing in it that is not seen."""
+    shown = redacted({"text": text}, rules).get("text")
     return visible(shown) if isinstance(shown, str) else ""
 
 
@@ -61,10 +68,6 @@ def visible(text: str) -> str:
 
 def _is_hidden(character: str) -> bool:
     return character not in _SEEN_IN_JSON and is_hidden(character)
-
-
-def _inspector() -> Inspector:
-    return inspector_for(DataRules(redact_request=BUILT_IN))
 
 
 def _written(value: JsonValue) -> str:
