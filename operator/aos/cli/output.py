@@ -43,19 +43,19 @@ class Table:
     def render(self, width: int | None) -> list[str]:
         """Return the lines: columns where they fit into ``width`` characters, else one block for each row.
 
+        What stands in a cell may come from agents: what drives a terminal, or can't be seen, is spelled out.
+
         Args:
             width: None for as wide as it gets.
         """
-        *fixed, last = self._widths()
+        rows = [tuple([visible(cell) for cell in row]) for row in self.rows]
+        *fixed, last = (max(map(len, column)) for column in zip(self.headings, *rows, strict=True))
         used = sum(fixed) + len(_GAP) * len(fixed)
         if width is None or used + last <= width:
-            return [self._line(fixed, row) for row in (self.headings, *self.rows)]
+            return [self._line(fixed, row) for row in (self.headings, *rows)]
         if width - used >= MIN_LAST_COLUMN:
-            return [self._line(fixed, _cut_last(row, width - used)) for row in (self.headings, *self.rows)]
-        return [line for row in self.rows for line in self._block(row, width)]
-
-    def _widths(self) -> list[int]:
-        return [max(len(cell) for cell in column) for column in zip(self.headings, *self.rows, strict=True)]
+            return [self._line(fixed, _cut_last(row, width - used)) for row in (self.headings, *rows)]
+        return [line for row in rows for line in self._block(row, width)]
 
     def _line(self, fixed: Sequence[int], row: Sequence[str]) -> str:
         cells = [cell.ljust(size) for cell, size in zip(row, fixed, strict=False)]

@@ -72,6 +72,16 @@ def test_data_that_would_drive_a_terminal_is_escaped_and_comes_back_as_it_was(
     assert (json.loads(shown) if style is DataFormat.JSON else yaml.safe_load(shown)) == value
 
 
+@pytest.mark.parametrize("width", [None, 60, 24])
+def test_a_table_drives_no_terminal_whatever_agents_call_their_calls(width: int | None) -> None:
+    rows = (("crm.\x1b[2J\u202e", "Deny\nAllow", "\x9b31mwhy"),)
+    said = "\n".join(Table(("CALL", "EFFECT", "WHY"), rows).render(width))
+    assert "crm.\\u001b[2J\\u202e" in said
+    assert "Deny\\u000aAllow" in said
+    assert "\\u009b31mwhy" in said
+    assert visible(said, keep="\n") == said
+
+
 def test_one_line_holds_nothing_that_can_not_be_seen() -> None:
     assert one_line("a\n\x1b[2J  b\u202ec") == "a \\u001b[2J b\\u202ec"
 
