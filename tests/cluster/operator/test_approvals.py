@@ -360,18 +360,24 @@ async def test_killed_while_people_decide_every_request_ends_right_and_counts_on
     names = [f"apr-{item}" for item in range(REQUESTS)]
     for name in names:
         await office.ask(name)
-    people = asyncio.create_task(_decide_all(office, names))
-    for _ in range(ROUNDS):
+    done: list[str] = []
+    people = asyncio.create_task(_decide_all(office, names, done))
+    for number_of_round in range(ROUNDS):
+        least = (number_of_round + 1) * REQUESTS // (ROUNDS + 1)
+
+        async def have_decided(least: int = least) -> bool:
+            return len(done) >= least
+
         async with process(rig.settings) as one:
-            await rig.eventually(rig.is_leading)
-            await asyncio.sleep(dice.uniform(0, 1.5))
+            await rig.eventually(have_decided)
+            await asyncio.sleep(dice.uniform(0, 0.3))
             os.kill(one.pid, signal.SIGKILL)
             await one.wait()
         # The next one shall not wait for the end of its lease.
         with contextlib.suppress(NotFound):
             await rig.admin.delete(LEASES, OPERATOR_LEASE, namespace=HOME)
-    await people
     async with process(rig.settings):
+        await people
         for item, name in enumerate(names):
             status = await office.becomes("Rejected" if item % 3 == 0 else "Approved", name)
             assert len(children(status, "counted")) == 1
@@ -384,7 +390,7 @@ async def test_killed_while_people_decide_every_request_ends_right_and_counts_on
     assert [(item["approved"], item["rejected"]) for item in risks] == [(12, 6)]
 
 
-async def _decide_all(office: Office, names: Sequence[str]) -> None:
+async def _decide_all(office: Office, names: Sequence[str], done: list[str]) -> None:
     grace = await office.desk.lead("grace")
     for item, name in enumerate(names):
         await office.counted(name)
@@ -395,6 +401,7 @@ async def _decide_all(office: Office, names: Sequence[str]) -> None:
             except ApiError:
                 await asyncio.sleep(0.05)
             else:
+                done.append(name)
                 break
 
 
