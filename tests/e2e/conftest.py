@@ -34,8 +34,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         # Nobody knows how pods of that cluster would reach a server on this machine.
         config.hook.pytest_deselected(items=shared)
         rest = [item for item in rest if item not in shared]
-    # What takes the node away comes after all that uses it.
-    items[:] = rest + last
+    # What changes the installation comes after all that uses it, and at the end what takes the node away.
+    items[:] = sorted(rest, key=lambda item: item in shared) + last
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -22,8 +22,10 @@ SPENT = "search_contacts"
 
 
 @pytest.fixture
-def two_gateways(aos: Installation, node: Handle, postgres_url: str) -> Iterator[Installation]:
-    """AOS with two gateways on one PostgreSQL server; afterwards as it was.
+def two_gateways(
+    aos: Installation, node: Handle, postgres_url: str, *, node_was_there: bool
+) -> Iterator[Installation]:
+    """AOS with two gateways on one PostgreSQL server; afterwards as it was, where it stays.
 
     ``postgres_url`` is of a server that pods of the node can reach.
     """
@@ -40,6 +42,8 @@ def two_gateways(aos: Installation, node: Handle, postgres_url: str) -> Iterator
     )
     access.rollout(SYSTEM, "aos-gateway", seconds=110)
     yield aos
+    if not node_was_there:
+        return  # it ends with these tests, of which this is the last that uses AOS
     upgrade(access, "gateway.replicas=1,gateway.store.emptyDir=true", "gateway.store.existingSecret=")
     access.rollout(SYSTEM, "aos-gateway", seconds=110)
     aos.kubectl("delete", "secret", SECRET, "-n", SYSTEM)
