@@ -124,4 +124,8 @@ def _phrase(status: int) -> str:
 
 
 def _seconds(retry_after: str) -> float:
-    return min(int(retry_after), MAX_RETRY_AFTER_SECONDS) if retry_after.isdecimal() else 0
+    if not retry_after.isdecimal():
+        return 0
+    # Python reads no number of thousands of digits.
+    is_long = len(retry_after) > len(str(MAX_RETRY_AFTER_SECONDS))
+    return MAX_RETRY_AFTER_SECONDS if is_long else min(int(retry_after), MAX_RETRY_AFTER_SECONDS)

@@ -62,7 +62,9 @@ def text_of(request: ApprovalRequest, event: NoticeEvent, now: datetime) -> str:
 
 def plain(text: str) -> str:
     """Return text of others on one line, so that nobody is led anywhere: no address that a chat would make a link of."""
-    line = visible(" ".join(text.split())).replace("://", "[:]//").replace("www.", "www[.]")
+    line = visible(" ".join(text.split()))
+    for link, defused in (("://", "[:]//"), ("www.", "www[.]"), ("](", "] (")):
+        line = line.replace(link, defused)
     return line if len(line) <= MAX_PART_LENGTH else f"{line[: MAX_PART_LENGTH - 1]}…"
 
 

@@ -148,3 +148,11 @@ def test_a_text_is_never_longer_than_a_chat_takes() -> None:
     )
     assert len(text_of(long, NoticeEvent.DECIDED, NOW)) == MAX_TEXT_LENGTH
     assert len(plain("y" * 1000)) == 300
+
+
+def test_what_agents_and_people_say_makes_no_link_of_any_chats() -> None:
+    assert (
+        plain("see https://evil.example and www.evil.example")
+        == "see https[:]//evil.example and www[.]evil.example"
+    )
+    assert plain("[Approve](evil.example)") == "[Approve] (evil.example)"
