@@ -1,10 +1,20 @@
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import cast
+
 import pytest
 
 from aos.cli.approvals import Caller
-from aos.cli.decide import is_counted, is_same_question, outcome, refusal, told_since
+from aos.cli.connection import Connection
+from aos.cli.decide import Ask, Decide, decide, is_counted, is_same_question, outcome, refusal, told_since
 from aos.cli.exits import ExitCode
-from aos.kube.errors import ApiError, Forbidden, Invalid, Target
+from aos.kube.client import ApiClient
+from aos.kube.errors import ApiError, Conflict, Forbidden, Invalid, NotFound, Target
+from aos.kube.resources import APPROVAL_REQUESTS, Resource
+from aos.kube.reviews import AccessRequest, UserInfo
 from aos.model.approval_request import ApprovalRequest, Verdict
+from aos.model.base import JsonObject
 from tests.unit.cli.make import LEADS, NOW, TWO_PEOPLE, approval_request, counted, decision
 
 BEA = Caller("bea", frozenset({"sales-leads"}))
@@ -94,3 +104,77 @@ def test_a_missing_right_is_told_with_who_can_give_it() -> None:
     code, message = refusal(error)
     assert code is ExitCode.REFUSED
     assert "kubectl auth can-i patch approvalrequests -n sales" in message
+
+
+@dataclass
+class Replaced:
+    """An API server on which a request is replaced by another one of its name before the first decision comes."""
+
+    kept: ApprovalRequest
+    by: ApprovalRequest
+    decided: list[JsonObject] = field(default_factory=list)
+
+    async def self_subject_review(self) -> UserInfo:
+        return UserInfo("bea", "", ("sales-leads",))
+
+    async def may_i(self, access: AccessRequest) -> bool:
+        return access.verb == "approve"
+
+    async def get(self, resource: Resource, name: str, namespace: str = "") -> JsonObject:
+        if resource is not APPROVAL_REQUESTS:
+            raise NotFound(
+                Target("get", resource.plural, f"{namespace}/{name}"), 404, "NotFound", "not there"
+            )
+        return self.kept.model_dump(mode="json", by_alias=True)
+
+    async def merge_patch(
+        self, resource: Resource, name: str, patch: JsonObject, *, namespace: str = ""
+    ) -> JsonObject:
+        if self.kept is not self.by:
+            self.kept = self.by
+            raise Conflict(
+                Target("patch", resource.plural, f"{namespace}/{name}"), 409, "Conflict", "changed"
+            )
+        self.decided.append(patch)
+        return self.kept.model_dump(mode="json", by_alias=True)
+
+
+@dataclass(frozen=True)
+class To(Connection):
+    """A connection to it."""
+
+    api: Replaced | None = None
+
+    @asynccontextmanager
+    async def client(self) -> AsyncGenerator[ApiClient]:
+        yield cast("ApiClient", self.api)
+
+
+def waiting(uid: str, arguments: str = "{}") -> ApprovalRequest:
+    made = approval_request(arguments=arguments, expiresAt="2999-01-01T00:00:00Z")
+    return made.model_copy(update={"metadata": made.metadata.model_copy(update={"uid": uid})})
+
+
+async def taken(api: Replaced, ask: Ask | None) -> ExitCode:
+    asked = Decide(Verdict.APPROVE, (api.kept.metadata.name,), "", ask, wait_seconds=0)
+    return await decide(To(namespace="sales", api=api), asked)
+
+
+@pytest.mark.parametrize("by", [waiting("another"), waiting("uid", '{"id": "emea-2"}')])
+async def test_a_request_that_was_replaced_while_its_approver_looked_is_not_approved_unseen(
+    by: ApprovalRequest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api = Replaced(waiting("uid"), by)
+    assert await taken(api, None) == ExitCode.FAILURE
+    assert "it is another request now" in capsys.readouterr().err
+    assert api.decided == []
+
+    api = Replaced(waiting("uid"), by)
+    answers = [True, False]
+    assert await taken(api, lambda _: answers.pop(0)) == ExitCode.FAILURE
+    assert "is another request now:" in capsys.readouterr().out
+    assert (api.decided, answers) == ([], [])
+
+    api = Replaced(waiting("uid"), by)
+    assert await taken(api, lambda _: True) == ExitCode.SUCCESS
+    assert len(api.decided) == 1
