@@ -178,7 +178,10 @@ async def test_attack_21_nothing_is_decided_once_a_request_is_not_pending(
     with pytest.raises(Forbidden, match=f"this request is {says}: only one that is Pending can be decided"):
         await desk.decide(grace, approve("grace", LEADS))
     await grace.merge_patch(
-        APPROVAL_REQUESTS, "apr-1", {"metadata": {"labels": {"seen": "yes"}}}, namespace=desk.rig.namespace
+        APPROVAL_REQUESTS,
+        "apr-1",
+        {"metadata": {"annotations": {"seen": "yes"}}},
+        namespace=desk.rig.namespace,
     )
 
 
