@@ -1,10 +1,9 @@
-"""A real API server for the tests of this folder: one control plane, which the workers of a session share.
+"""A real API server for the tests of this folder: one control plane for each worker.
 
 Each test has namespaces of its own in it. They are left there: to delete one costs the API server more than all
 that a test does, and all go with the control plane.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from hack.cluster.control_plane import ControlPlane
-from hack.cluster.files import shared
 from hack.cluster.handle import Handle
 from hack.cluster.paths import Paths
 from hack.cluster.session import prepare
@@ -66,16 +64,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
-    base = tmp_path_factory.getbasetemp()
-    state = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "control-plane"
-    cluster = ControlPlane(Paths.from_environment(state=state))
-    with shared(state.with_suffix(".users")) as alone:
-        try:
-            cluster.up()
-            yield cluster.handle()
-        finally:
-            if alone():
-                cluster.down()
+    # Of each worker's own: operators and gateways of another's tests would act on these tests' objects.
+    cluster = ControlPlane(Paths.from_environment(state=tmp_path_factory.getbasetemp() / "control-plane"))
+    try:
+        cluster.up()
+        yield cluster.handle()
+    finally:
+        cluster.down()
 
 
 @pytest.fixture(scope="session")
