@@ -90,16 +90,18 @@ async def _notices(client: ApiClient, task: Task, shown: Progress) -> AsyncGener
     """Watch the Task and its events for the time of a block; what comes is in the queue."""
     notices: asyncio.Queue[Notice] = asyncio.Queue()
     send = notices.put_nowait
-    watches = [asyncio.create_task(await _watch_task(client, task, send))]
+    watches: list[asyncio.Task[None]] = []
+    # An interrupt may come before all of them run: those that do must end before the client is closed.
     try:
-        watches.append(asyncio.create_task(await _watch_events(client, task, send)))
-    except ApiError as error:
-        shown.say(f"events are not shown: {error.message}")
-    try:
-        watches.append(asyncio.create_task(await _watch_requests(client, task, send)))
-    except ApiError as error:
-        shown.say(f"calls that wait for people are not shown: {error.message}")
-    try:
+        watches.append(asyncio.create_task(await _watch_task(client, task, send)))
+        try:
+            watches.append(asyncio.create_task(await _watch_events(client, task, send)))
+        except ApiError as error:
+            shown.say(f"events are not shown: {error.message}")
+        try:
+            watches.append(asyncio.create_task(await _watch_requests(client, task, send)))
+        except ApiError as error:
+            shown.say(f"calls that wait for people are not shown: {error.message}")
         yield notices
     finally:
         for watch in watches:
