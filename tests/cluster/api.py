@@ -5,6 +5,7 @@ import http.client
 import json
 import ssl
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from functools import cache
@@ -27,6 +28,7 @@ from aos.kube.resources import (
 )
 from aos.model.base import JsonObject
 
+_TRIES = 10
 MERGE_PATCH = "application/merge-patch+json"
 KINDS = {
     **{
@@ -65,20 +67,30 @@ class Api:
         content_type: str = "application/json",
         **query: str,
     ) -> JsonObject:
-        """Send a request.
+        """Send a request, again where the API server asks for that, as kubectl does.
 
         Raises:
             RefusedError: the answer is no success.
         """
         target = f"{path}?{urlencode(query)}" if query else path
         content = None if body is None else json.dumps(body).encode()
+        for _ in range(_TRIES):
+            status, answer = self._answer(method, target, content, content_type)
+            if status != http.client.TOO_MANY_REQUESTS:
+                break
+            # Such as while it begins to store a kind that is new.
+            time.sleep(1)
+        if status >= http.client.BAD_REQUEST:
+            raise RefusedError(answer.get("message", status))
+        return answer
+
+    def _answer(
+        self, method: str, target: str, content: bytes | None, content_type: str
+    ) -> tuple[int, JsonObject]:
         with closing(http.client.HTTPSConnection(self._address, context=self._tls, timeout=60)) as connection:
             connection.request(method, target, content, {"Content-Type": content_type})
             response = connection.getresponse()
-            answer: JsonObject = json.loads(response.read())
-        if response.status >= http.client.BAD_REQUEST:
-            raise RefusedError(answer.get("message", response.status))
-        return answer
+            return response.status, json.loads(response.read())
 
     def create(self, manifest: JsonObject, namespace: str = "", *, dry_run: bool = False) -> JsonObject:
         """Create an object as `kubectl create` does: a field that is not known is refused."""
