@@ -28,7 +28,7 @@ from aos.kube.resources import (
 )
 from aos.model.base import JsonObject
 
-_TRIES = 10
+_RETRIES = 10
 MERGE_PATCH = "application/merge-patch+json"
 KINDS = {
     **{
@@ -74,12 +74,13 @@ class Api:
         """
         target = f"{path}?{urlencode(query)}" if query else path
         content = None if body is None else json.dumps(body).encode()
-        for _ in range(_TRIES):
-            status, answer = self._answer(method, target, content, content_type)
+        status, answer = self._answer(method, target, content, content_type)
+        for _ in range(_RETRIES):
             if status != http.client.TOO_MANY_REQUESTS:
                 break
             # Such as while it begins to store a kind that is new.
             time.sleep(1)
+            status, answer = self._answer(method, target, content, content_type)
         if status >= http.client.BAD_REQUEST:
             raise RefusedError(answer.get("message", status))
         return answer
@@ -90,7 +91,8 @@ class Api:
         with closing(http.client.HTTPSConnection(self._address, context=self._tls, timeout=60)) as connection:
             connection.request(method, target, content, {"Content-Type": content_type})
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            answer: JsonObject = json.loads(response.read())
+            return response.status, answer
 
     def create(self, manifest: JsonObject, namespace: str = "", *, dry_run: bool = False) -> JsonObject:
         """Create an object as `kubectl create` does: a field that is not known is refused."""
