@@ -9,6 +9,7 @@ import json
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -37,6 +38,8 @@ from tests.cluster.operator.approvals import Desk, chart_roles
 from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, Rig
 
+_HEED_TRIES = 30
+
 
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Handle]:
@@ -61,7 +64,23 @@ def installed(control_plane: Handle) -> Handle:
     every = "\n---\n".join(json.dumps(manifest) for manifest in made)
     done = control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=every)
     assert done.ok, done.stderr
+    _wait_until_heeded(control_plane)
     return control_plane
+
+
+def _wait_until_heeded(cluster: Handle) -> None:
+    """Wait until the API server heeds the admission policies, which it looks for once a second, all at a time."""
+    container = {"name": "a", "image": "x"}
+    spec = {"serviceAccountName": "aos-agent-probe", "containers": [container]}
+    metadata = {"name": "probe", "namespace": HOME}
+    pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    for _ in range(_HEED_TRIES):
+        said = cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod).stderr
+        # The first that is heeded may be one of a round that began before the last was written.
+        time.sleep(1)
+        if "belong to agents" in said:
+            return
+    pytest.fail(f"the admission policies are not heeded: {said}")
 
 
 def user_kubeconfig(installed: Handle, username: str, folder: Path) -> Path:
