@@ -70,12 +70,17 @@ def installed(control_plane: Handle) -> Handle:
 
 def _wait_until_heeded(cluster: Handle) -> None:
     """Wait until the API server heeds the admission policies, which it looks for once a second, all at a time."""
-    container = {"name": "a", "image": "x"}
-    spec = {"serviceAccountName": "aos-agent-probe", "containers": [container]}
-    metadata = {"name": "probe", "namespace": HOME}
-    pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    borrowing = {
+        "apiVersion": "v1",
+        "kind": "PodTemplate",
+        "metadata": {"name": "probe", "namespace": HOME},
+        "template": {
+            "spec": {"serviceAccountName": "aos-agent-probe", "containers": [{"name": "a", "image": "x"}]}
+        },
+    }
+    said = ""
     for _ in range(_HEED_TRIES):
-        said = cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=pod).stderr
+        said = cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(borrowing)).stderr
         # The first that is heeded may be one of a round that began before the last was written.
         time.sleep(1)
         if "belong to agents" in said:

@@ -154,7 +154,7 @@ async def test_a_file_that_is_deleted_while_in_use_is_noticed(tmp_path: Path) ->
     path = tmp_path / "store.db"
     store = await filled(path)
     path.unlink()
-    with pytest.raises(StoreUnavailableError, match="replaced (or deleted )?while it was in use"):
+    with pytest.raises(StoreUnavailableError, match=r"replaced (or deleted )?while it was in use"):
         await store.ping()
     with pytest.raises(StoreRefusedError, match="does not hold audit chain first any more"):
         await store.admit(admission(charge()))
