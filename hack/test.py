@@ -1,6 +1,6 @@
-"""``python -m hack.test [LAYER ...]``: run the layers of tests, all at once, since each waits for much of its time.
+"""``python -m hack.test [LAYER ...]``: run the layers of tests; what needs no node at once, since it waits for much of its time.
 
-What has to wait longest, the node, goes before the others where they want a processor at the same time.
+The node comes after that: beside everything else its programs are slow enough for their own time limits.
 """
 
 import os
@@ -29,7 +29,6 @@ COVERAGE: Final = (
     "--cov-fail-under=100",
 )
 
-_BACKGROUND_NICENESS: Final = 10
 _LOOK_SECONDS: Final = 0.1
 _HEARTBEAT_SECONDS: Final = 30.0
 _TEAR_DOWN_SECONDS: Final = 60.0
@@ -38,22 +37,21 @@ _PERCENT: Final = re.compile(rb"\[ *(\d+)%\]")
 
 @dataclass(frozen=True)
 class Run:
-    """One run of pytest, and whether others go before it where both want a processor."""
+    """One run of pytest."""
 
     name: str
     layer: str
     arguments: tuple[str, ...]
-    yields: bool = True
 
 
 RUNS: tuple[Run, ...] = (
-    Run("e2e", "e2e", ("tests/e2e",), yields=False),
     # A file stays with one worker, since its fixtures are its own; in tests/cluster some folders do, by its conftest.py.
     Run("cluster", "cluster", ("tests/cluster", "-n", "3", "--dist", "loadscope")),
     Run("unit", "unit", ("tests/unit", f"--ignore={POLICY}", "-n", "auto", "--dist", "loadfile")),
     Run("properties of policies", "unit", (POLICY, "-m", "hypothesis")),
     Run("coverage of policies", "unit", (POLICY, *COVERAGE)),
 )
+ON_THE_NODE: Final = Run("e2e", "e2e", ("tests/e2e",))
 LAYERS = ("unit", "cluster", "e2e")
 
 
@@ -78,7 +76,10 @@ def main(names: Sequence[str]) -> int:
         print("e2e: left out, since there is neither root, nor kind, nor a KUBECONFIG to run on", flush=True)
         wanted.discard("e2e")
     runs = [run for run in RUNS if run.layer in wanted]
-    return _alone(runs[0]) if len(runs) == 1 else _together(runs)
+    codes = [_alone(runs[0]) if len(runs) == 1 else _together(runs)] if runs else []
+    if ON_THE_NODE.layer in wanted:
+        codes.append(_alone(ON_THE_NODE))
+    return next((code for code in codes if code != 0), 0)
 
 
 def _alone(run: Run) -> int:
@@ -108,9 +109,8 @@ def _together(runs: Sequence[Run]) -> int:
 
 def _start(run: Run) -> Started:
     output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
-    behind = ("nice", "-n", str(_BACKGROUND_NICENESS)) if run.yields else ()
     process = subprocess.Popen(
-        [*behind, *_command(run)],
+        _command(run),
         cwd=ROOT,
         env=_environment(),
         stdin=subprocess.DEVNULL,

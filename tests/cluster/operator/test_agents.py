@@ -68,8 +68,12 @@ async def test_nothing_is_written_once_everything_is_as_it_should_be(rig: Rig, g
         assert resource_version_of(await rig.get(AGENTS, "enricher")) != version
     async with operating(rig.settings):
         await rig.eventually(rig.is_leading)
+
+        async def has_looked() -> bool:
+            return await rig.metric("aos_operator_reconciles_total") > 0
+
+        await rig.eventually(has_looked)
         await rig.settled()
-        assert await rig.metric("aos_operator_reconciles_total") > 0
         assert await rig.metric("aos_operator_api_writes_total") == 0
 
 

@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -22,8 +21,10 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
         return [sys.executable, "-c", *run.arguments]
 
     def replaced(**programs: str) -> None:
-        runs = tuple(Run(layer, layer, (text,), yields=layer != "e2e") for layer, text in programs.items())
+        node = Run("e2e", "e2e", (programs.pop("e2e", ""),))
+        runs = tuple(Run(layer, layer, (text,)) for layer, text in programs.items())
         monkeypatch.setattr(layers, "RUNS", runs)
+        monkeypatch.setattr(layers, "ON_THE_NODE", node)
         monkeypatch.setattr(layers, "_command", command)
         monkeypatch.setattr(layers, "_LOOK_SECONDS", 0.01)
         monkeypatch.setenv("CI", "true")
@@ -36,12 +37,10 @@ def test_a_layer_that_there_is_not_is_named(capsys: pytest.CaptureFixture[str]) 
     assert "integration" in capsys.readouterr().err
 
 
-def test_all_runs_end_and_one_that_fails_fails_the_whole(
-    use: Use, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_runs_end_and_one_that_fails_fails_the_whole(use: Use, capfd: pytest.CaptureFixture[str]) -> None:
     use(unit="print('first ran'); exit(3)", cluster="print('second ran')", e2e="print('third ran')")
     assert layers.main([]) == 3
-    said = capsys.readouterr().out
+    said = capfd.readouterr().out
     assert "unit: FAILED" in said
     for line in ("first ran", "second ran", "third ran", "cluster: passed", "e2e: passed"):
         assert line in said
@@ -56,17 +55,15 @@ def test_only_the_named_layer_runs(use: Use, capfd: pytest.CaptureFixture[str]) 
 def test_a_run_goes_on_while_another_has_not_ended(use: Use, tmp_path: Path) -> None:
     wait = "import pathlib,time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
     made = str(tmp_path / "made")
-    use(e2e=wait.format(made), unit=f"open({made!r}, 'w')")
+    use(cluster=wait.format(made), unit=f"open({made!r}, 'w')")
     assert layers.main([]) == 0
 
 
-def test_the_node_goes_before_the_others(use: Use, capsys: pytest.CaptureFixture[str]) -> None:
-    tell = "import os; print('{}', os.nice(0))"
-    use(e2e=tell.format("node"), unit=tell.format("unit"))
+def test_the_node_comes_once_the_others_have_ended(use: Use, tmp_path: Path) -> None:
+    made = str(tmp_path / "made")
+    late = f"import time; time.sleep(0.3); open({made!r}, 'w')"
+    use(e2e=f"import pathlib; exit(not pathlib.Path({made!r}).exists())", unit=late, cluster="")
     assert layers.main([]) == 0
-    said = capsys.readouterr().out
-    assert f"node {os.nice(0)}" in said
-    assert f"unit {min(19, os.nice(0) + layers._BACKGROUND_NICENESS)}" in said
 
 
 def test_what_is_compiled_is_kept_even_where_python_is_told_not_to(
@@ -85,10 +82,10 @@ def test_now_and_then_it_says_how_far_each_run_is(
 ) -> None:
     monkeypatch.setattr(layers, "_HEARTBEAT_SECONDS", 0.05)
     told = "import time; print({!r}, flush=True); time.sleep(1)"
-    use(e2e=told.format("building etcd: 30 s so far"), unit=told.format("..... [ 12%]\n..... [ 34%]\n.."))
+    use(cluster=told.format("building etcd: 30 s so far"), unit=told.format("..... [ 12%]\n..... [ 34%]\n.."))
     assert layers.main([]) == 0
     said = capsys.readouterr().out
-    assert "e2e (building etcd: 30 s so far, " in said
+    assert "cluster (building etcd: 30 s so far, " in said
     assert "unit (34 %, " in said
 
 
