@@ -6,7 +6,16 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from aos.model.approval import AutonomyLevel
-from aos.model.base import LIST_AS_SET, ApiModel, CelRule, Digest, Glob, JsonObject, ObjectName
+from aos.model.base import (
+    LIST_AS_SET,
+    ApiModel,
+    CelRule,
+    Digest,
+    DurationString,
+    Glob,
+    JsonObject,
+    ObjectName,
+)
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
 from aos.model.names import MAX_NAME_LENGTH
@@ -16,6 +25,9 @@ MAX_INSTRUCTIONS_BYTES = 65_536
 MAX_TOOLS = 32
 MAX_ACTIONS = 64
 MAX_DELEGATES = 32
+MAX_CAPABILITIES = 16
+MAX_REPLICAS = 50
+MAX_WARM = 10
 
 Quantity = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$")]
 
@@ -88,15 +100,68 @@ class Resources(ApiModel):
 
 
 class RuntimeMode(StrEnum):
-    """How the agent runs; OnDemand is a pod per Task."""
+    """How the agent runs."""
 
     ON_DEMAND = "OnDemand"
+    """A pod for each Task, gone when it ends."""
+    SERVICE = "Service"
+    """Pods that stay, each of which does one Task at a time."""
+
+
+class AgentServer(ApiModel):
+    """An A2A server in the agent's own image, on the pod's own loopback; the pod's helper hands it each Task.
+
+    Attributes:
+        port: where it listens.
+        path: of its JSON-RPC endpoint.
+    """
+
+    port: int = Field(ge=1024, le=65_535)
+    path: str = Field(default="/", max_length=256, pattern=r"^/[A-Za-z0-9._~/-]*$")
 
 
 class Runtime(ApiModel):
-    """In what the agent runs; an empty image means the built-in runtime."""
+    """In what the agent runs; an empty image means the built-in runtime.
+
+    Beside an image of one's own stands a helper with the pod's token: it is the image's only way to the gateway.
+
+    Attributes:
+        mode: OnDemand or Service.
+        a2a: the image is an A2A server; else it fetches its Task from ``AOS_GATEWAY_URL`` itself.
+        replicas: of a Service; 1 if nothing says.
+        drain: how long a pod of a Service that is to go may still work on its Task; 30s if nothing says, at most 1h.
+        warm: of OnDemand: pods that are kept started for Tasks to come; each still does one Task alone. 0 if nothing says.
+    """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="!has(self.replicas) || (has(self.mode) && self.mode == 'Service')",
+            message="replicas is for mode Service",
+            field_path=".replicas",
+        ),
+        CelRule(
+            rule="!has(self.drain) || (has(self.mode) && self.mode == 'Service'"
+            " && duration(self.drain) >= duration('1s') && duration(self.drain) <= duration('1h'))",
+            message="drain is for mode Service, and between 1s and 1h",
+            field_path=".drain",
+        ),
+        CelRule(
+            rule="!has(self.warm) || !has(self.mode) || self.mode == 'OnDemand'",
+            message="warm is for mode OnDemand: pods of a Service stay anyway",
+            field_path=".warm",
+        ),
+        CelRule(
+            rule="!has(self.a2a) || (has(self.image) && self.image != '')",
+            message="a2a is for an image of your own",
+            field_path=".a2a",
+        ),
+    )
 
     mode: RuntimeMode = RuntimeMode.ON_DEMAND
+    a2a: AgentServer | None = Field(default=None, alias="a2a")
+    replicas: int | None = Field(default=None, ge=0, le=MAX_REPLICAS)
+    drain: DurationString | None = None
+    warm: int | None = Field(default=None, ge=0, le=MAX_WARM)
     image: str = Field(default="", max_length=512, pattern=r"^(|[A-Za-z0-9][A-Za-z0-9._:/@-]*)$")
     runtime_class_name: str = Field(
         default="",
@@ -113,6 +178,7 @@ class AgentSpec(ApiModel):
         instructions: what the model is told.
         tools: Tools and actions that it asks for; none else is ever called, and policies decide on these.
         delegates: the only agents that it may hand work to, of its own namespace.
+        capabilities: what it can do, for Workflows to choose it by and for its A2A card to tell.
         autonomy: the most that it may do without being asked; policies can only lower it.
         suspend: starts no Task and denies every call while true.
     """
@@ -137,6 +203,9 @@ class AgentSpec(ApiModel):
     tools: tuple[ToolRequest, ...] = Field(default=(), max_length=MAX_TOOLS)
     delegates: tuple[ObjectName, ...] = Field(
         default=(), max_length=MAX_DELEGATES, json_schema_extra=LIST_AS_SET
+    )
+    capabilities: tuple[ObjectName, ...] = Field(
+        default=(), max_length=MAX_CAPABILITIES, json_schema_extra=LIST_AS_SET
     )
     input: MessageSchema | None = None
     output: MessageSchema | None = None

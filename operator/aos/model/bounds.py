@@ -29,10 +29,15 @@ HostPattern = Annotated[
 
 
 class Scope(StrEnum):
-    """Whose calls are counted together. Tenant crosses namespaces and is for ClusterPolicies alone."""
+    """Whose calls are counted together. Tenant crosses namespaces and is for ClusterPolicies alone.
+
+    Workflow counts over a whole run of a Workflow, the runs that it starts included; outside any run, over a
+    Task with all that it hands over.
+    """
 
     AGENT = "Agent"
     TASK = "Task"
+    WORKFLOW = "Workflow"
     NAMESPACE = "Namespace"
     TENANT = "Tenant"
 
@@ -61,7 +66,7 @@ class Limit(ApiModel):
 
 
 class Budget(ApiModel):
-    """How much may be spent in any time span of length ``per``; over the whole Task where ``per`` is left out.
+    """How much may be spent in any time span of length ``per``; over the whole Task or run where ``per`` is left out.
 
     Attributes:
         name: shown where the budget refuses.
@@ -74,8 +79,8 @@ class Budget(ApiModel):
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(rule=_WINDOW_RULE, message=f"per must be between 1s and {MAX_WINDOW}", field_path=".per"),
         CelRule(
-            rule="has(self.per) || (has(self.scope) && self.scope == 'Task')",
-            message="give per: only a budget of scope Task may do without",
+            rule="has(self.per) || (has(self.scope) && self.scope in ['Task', 'Workflow'])",
+            message="give per: only a budget of scope Task or Workflow may do without",
             field_path=".per",
         ),
         CelRule(

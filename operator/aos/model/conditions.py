@@ -104,6 +104,24 @@ class Reason(StrEnum):
     ENFORCEMENT_LAPSED = "EnforcementLapsed"
     USED = "Used"
     NOT_USED = "NotUsed"
+    STEP_INVALID = "StepInvalid"
+    CYCLE = "Cycle"
+    TYPE_MISMATCH = "TypeMismatch"
+    WORKFLOW_NOT_FOUND = "WorkflowNotFound"
+    CAPABILITY_NOT_FOUND = "CapabilityNotFound"
+    TRIGGER_INVALID = "TriggerInvalid"
+    WORKFLOW_NOT_READY = "WorkflowNotReady"
+    CAPABILITY_AMBIGUOUS = "CapabilityAmbiguous"
+    QUEUED = "Queued"
+    WAITING_FOR_PEOPLE = "WaitingForPeople"
+    COMPENSATING = "Compensating"
+    STEP_FAILED = "StepFailed"
+    CANCELLED = "Cancelled"
+    TIMED_OUT = "TimedOut"
+    TOO_MANY_RUNS = "TooManyRuns"
+    REPLACED = "Replaced"
+    TOO_DEEP = "TooDeep"
+    EXPRESSION_FAILED = "ExpressionFailed"
 
 
 BOUND_REASONS: Final = (
@@ -369,6 +387,78 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.DEADLINE_EXCEEDED: "The deadline passed before the agent had handed in a result.",
             Reason.REVISION_LOST: "The revision that the Task runs was removed.",
             Reason.PARENT_ENDED: "The Task that handed this one over has ended, so nobody waits for it.",
+        },
+    ),
+    ConditionDoc(
+        "Workflow",
+        ConditionType.ACCEPTED,
+        "positive",
+        "Every step, expression and schema fits the others. A Workflow that is not accepted starts no run.",
+        {
+            Reason.ACCEPTED: "The spec is sound.",
+            Reason.INVALID: "A field is out of bounds; the message names it.",
+            Reason.INVALID_SCHEMA: "The input schema is not bounded JSON Schema 2020-12 with local references.",
+            Reason.INVALID_EXPRESSION: "A CEL expression does not compile, or names what is not there; the message gives the"
+            " field and the position.",
+            Reason.STEP_INVALID: "A step names a step that is not there, or one that it may not; the message gives the field.",
+            Reason.CYCLE: "Steps, or Workflows that run each other, wait for each other; the message tells the way round.",
+            Reason.TYPE_MISMATCH: "What a step is given can't fit what its agent or Workflow asks for, or an expression uses a"
+            " field that an output schema does not have; the message gives the field.",
+            Reason.AGENT_NOT_FOUND: "A step names an Agent that is not there.",
+            Reason.CAPABILITY_NOT_FOUND: "No Agent of the namespace offers a capability that a step asks for.",
+            Reason.WORKFLOW_NOT_FOUND: "A step names a Workflow that is not there.",
+            Reason.TRIGGER_INVALID: "A trigger's cron expression or time zone can't be read.",
+        },
+    ),
+    ConditionDoc(
+        "Workflow",
+        ConditionType.READY,
+        "positive",
+        "Runs can be started.",
+        {
+            **_COMMON_NOT_READY,
+            Reason.SUSPENDED: "It is suspended.",
+            Reason.PROVISIONING: "Its revision is being recorded, or the API server refused the gateway's access to a"
+            " trigger's secret.",
+        },
+    ),
+    ConditionDoc(
+        "WorkflowRun",
+        ConditionType.SUSPENDED,
+        "neutral",
+        "No further step is started.",
+        {
+            Reason.SUSPENDED: "spec.suspend of the run or of its Workflow is true.",
+            Reason.NOT_SUSPENDED: "Neither is suspended.",
+        },
+    ),
+    ConditionDoc(
+        "WorkflowRun",
+        ConditionType.SUCCEEDED,
+        "positive",
+        "Unknown while the run is open; True or False once it has ended, and then it never changes.",
+        {
+            Reason.PENDING: "Not started.",
+            Reason.QUEUED: "As many runs of the Workflow are open as may be; it waits for its turn.",
+            Reason.WORKFLOW_NOT_FOUND: "The Workflow is not there.",
+            Reason.WORKFLOW_NOT_READY: "The Workflow is not ready; its conditions say why.",
+            Reason.AGENT_NOT_FOUND: "An agent of a step is not there, or has no revision yet.",
+            Reason.CAPABILITY_NOT_FOUND: "No agent that offers a step's capability is ready.",
+            Reason.CAPABILITY_AMBIGUOUS: "More than one agent that offers a step's capability is ready; nobody guesses.",
+            Reason.RUNNING: "Steps are being worked on.",
+            Reason.WAITING_FOR_PEOPLE: "Nothing is being worked on until people have decided; status.waitingFor names what.",
+            Reason.COMPENSATING: "It failed or was cancelled, and what was done is being undone.",
+            Reason.COMPLETED: "Every step is done.",
+            Reason.INPUT_INVALID: "The input does not fit the Workflow's input schema.",
+            Reason.EXPRESSION_FAILED: "The run's output could not be computed.",
+            Reason.STEP_FAILED: "A step failed for good; the message names it.",
+            Reason.CANCELLED: "Somebody cancelled it.",
+            Reason.TIMED_OUT: "It was not done in time.",
+            Reason.TOO_MANY_RUNS: "As many runs of the Workflow were open as may be.",
+            Reason.REPLACED: "A newer run took its place.",
+            Reason.TOO_DEEP: "Too many runs stand above it.",
+            Reason.PARENT_ENDED: "The run that started it has ended.",
+            Reason.REVISION_LOST: "The Workflow's revision that it runs was removed.",
         },
     ),
     ConditionDoc(

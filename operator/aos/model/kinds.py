@@ -10,6 +10,8 @@ from aos.model.model import MODEL_KIND
 from aos.model.policy import POLICY_KIND
 from aos.model.task import TASK_KIND
 from aos.model.tool import TOOL_KIND
+from aos.model.workflow import WORKFLOW_KIND
+from aos.model.workflow_run import WORKFLOW_RUN_KIND
 
 KINDS: Final[tuple[Kind, ...]] = (
     AGENT_KIND,
@@ -17,6 +19,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     MODEL_KIND,
     POLICY_KIND,
     CLUSTER_POLICY_KIND,
+    WORKFLOW_KIND,
+    WORKFLOW_RUN_KIND,
     TASK_KIND,
     APPROVAL_REQUEST_KIND,
 )

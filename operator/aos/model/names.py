@@ -9,6 +9,9 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 
 LABEL_AGENT: Final = f"{GROUP}/agent"
 LABEL_TASK: Final = f"{GROUP}/task"
+LABEL_RUN: Final = f"{GROUP}/run"
+LABEL_STEP: Final = f"{GROUP}/step"
+LABEL_WORKFLOW: Final = f"{GROUP}/workflow"
 LABEL_TENANT: Final = f"{GROUP}/tenant"
 LABEL_ENVIRONMENT: Final = f"{GROUP}/environment"
 LABEL_INSTRUCTIONS: Final = f"{GROUP}/instructions"
@@ -46,8 +49,7 @@ MAX_NAME_LENGTH: Final = 52
 """Agents, Tools, Models and Tasks leave room for the prefixes and suffixes of their children (63 is the limit)."""
 
 _HASH_LENGTH: Final = 8
-_HANDOFF_HASH_LENGTH: Final = 16
-_REQUEST_HASH_LENGTH: Final = 16
+_LONG_HASH_LENGTH: Final = 16
 
 
 def agent_service_account(agent: str) -> str:
@@ -72,18 +74,46 @@ def task_pod(task: str, uid: str) -> str:
 
 def handoff_task(agent: str, parent_uid: str, message_id: str) -> str:
     """Name of the Task by which the Task with ``parent_uid`` hands ``message_id`` to ``agent``: sent again, it is the same."""
-    digest = hashlib.sha256(f"{parent_uid}/{message_id}".encode()).hexdigest()[:_HANDOFF_HASH_LENGTH]
-    return f"{agent[: MAX_NAME_LENGTH - _HANDOFF_HASH_LENGTH - 1]}-{digest}"
+    digest = _short_digest(f"{parent_uid}/{message_id}")
+    return f"{agent[: MAX_NAME_LENGTH - len(digest) - 1]}-{digest}"
+
+
+def step_task(run: str, run_uid: str, step: str, item: int | None, attempt: int) -> str:
+    """Name of the Task, or of the run, by which ``attempt`` (from 1) of a step of the run with ``run_uid`` is done: made again, it is the same."""
+    digest = _short_digest(f"{run_uid}/{step}/{'' if item is None else item}/{attempt}")
+    told = f"{run}-{step.replace('_', '-')}"[: MAX_NAME_LENGTH - len(digest) - 1].rstrip("-")
+    return f"{told}-{digest}"
+
+
+def triggered_run(workflow: str, workflow_uid: str, trigger: str, delivery: str) -> str:
+    """Name of the run that ``trigger`` starts for ``delivery``, a time or an id: told again, it is the same."""
+    digest = _short_digest(f"{workflow_uid}/{trigger}/{delivery}")
+    return f"{workflow[: MAX_NAME_LENGTH - len(digest) - 1].rstrip('-')}-{digest}"
+
+
+def gate_request(run_uid: str, step: str) -> str:
+    """Name of the ApprovalRequest by which people are asked at a gate of the run with ``run_uid``."""
+    return f"gate-{_short_digest(f'{run_uid}/{step}')}"
+
+
+def workflow_revision(workflow: str, digest: str) -> str:
+    """Name of the ControllerRevision whose content has ``digest`` (``sha256:`` and hex)."""
+    return f"workflow-{workflow}-{digest.removeprefix('sha256:')[:_HASH_LENGTH]}"
+
+
+def agent_deployment(agent: str) -> str:
+    """Name of the Deployment whose pods do the Tasks of ``agent``, a Service."""
+    return f"aos-agent-{agent}"
 
 
 def approval_request(identity: str) -> str:
     """Name of the ApprovalRequest for the call that has this ``identity`` (``sha256:`` and hex): made again, it is the same."""
-    return f"apr-{identity.removeprefix('sha256:')[:_REQUEST_HASH_LENGTH]}"
+    return f"apr-{identity.removeprefix('sha256:')[:_LONG_HASH_LENGTH]}"
 
 
 def review_request(call: str) -> str:
     """Name of the ApprovalRequest by which the call that the audit trail knows as ``call`` (hex) is reviewed."""
-    return f"rev-{call[:_REQUEST_HASH_LENGTH]}"
+    return f"rev-{call[:_LONG_HASH_LENGTH]}"
 
 
 def credential_role(kind: str, name: str) -> str:
@@ -99,3 +129,7 @@ def gateway_host(namespace: str) -> str:
 def mcp_name(tool: str, action: str) -> str:
     """Name under which the aggregated MCP endpoint offers ``action`` of ``tool``."""
     return f"{tool}.{action}"
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_LONG_HASH_LENGTH]

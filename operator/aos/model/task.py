@@ -6,16 +6,19 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import ApiModel, CelRule, DurationString, JsonObject, ObjectName
+from aos.model.base import ApiModel, CelRule, DurationString, JsonObject, ObjectName, ReferenceName
+from aos.model.bounds import MAX_MICRO_USD, Count
 from aos.model.conditions import ConditionType
 from aos.model.duration import duration_seconds
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, ConditionStatus
 from aos.model.names import MAX_NAME_LENGTH
+from aos.model.workflow_step import MAX_ITEMS, StepName
 
 DEFAULT_DEADLINE = "10m"
 MAX_DEADLINE_SECONDS = 86_400
 MAX_LINEAGE = 16
+MAX_RUN_BUDGETS = 4
 
 
 class AgentReference(ApiModel):
@@ -32,8 +35,61 @@ class Ancestor(ApiModel):
     task_uid: str = Field(alias="taskUID", min_length=1, max_length=64)
 
 
+class BudgetOfRun(ApiModel):
+    """What is left to a whole run at most, with all that it starts; counted by the run's uid.
+
+    Attributes:
+        run_uid: the run that it counts over.
+        workflow: whose budget it is, for what is told.
+        micro_usd: what models and tools may cost, in millionths of a US dollar.
+        tokens: tokens of models, in and out.
+        calls: calls of tools, requests to models and handoffs.
+    """
+
+    run_uid: str = Field(min_length=1, max_length=64, alias="runUID")
+    workflow: ObjectName
+    micro_usd: int | None = Field(default=None, ge=1, le=MAX_MICRO_USD, alias="microUSD")
+    tokens: int | None = Field(default=None, ge=1, le=MAX_MICRO_USD)
+    calls: Count | None = None
+
+
+class StepOfRun(ApiModel):
+    """The step of a run that a Task is done for; a Task that is handed over has that of the Task that it came from.
+
+    Attributes:
+        name: of the WorkflowRun.
+        uid: of the WorkflowRun.
+        root_uid: of the run that started it, or started the one that did; its own where none did.
+        workflow: the Workflow that is run.
+        step: the step.
+        item: which item of its forEach, from 0.
+        attempt: which attempt, from 1.
+        budgets: of the run and of those above it.
+    """
+
+    name: ObjectName
+    uid: str = Field(min_length=1, max_length=64)
+    root_uid: str = Field(min_length=1, max_length=64, alias="rootUID")
+    workflow: ObjectName
+    step: StepName
+    item: int | None = Field(default=None, ge=0, lt=MAX_ITEMS)
+    attempt: int = Field(default=1, ge=1)
+    budgets: tuple[BudgetOfRun, ...] = Field(default=(), max_length=MAX_RUN_BUDGETS)
+
+
 class TaskSpec(ApiModel):
-    """What is to be done; it can't be changed, only deleted."""
+    """What is to be done; it can't be changed, only deleted.
+
+    Attributes:
+        agent_ref: who is to do it.
+        input: what it is given; must fit the agent's input schema.
+        deadline: from its creation; from 1s to 24h. Its clock stands while people decide.
+        requested_by: who asked for it.
+        lineage: the Tasks that it was handed over from, first to last; written by the gateway alone.
+        run: the step that it is done for; written by the operator and the gateway alone.
+        revision: the agent's revision that is run; the current one where it is left out. Written by the operator alone.
+        priority: which Tasks come first where there is not room for all; higher first.
+    """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
         CelRule(
@@ -53,6 +109,9 @@ class TaskSpec(ApiModel):
     deadline: DurationString = DEFAULT_DEADLINE
     requested_by: str = Field(default="", max_length=256)
     lineage: tuple[Ancestor, ...] = Field(default=(), max_length=MAX_LINEAGE)
+    run: StepOfRun | None = None
+    revision: ReferenceName | None = None
+    priority: int = Field(default=0, ge=-1_000, le=1_000)
 
 
 class Outcome(StrEnum):

@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import DNS_LABEL, LIST_AS_SET, LIST_BY_NAME, ActionName, ApiModel, CelRule, Digest
+from aos.model.base import (
+    DNS_LABEL,
+    LIST_AS_SET,
+    LIST_BY_NAME,
+    ActionName,
+    ApiModel,
+    CelRule,
+    Digest,
+    DurationString,
+    JsonObject,
+)
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
 from aos.model.names import MAX_NAME_LENGTH
@@ -28,22 +38,98 @@ DataClass = Annotated[str, Field(min_length=1, max_length=63, pattern=DNS_LABEL)
 
 
 class ToolType(StrEnum):
-    """How a tool is spoken to."""
+    """What stands behind a tool."""
 
     MCP = "MCP"
+    """An MCP server; actions are its tools."""
+    OPENAPI = "OpenAPI"
+    """A REST system that an OpenAPI document describes; actions are its operations, by operationId."""
+    MEMORY = "Memory"
+    """A value that the gateway keeps in its store for agents to share; actions are get, put and delete."""
 
 
 class AuthType(StrEnum):
     """How a credential is presented."""
 
     BEARER = "Bearer"
+    HEADER = "Header"
 
 
 class Auth(ApiModel):
-    """The credential that the gateway presents; nobody else may read it."""
+    """The credential that the gateway presents; nobody else may read it.
+
+    Attributes:
+        type: Bearer, or Header for one that stands in a header of its own.
+        header: the header's name.
+    """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="has(self.header) == (has(self.type) && self.type == 'Header')",
+            message="give header with type Header, and only then",
+            field_path=".header",
+        ),
+        CelRule(
+            rule="!has(self.header) || !(self.header.lowerAscii() in ['host', 'content-length', 'content-type',"
+            " 'transfer-encoding', 'connection', 'upgrade', 'te', 'trailer', 'cookie', 'authorization'])",
+            message="that header is not for credentials; for Authorization: Bearer use type Bearer",
+            field_path=".header",
+        ),
+    )
 
     type: AuthType = AuthType.BEARER
+    header: str | None = Field(default=None, max_length=64, pattern=r"^[A-Za-z0-9-]+$")
     secret_ref: KeyReference
+
+
+class OpenApiSource(ApiModel):
+    """Where the OpenAPI document (3.0 or 3.1, JSON or YAML) stands: at the system itself, or in a ConfigMap.
+
+    The ConfigMap must carry the label ``aos.dev/openapi: "true"``: only such ConfigMaps are read.
+
+    Attributes:
+        path: below the Tool's URL's host, as in ``/openapi.json``.
+    """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(rule="has(self.path) != has(self.configMapKeyRef)", message="give path or configMapKeyRef"),
+    )
+
+    path: str | None = Field(default=None, min_length=1, max_length=512, pattern=r"^/[A-Za-z0-9._~/%-]*$")
+    config_map_key_ref: KeyReference | None = None
+
+
+class MemoryScope(StrEnum):
+    """Who shares a memory."""
+
+    RUN = "Run"
+    """The Tasks of one run of a Workflow and what they hand over; outside any run, one Task with what it hands over. It is gone with them."""
+    NAMESPACE = "Namespace"
+    """All agents of the namespace whose policies let them, until its time is up."""
+
+
+class Memory(ApiModel):
+    """A value that agents share.
+
+    Attributes:
+        scope: with whom; Run is gone when the run is.
+        ttl: how long a value is kept after it was last put; from 1s to 8760h.
+        max_bytes: longest value, as JSON.
+        value_schema: what a value must be (JSON Schema 2020-12, bounded, local references only).
+    """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        CelRule(
+            rule="!has(self.ttl) || (duration(self.ttl) >= duration('1s') && duration(self.ttl) <= duration('8760h'))",
+            message="ttl must be between 1s and 8760h",
+            field_path=".ttl",
+        ),
+    )
+
+    scope: MemoryScope = MemoryScope.RUN
+    ttl: DurationString = "24h"
+    max_bytes: int = Field(default=65_536, ge=2, le=1_048_576)
+    value_schema: JsonObject | None = Field(default=None, alias="schema")
 
 
 class Access(StrEnum):
@@ -121,7 +207,10 @@ class ToolSpec(ApiModel):
     """Where a tool is and what it can do.
 
     Attributes:
-        url: where the gateway reaches it; agents never do.
+        type: MCP, OpenAPI or Memory.
+        url: where the gateway reaches it; agents never do. Of OpenAPI: what the document's paths are appended to.
+        openapi: of OpenAPI: where its document stands.
+        memory: of Memory: what is kept, and for whom.
         actions: what agents may be allowed; what the tool offers besides can't be called.
     """
 
@@ -132,10 +221,33 @@ class ToolSpec(ApiModel):
             message="preview.action must be another action of this Tool, with access Read",
             field_path=".actions",
         ),
+        CelRule(
+            rule="has(self.url) == (self.type != 'Memory')",
+            message="give url, but with type Memory",
+            field_path=".url",
+        ),
+        CelRule(
+            rule="has(self.openapi) == (self.type == 'OpenAPI')",
+            message="give openapi with type OpenAPI, and only then",
+            field_path=".openapi",
+        ),
+        CelRule(
+            rule="has(self.memory) == (self.type == 'Memory')",
+            message="give memory with type Memory, and only then",
+            field_path=".memory",
+        ),
+        CelRule(
+            rule="self.type != 'Memory' || (!has(self.auth) && self.actions.all(a,"
+            " (a.name == 'get' && a.access == 'Read') || (a.name in ['put', 'delete'] && a.access == 'Write')))",
+            message="a Tool of type Memory has no auth, and no actions but get (Read), put and delete (Write)",
+            field_path=".actions",
+        ),
     )
 
     type: ToolType
-    url: HttpUrl
+    url: HttpUrl = ""
+    openapi: OpenApiSource | None = None
+    memory: Memory | None = None
     auth: Auth | None = None
     actions: tuple[ToolAction, ...] = Field(
         min_length=1,

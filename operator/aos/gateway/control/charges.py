@@ -7,6 +7,7 @@ from typing import Final
 from aos.gateway.control.asked import AskedCall, Finished
 from aos.gateway.journal import Subject
 from aos.model.bounds import Scope
+from aos.model.task import Task
 from aos.policy.effective import EffectivePolicy
 from aos.policy.obligations import BoundBudget, BoundLimit, Obligations, PartReference
 from aos.store.interface import Charge
@@ -41,9 +42,10 @@ MAX_TASKS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class _PerTask:
-    """A charge whose counter is the Task's own; the Task's uid is still missing in its key."""
+    """A charge whose counter is the Task's own, or that of the whole that it is part of; a uid is still missing in its key."""
 
     charge: Charge
+    is_of_whole: bool = False
 
     def of(self, task_uid: str, rest: str = "") -> Charge:
         charge = self.charge
@@ -102,7 +104,7 @@ class Charges:
                 plan.of_tasks.clear()
             counted = plan.of_tasks[uid] = (
                 *plan.counted,
-                *(item.of(uid) for item in plan.counted_per_task),
+                *(_along_of(item, caller.task, uid) for item in plan.counted_per_task),
                 plan.calls_per_task.of(uid),
             )
         if _hands_over(asked):
@@ -126,7 +128,7 @@ class Charges:
             if _hands_over(asked):
                 handoffs = plan.handoffs.of(uid)
                 taken[handoffs.counter] = handoffs
-            per_task = (item.of(uid) for item in plan.counted_per_task)
+            per_task = (_along_of(item, caller.task, uid) for item in plan.counted_per_task)
             for charge in (*plan.counted, *per_task, *_measured(plan.measured, asked, uid)):
                 taken.setdefault(charge.counter, charge)
         return taken.values()
@@ -242,10 +244,22 @@ def _loop_key(resource: str) -> str:
     return f"Task///loops/{resource}/Task/"
 
 
+def whole_of(task: Task) -> str:
+    """Return the uid of what ``task`` is part of: the first run of its chain, else the first Task of its lineage, else itself."""
+    if task.spec.run is not None:
+        return task.spec.run.root_uid
+    return task.spec.lineage[0].task_uid if task.spec.lineage else task.metadata.uid
+
+
+def _along_of(part: _PerTask, task: Task, uid: str) -> Charge:
+    """Return the charge of the Task with ``uid``, which is ``task`` or one that it was handed over from."""
+    return part.of(whole_of(task) if part.is_of_whole else uid)
+
+
 def _measured(parts: Iterable[Charge | _PerTask], asked: AskedCall, uid: str) -> Iterable[Charge]:
     amounts = {TOKENS: asked.tokens, MICRO_USD: estimate_micro_usd(asked)}
     for part in parts:
-        charge = part.of(uid) if isinstance(part, _PerTask) else part
+        charge = _along_of(part, asked.caller.task, uid) if isinstance(part, _PerTask) else part
         amount = amounts[charge.resource]
         if amount:
             yield charge if amount == charge.amount else replace(charge, amount=amount)
@@ -281,7 +295,7 @@ def _bounds_of(budget: BoundBudget) -> Iterable[tuple[str, int]]:
 def _limit_charge(policy: EffectivePolicy, bound: BoundLimit) -> Charge | _PerTask:
     scope = bound.limit.scope
     charge = _charge(policy, bound.reference, CALLS, scope, bound.limit.calls, bound.window_seconds)
-    return _PerTask(charge) if scope is Scope.TASK else charge
+    return _of_scope(charge, scope)
 
 
 def _budget_charge(
@@ -289,7 +303,13 @@ def _budget_charge(
 ) -> Charge | _PerTask:
     scope = bound.budget.scope
     charge = _charge(policy, bound.reference, resource, scope, most, bound.window_seconds)
-    return _PerTask(charge) if scope is Scope.TASK else charge
+    return _of_scope(charge, scope)
+
+
+def _of_scope(charge: Charge, scope: Scope) -> Charge | _PerTask:
+    if scope in (Scope.TASK, Scope.WORKFLOW):
+        return _PerTask(charge, is_of_whole=scope is Scope.WORKFLOW)
+    return charge
 
 
 def _charge(
@@ -313,12 +333,12 @@ def _charge(
 
 
 def _scope_value(policy: EffectivePolicy, scope: Scope) -> str:
-    """Return whose calls are counted together; of a Task nothing, its uid comes with each call."""
+    """Return whose calls are counted together; of a Task or a run nothing, its uid comes with each call."""
     metadata = policy.agent.metadata
     match scope:
         case Scope.AGENT:
             return f"{metadata.namespace}/{metadata.name}"
-        case Scope.TASK:
+        case Scope.TASK | Scope.WORKFLOW:
             return ""
         case Scope.NAMESPACE:
             return metadata.namespace
