@@ -24,6 +24,8 @@ from aos.kube.resources import (
     POLICIES,
     TASKS,
     TOOLS,
+    WORKFLOW_RUNS,
+    WORKFLOWS,
     Resource,
 )
 from aos.model.base import JsonObject
@@ -33,7 +35,17 @@ MERGE_PATCH = "application/merge-patch+json"
 KINDS = {
     **{
         resource.kind.lower(): resource
-        for resource in (AGENTS, TOOLS, MODELS, POLICIES, CLUSTER_POLICIES, TASKS, NAMESPACES)
+        for resource in (
+            AGENTS,
+            TOOLS,
+            MODELS,
+            POLICIES,
+            CLUSTER_POLICIES,
+            WORKFLOWS,
+            WORKFLOW_RUNS,
+            TASKS,
+            NAMESPACES,
+        )
     },
     **dict.fromkeys(("approvalrequest", "apr"), APPROVAL_REQUESTS),
 }

@@ -131,18 +131,34 @@ def reject(
 def watch(
     context: typer.Context,
     *,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="A run of a Workflow, to follow to its end instead.", show_default=False
+        ),
+    ] = "",
     everywhere: Everywhere = False,
     output: Annotated[
-        LineFormat | None, typer.Option("-o", "--output", help="Print one JSON document a line.")
+        LineFormat | None,
+        typer.Option("-o", "--output", help="Print one JSON document a line; of a run, the run as it ended."),
     ] = None,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Tell of what waits for you to decide, and what becomes of it, until interrupted."""
+    """Tell of what waits for you to decide, and what becomes of it, until interrupted; or follow a run to its end.
+
+    With a run it exits with 0 if that succeeded, and with 1 if it failed.
+    """
     connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
     async def work() -> ExitCode:
+        if run:
+            from aos.cli.run_watch import watch_run
+
+            if everywhere:
+                raise usage_error("-A: a run stands in one namespace; name it with -n")
+            return await watch_run(connection, run, ObjectFormat.JSON if output else None)
         from aos.cli.approval_watch import Watch, watch_requests
 
         return await watch_requests(connection, Watch(everywhere, output is not None))

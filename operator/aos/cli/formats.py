@@ -27,6 +27,13 @@ class ListFormat(StrEnum):
     NAME = "name"
 
 
+class GraphFormat(StrEnum):
+    """How the steps of a Workflow are drawn."""
+
+    TEXT = "text"
+    MERMAID = "mermaid"
+
+
 class LineFormat(StrEnum):
     """How what happens is printed for programs: one document a line."""
 

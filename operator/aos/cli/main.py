@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 
 import aos
-from aos.cli import approval_commands
+from aos.cli import approval_commands, workflow_commands
 from aos.cli.audit_commands import audit, diff_policy, records
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
@@ -20,6 +20,7 @@ from aos.cli.formats import DataFormat, ObjectFormat
 from aos.cli.options import Kubeconfig, KubeContext, Namespace, connection_of
 
 _PLUGIN: Final = "kubectl-aos"
+DEFAULT_DEADLINE: Final = "10m"
 
 app = typer.Typer(
     name="aos",
@@ -33,6 +34,7 @@ app.add_typer(audit, name="audit")
 app.add_typer(records, name="records")
 app.command("diff-policy")(diff_policy)
 approval_commands.add_to(app)
+workflow_commands.add_to(app)
 
 
 def _print_version(*, wanted: bool) -> None:
@@ -60,7 +62,12 @@ def _global_options(
 def _run(  # noqa: PLR0913 - each option of a command is an argument
     context: typer.Context,
     *,
-    agent: Annotated[str, typer.Argument(help="Name of the Agent.", show_default=False)],
+    agent: Annotated[
+        str,
+        typer.Argument(
+            metavar="AGENT|workflow/NAME", help="Name of the Agent, or workflow/NAME.", show_default=False
+        ),
+    ],
     inputs: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,19 +83,24 @@ def _run(  # noqa: PLR0913 - each option of a command is an argument
             "--input-json", metavar="JSON", help="The input as a JSON object; - reads it from stdin."
         ),
     ] = None,
-    deadline: Annotated[str, typer.Option(help="When the Task is ended, as in 90s or 1h.")] = "10m",
-    watch: Annotated[bool, typer.Option(help="Follow the Task to its end and print its output.")] = True,
+    deadline: Annotated[
+        str, typer.Option(help="When a Task is ended, as in 90s or 1h; 10m. A Workflow has its own timeout.")
+    ] = "",
+    watch: Annotated[bool, typer.Option(help="Follow it to its end and print its output.")] = True,
     timeout: Annotated[
-        str, typer.Option(help="How long to follow it; else its deadline and a minute. Then exit with 124.")
+        str,
+        typer.Option(
+            help="How long to follow it; else a Task's deadline and a minute, and a run to its end. Then exit with 124."
+        ),
     ] = "",
     output: Annotated[
-        ObjectFormat | None, typer.Option("-o", "--output", help="Print the Task instead of its output.")
+        ObjectFormat | None, typer.Option("-o", "--output", help="Print the object instead of its output.")
     ] = None,
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Give an agent a Task, follow it, and print its output.
+    """Give an agent a Task, or start a run of a Workflow; follow it, and print its output.
 
     Exits with 0 if it succeeded, 1 if it failed, 3 if the API server refused it, 124 if it did not end in time.
     """
@@ -97,9 +109,15 @@ def _run(  # noqa: PLR0913 - each option of a command is an argument
     async def work() -> ExitCode:
         from aos.cli.inputs import read_text, task_input
         from aos.cli.run import RunRequest, run
+        from aos.cli.run_workflow import request_of, run_workflow
 
         given = task_input(inputs or (), input_json, read_text, sys.stdin.read)
-        return await run(connection, RunRequest(agent, given, deadline, watch, timeout, output))
+        of_workflow = request_of(agent, given, deadline, timeout, output, watch=watch)
+        if of_workflow is not None:
+            return await run_workflow(connection, of_workflow)
+        return await run(
+            connection, RunRequest(agent, given, deadline or DEFAULT_DEADLINE, watch, timeout, output)
+        )
 
     execute(work)
 

@@ -82,11 +82,16 @@ def timeout_seconds(request: RunRequest) -> float:
     Raises:
         CommandError: a duration is malformed.
     """
-    seconds = _seconds(request.deadline, "--deadline") + GRACE_SECONDS
-    return _seconds(request.timeout, "--timeout") if request.timeout else seconds
+    seconds = duration_of(request.deadline, "--deadline") + GRACE_SECONDS
+    return duration_of(request.timeout, "--timeout") if request.timeout else seconds
 
 
-def _seconds(duration: str, option: str) -> float:
+def duration_of(duration: str, option: str) -> float:
+    """Return the seconds of what stands behind ``option``.
+
+    Raises:
+        CommandError: it is malformed.
+    """
     try:
         return duration_seconds(duration)
     except ValueError as error:
@@ -115,10 +120,7 @@ async def create_task(client: ApiClient, namespace: str, request: RunRequest) ->
     Raises:
         ApiError: the API server refused it.
     """
-    try:
-        requested_by = (await client.self_subject_review()).username
-    except Forbidden:
-        requested_by = ""
+    requested_by = await requester(client)
     for attempt in range(1, _NAME_ATTEMPTS + 1):
         try:
             raw = await client.create(
@@ -132,8 +134,16 @@ async def create_task(client: ApiClient, namespace: str, request: RunRequest) ->
     raise AssertionError("the loop above ends by return or raise")
 
 
+async def requester(client: ApiClient) -> str:
+    """Return whom the API server takes the caller for; empty where it does not say."""
+    try:
+        return (await client.self_subject_review()).username
+    except Forbidden:
+        return ""
+
+
 def task_name(agent: str) -> str:
-    """Return a new name for a Task of ``agent``: the agent's, as far as there is room, and random letters."""
+    """Return a new name for a Task of ``agent``, or a run of a Workflow: its own, as far as there is room, and random letters."""
     suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
     stem = agent[: MAX_NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-")
     return f"{stem}-{suffix}"

@@ -1,0 +1,45 @@
+"""The commands about Workflows and their runs, and their options."""
+
+from typing import Annotated
+
+import typer
+
+from aos.cli.connection import Connection
+from aos.cli.execution import execute
+from aos.cli.exits import ExitCode
+from aos.cli.formats import ListFormat
+from aos.cli.options import Kubeconfig, KubeContext, Namespace, connection_of
+
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look at every namespace.")]
+
+
+def runs(
+    context: typer.Context,
+    *,
+    everywhere: Everywhere = False,
+    open_only: Annotated[bool, typer.Option("--open", help="Leave out runs that have ended.")] = False,
+    workflow: Annotated[
+        str, typer.Option("--workflow", "-w", metavar="NAME", help="Show runs of this Workflow alone.")
+    ] = "",
+    output: Annotated[
+        ListFormat | None, typer.Option("-o", "--output", help="Print it for programs; table is for people.")
+    ] = None,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Show the runs of Workflows, newest first: how far each is, what it cost, whom it waits for."""
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.runs import RunsRequest
+        from aos.cli.runs import runs as run
+
+        return await run(connection, RunsRequest(everywhere, open_only, workflow, output))
+
+    execute(work)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command(runs.__name__)(runs)
