@@ -190,6 +190,8 @@ class WorkflowRunStatus(ApiModel):
     Attributes:
         revision: the Workflow's ControllerRevision that it runs, from start to end.
         agents: the agents that do its steps, as they were when it started.
+        ending: the reason with which it is going to end, from when no further step is started because it failed, was cancelled or
+            ran out of time; empty while it goes on, and where it succeeds.
         steps: in the order of the Workflow.
         progress: steps that are done, of all: ``3/5``.
         waiting_for: ApprovalRequests that it waits for.
@@ -205,6 +207,7 @@ class WorkflowRunStatus(ApiModel):
     agents: tuple[PinnedAgent, ...] = Field(default=(), max_length=MAX_STEPS)
     start_time: datetime | None = None
     completion_time: datetime | None = None
+    ending: str = Field(default="", max_length=64)
     steps: tuple[StepStatus, ...] = Field(default=(), max_length=MAX_STEPS, json_schema_extra=LIST_BY_NAME)
     progress: str = Field(default="", max_length=16)
     waiting_for: tuple[Annotated[str, Field(max_length=253)], ...] = Field(default=(), max_length=MAX_STEPS)

@@ -11,6 +11,7 @@ from aos.model.rule import MAX_EXPRESSION_LENGTH
 
 MAX_ATTEMPTS: Final = 10
 MAX_PARALLEL: Final = 100
+DEFAULT_PARALLEL: Final = 10
 MAX_ITEMS: Final = 1_000
 MAX_STEP_NAME_LENGTH: Final = 32
 DEFAULT_STEP_TIMEOUT: Final = "10m"
@@ -137,7 +138,7 @@ class WorkflowStep(ApiModel):
         depends_on: steps that must be done before, besides those that expressions name.
         when: skipped unless this gives true.
         for_each: gives a list; the step is done once for each item, and its output is the list of outputs.
-        max_parallel: how many items are worked on at once.
+        max_parallel: how many items are worked on at once; 10 where it is left out.
         timeout: of each attempt.
         retry: whether it is tried again.
         on_failure: what its failure means for the run.
