@@ -16,14 +16,16 @@ from aos.gateway.http import (
     Receive,
     Scope,
     Send,
+    send_bytes,
     send_refusal,
 )
-from aos.gateway.identity import Identity
+from aos.gateway.identity import Identity, Unassigned
 from aos.gateway.journal import Journal
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.settings import GatewaySettings
 from aos.model.names import MAX_NAME_LENGTH, gateway_host
 
+TASK_PATH: Final = "/v1/task"
 RESULT_PATH: Final = "/v1/task/result"
 _MCP: Final = "/mcp"
 _MCP_TOOL: Final = "/mcp/"
@@ -62,7 +64,7 @@ class AgentApp:
             _MCP: self._handle_mcp,
             "/v1/chat/completions": endpoints.models.handle,
             "/v1/models": endpoints.models.handle,
-            "/v1/task": endpoints.tasks.handle,
+            TASK_PATH: endpoints.tasks.handle,
             RESULT_PATH: endpoints.tasks.handle,
         }
 
@@ -89,7 +91,10 @@ class AgentApp:
     async def _answer(self, request: HttpRequest, scope: Scope, send: Send) -> None:
         self._hosts.check(request, scope)
         handle = self._routes.get(request.path) or self._route_below(request.path)
-        caller = await self._identity.authenticate(request, must_be_open=request.path != RESULT_PATH)
+        caller = await self._caller(request)
+        if caller is None:
+            await send_bytes(send, b"", HTTPStatus.NO_CONTENT)
+            return
         request.drop_credentials()
         # Who waits for other agents' work would hold up the agent's other Tasks: handoffs count for their Task alone.
         is_handoff = request.path.startswith(A2A_PREFIX)
@@ -107,6 +112,18 @@ class AgentApp:
             await handle(request, caller, send)
         finally:
             self._release(key)
+
+    async def _caller(self, request: HttpRequest) -> Caller | None:
+        """Return who calls; None for a pod that asked for a Task, and that no Task names in time."""
+        identity, is_result = self._identity, request.path == RESULT_PATH
+        try:
+            return await identity.authenticate(request, must_be_open=not is_result)
+        except Unassigned as unassigned:
+            if request.path != TASK_PATH or request.method != "GET":
+                raise
+            return await self._endpoints.tasks.until_assigned(
+                request, unassigned, lambda: identity.authenticate(request)
+            )
 
     def _release(self, key: tuple[str, str]) -> None:
         left = self._calls[key] - 1

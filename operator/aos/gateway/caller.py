@@ -22,6 +22,7 @@ class Caller:
         ancestors: policies of the agents that led to the Task, first one first; what one of them may not, the caller
             may not for it. Empty for a Task that nobody handed over.
         running: what that revision holds; None while the gateway has not seen it.
+        is_service: whether the pod does one Task after the other.
     """
 
     namespace: str
@@ -33,3 +34,4 @@ class Caller:
     policy: EffectivePolicy
     ancestors: tuple[EffectivePolicy, ...] = ()
     running: Revision | None = None
+    is_service: bool = False

@@ -36,7 +36,7 @@ from aos.kube.resources import (
     Resource,
 )
 from aos.model.agent import Agent
-from aos.model.approval_request import ApprovalRequest, RequestState, RequestType
+from aos.model.approval_request import ApprovalRequest, RequestRun, RequestState, RequestType
 from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.meta import KeyReference, LabelSelector, ObjectKey
@@ -77,6 +77,7 @@ class ClusterRegistry:
         self._policies_of: dict[str, dict[str, EffectivePolicy]] = {}
         self._ended_pods: OrderedDict[str, None] = OrderedDict()
         self._closed_tasks: set[str] = set()
+        self._tasks_of_pod: dict[str, tuple[Task, ...]] = {}
         self._tool_listeners: list[Listener] = []
         self._model_listeners: list[Listener] = []
         self._policy_listeners: list[PolicyListener] = []
@@ -154,6 +155,10 @@ class ClusterRegistry:
     def task(self, namespace: str, name: str) -> Task | None:
         """Return the Task, or None."""
         return self._tasks.get(namespace, name)
+
+    def tasks_of_pod(self, pod_uid: str) -> tuple[Task, ...]:
+        """Return the Tasks that name this pod, those that have ended too; the same tuple until one of them changes."""
+        return self._tasks_of_pod.get(pod_uid, ())
 
     def tasks(self, namespace: str) -> Collection[Task]:
         """Return the namespace's Tasks; do not keep it."""
@@ -330,6 +335,7 @@ class ClusterRegistry:
 
     def _task_changed(self, change: Change[Task]) -> None:
         old, new = change.old, change.new
+        self._note_pod(old, new)
         _tell(self._task_listeners, change.key)
         if old is not None and (new is None or old.metadata.uid != new.metadata.uid):
             self._closed_tasks.discard(old.metadata.uid)
@@ -337,12 +343,27 @@ class ClusterRegistry:
         if new is not None and new.ended:
             _tell(self._task_end_listeners, new.metadata.uid)
 
+    def _note_pod(self, old: Task | None, new: Task | None) -> None:
+        """Keep in mind which pods a Task names."""
+        before, now = _pod_of(old), _pod_of(new)
+        if old is not None and before:
+            uid = old.metadata.uid
+            left = [task for task in self._tasks_of_pod.get(before, ()) if task.metadata.uid != uid]
+            if left:
+                self._tasks_of_pod[before] = tuple(left)
+            else:
+                self._tasks_of_pod.pop(before, None)
+        if new is not None and now:
+            self._tasks_of_pod[now] = (*self._tasks_of_pod.get(now, ()), new)
+
     def _approval_changed(self, change: Change[ApprovalRequest]) -> None:
         for request, is_there in ((change.old, False), (change.new, True)):
             if request is None:
                 continue
-            spec = request.spec
-            key = (change.key.namespace, spec.agent.name, spec.type)
+            subject = request.spec.subject
+            if isinstance(subject, RequestRun):
+                continue
+            key = (change.key.namespace, subject.agent.name, request.spec.type)
             if is_there and request.status.state is RequestState.PENDING:
                 self._pending.setdefault(key, set()).add(change.key.name)
             elif names := self._pending.get(key):
@@ -384,6 +405,10 @@ class ClusterRegistry:
 def agent_key(agent: Agent) -> tuple[str, str]:
     """Return the agent's namespace and name."""
     return agent.metadata.namespace, agent.metadata.name
+
+
+def _pod_of(task: Task | None) -> str:
+    return task.status.pod.uid if task is not None and task.status.pod is not None else ""
 
 
 def _unreadable(policies: Iterable[Policy | ClusterPolicy | UnreadablePolicy]) -> list[str]:

@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 from pydantic import JsonValue
@@ -16,8 +17,28 @@ from aos.model.approval_request import ApprovalRequest, RequestState, RequestTyp
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.cluster_policy import ClusterPolicy
-from aos.model.names import LABEL_AGENT, LABEL_TASK
+from aos.model.names import ANNOTATION_TASK_UID, LABEL_AGENT, LABEL_TASK
 from aos.model.policy import Policy
+
+
+class PodOwner(StrEnum):
+    """What controls an agent's pod, and with that how many Tasks it does."""
+
+    TASK = "Task"
+    """The one Task that it was made for, or that claimed it."""
+    AGENT = "Agent"
+    """None yet: it is kept started for a Task to come."""
+    SERVICE = "ReplicaSet"
+    """One Task after the other."""
+    NOBODY = ""
+    """Nothing by which AOS makes pods."""
+
+
+_OWNERS: Final = {
+    ("aos.dev", "Task"): PodOwner.TASK,
+    ("aos.dev", "Agent"): PodOwner.AGENT,
+    ("apps", "ReplicaSet"): PodOwner.SERVICE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +49,9 @@ class PodFacts:
         uid: of the pod.
         agent: its label ``aos.dev/agent``.
         task: its label ``aos.dev/task``.
-        task_uid: uid of the Task that controls it; empty if none does.
+        owner: what controls it.
+        owner_uid: uid of what controls it; empty if nothing of AOS does.
+        said_task_uid: its annotation ``aos.dev/task-uid``; empty if it has none.
         service_account: name of the ServiceAccount that it runs as.
         addresses: its IP addresses; empty until the node reports them.
         host_network: whether it shares its node's addresses.
@@ -39,7 +62,9 @@ class PodFacts:
     uid: str
     agent: str
     task: str
-    task_uid: str
+    owner: PodOwner
+    owner_uid: str
+    said_task_uid: str
     service_account: str
     addresses: frozenset[str]
     host_network: bool
@@ -51,12 +76,15 @@ class PodFacts:
         """Return the facts of a pod as the API server sends it."""
         metadata, spec, status = metadata_of(raw), child(raw, "spec"), child(raw, "status")
         labels = child(metadata, "labels")
+        owner, owner_uid = _controller(metadata)
         addresses = {text(item, "ip") for item in children(status, "podIPs")} | {text(status, "podIP")}
         return cls(
             uid=uid_of(raw),
             agent=text(labels, LABEL_AGENT),
             task=text(labels, LABEL_TASK),
-            task_uid=_controlling_task(metadata),
+            owner=owner,
+            owner_uid=owner_uid,
+            said_task_uid=text(child(metadata, "annotations"), ANNOTATION_TASK_UID),
             service_account=text(spec, "serviceAccountName"),
             addresses=frozenset(addresses - {""}),
             host_network=spec.get("hostNetwork") is True,
@@ -64,15 +92,25 @@ class PodFacts:
             is_deleted="deletionTimestamp" in metadata,
         )
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it may do nothing more: a pod of a Service that is to go still ends the Task that it has."""
+        return self.is_deleted and self.owner is not PodOwner.SERVICE
 
-def _controlling_task(metadata: JsonObject) -> str:
+    def can_be_of(self, task_uid: str) -> bool:
+        """Whether nothing that the pod itself says speaks against the Task with ``task_uid`` being its own."""
+        if self.owner is PodOwner.NOBODY or (self.owner is PodOwner.TASK and self.owner_uid != task_uid):
+            return False
+        return self.said_task_uid in ("", task_uid)
+
+
+def _controller(metadata: JsonObject) -> tuple[PodOwner, str]:
     for reference in children(metadata, "ownerReferences"):
         if reference.get("controller") is True:
-            is_task = text(reference, "kind") == "Task" and text(reference, "apiVersion").startswith(
-                "aos.dev/"
-            )
-            return text(reference, "uid") if is_task else ""
-    return ""
+            group = text(reference, "apiVersion").partition("/")[0]
+            owner = _OWNERS.get((group, text(reference, "kind")), PodOwner.NOBODY)
+            return owner, text(reference, "uid") if owner is not PodOwner.NOBODY else ""
+    return PodOwner.NOBODY, ""
 
 
 @dataclass(frozen=True, slots=True)

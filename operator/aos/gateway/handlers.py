@@ -1,9 +1,11 @@
 """What the app asks of the endpoints that it sends requests on to."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, Send
+from aos.gateway.identity import Unassigned
 
 
 class McpHandler(Protocol):
@@ -32,6 +34,16 @@ class ModelHandler(Protocol):
 
 class TaskHandler(Protocol):
     """Answers requests at ``/v1/task`` and ``/v1/task/result``."""
+
+    async def until_assigned(
+        self, request: HttpRequest, unassigned: Unassigned, authenticate: Callable[[], Awaitable[Caller]]
+    ) -> Caller | None:
+        """Return the caller once a Task names its pod; None if none did in time.
+
+        Raises:
+            Refusal: it may not wait, or not call any more.
+            ClientDisconnected: the client went away.
+        """
 
     async def handle(self, request: HttpRequest, caller: Caller, send: Send) -> None:
         """Answer one request of any method.

@@ -8,13 +8,13 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from aos.gateway.caller import Caller
-from aos.gateway.facts import PodFacts
+from aos.gateway.facts import PodFacts, PodOwner
 from aos.gateway.http import HttpRequest
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.registry import Revision
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.tokens import Claims, TokenVerifier
-from aos.model.names import agent_service_account
+from aos.model.names import TASK_HEADER, agent_service_account
 from aos.model.task import Ancestor, Task
 from aos.policy.decision import DecisionReason
 from aos.policy.effective import EffectivePolicy
@@ -23,6 +23,7 @@ _SCHEME: Final = b"bearer "
 _SERVICE_ACCOUNT_PREFIX: Final = agent_service_account("")
 _ENDED_PHASES: Final = ("Succeeded", "Failed")
 _MAPPED: Final = "::ffff:"
+_TASK_HEADER: Final = TASK_HEADER.lower().encode()
 
 
 class Cluster(Protocol):
@@ -33,6 +34,9 @@ class Cluster(Protocol):
 
     def task(self, namespace: str, name: str) -> Task | None:
         """Return the Task, or None."""
+
+    def tasks_of_pod(self, pod_uid: str) -> tuple[Task, ...]:
+        """Return the Tasks that name this pod, those that have ended too; the same tuple until one of them changes."""
 
     def revision(self, namespace: str, name: str) -> Revision | None:
         """Return the revision, or None."""
@@ -67,7 +71,13 @@ class AncestorFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a caller is judged by, but for its address."""
+    """All that a caller is judged by, but for its address.
+
+    Attributes:
+        task: the Task that it is taken to work on: an open one that names the pod, else one that named it, else the one
+            that the pod was made for.
+        named_by: every Task that names the pod, those that have ended too.
+    """
 
     claims: Claims
     service_account_uid: str | None
@@ -77,11 +87,30 @@ class Facts:
     policy: EffectivePolicy | None
     ancestors: tuple[AncestorFacts, ...] = ()
     revision: Revision | None = None
+    named_by: tuple[Task, ...] = ()
 
     @property
     def agent(self) -> str:
         """Name of the agent that the service account stands for; empty if it is not an agent's."""
         return agent_of(self.claims.service_account)
+
+
+class Unassigned(Refusal):
+    """What a pod is told that may call once a Task names it, or another one.
+
+    Attributes:
+        namespace: of the agent and its pod.
+        agent: its name.
+        pod: the pod.
+    """
+
+    def __init__(self, refusal: Refusal, namespace: str, agent: str, pod: PodFacts) -> None:
+        super().__init__(
+            refusal.status, refusal.code, refusal.message, retry_after_seconds=refusal.retry_after_seconds
+        )
+        self.namespace = namespace
+        self.agent = agent
+        self.pod = pod
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +151,16 @@ class Identity:
             must_be_open: refuse callers whose Task has ended, or one that it was handed over from.
 
         Raises:
+            Unassigned: no Task names its pod yet, or the pod of a Service has ended its Task.
             Refusal: the caller can't be told, or may not call.
         """
         self.check_fresh()
         claims = await self._verifier.verify(bearer_token(request))
-        resolved = self._resolve(claims)
+        try:
+            resolved = self._resolve(claims, request.header(_TASK_HEADER).decode("latin-1"))
+        except Unassigned as unassigned:
+            _check_address(request.client_address, unassigned.pod)
+            raise
         _check_address(request.client_address, resolved.facts.pod)
         if must_be_open:
             self._check_open(resolved)
@@ -158,6 +192,15 @@ class Identity:
         self._fresh_until = now + self._max_staleness_seconds - staleness_seconds
 
     def _check_open(self, resolved: _Resolved) -> None:
+        try:
+            self._check_task(resolved)
+        except Refusal as refusal:
+            caller, pod = resolved.caller, resolved.facts.pod
+            if pod is not None and caller.is_service and not pod.is_deleted:
+                raise Unassigned(refusal, caller.namespace, caller.agent, pod) from None
+            raise
+
+    def _check_task(self, resolved: _Resolved) -> None:
         task = resolved.caller.task
         if not resolved.is_open or self._cluster.is_closed(task.metadata.uid):
             raise _ended(task, "has ended")
@@ -178,13 +221,22 @@ class Identity:
                     f"Task {task.metadata.name} was handed over from agent {ancestor.said.agent}, which is suspended",
                 )
 
-    def _resolve(self, claims: Claims) -> _Resolved:
+    def _resolve(self, claims: Claims, wanted: str) -> _Resolved:
+        """Return who calls; ``wanted`` is the uid of the Task that the request says to be for, empty if it says none."""
         known = self._resolved.get(claims.pod_uid)
-        if known is not None and self._still_holds(known.facts, claims):
+        if known is None or not self._still_holds(known.facts, claims):
+            known = self._remember(claims, self._judged(claims, ""))
+        if wanted in ("", known.caller.task.metadata.uid):
             return known
-        facts = self._gather(claims)
+        # Never remembered: it is for a Task that has ended, or for none that names the pod.
+        return self._judged(claims, wanted)
+
+    def _judged(self, claims: Claims, wanted: str) -> _Resolved:
+        facts = self._gather(claims, wanted)
         caller = judge(facts)
-        resolved = _Resolved(facts, caller, caller.task.open, deadline_of(caller.task))
+        return _Resolved(facts, caller, caller.task.open, deadline_of(caller.task))
+
+    def _remember(self, claims: Claims, resolved: _Resolved) -> _Resolved:
         self._resolved[claims.pod_uid] = resolved
         self._resolved.move_to_end(claims.pod_uid)
         if len(self._resolved) > self._max_resolved:
@@ -198,7 +250,8 @@ class Identity:
             (claims is facts.claims or claims == facts.claims)
             and pod is not None
             and cluster.pod(namespace, claims.pod) is pod
-            and cluster.task(namespace, pod.task) is facts.task
+            and bool(facts.named_by)
+            and cluster.tasks_of_pod(claims.pod_uid) is facts.named_by
             and cluster.policy(namespace, facts.agent) is facts.policy
             and (facts.revision is not None or self._revision(facts.task) is None)
             and cluster.service_account_uid(namespace, claims.service_account) == facts.service_account_uid
@@ -209,10 +262,13 @@ class Identity:
             )
         )
 
-    def _gather(self, claims: Claims) -> Facts:
+    def _gather(self, claims: Claims, wanted: str) -> Facts:
         namespace = claims.namespace
         pod = self._cluster.pod(namespace, claims.pod)
-        task = self._cluster.task(namespace, pod.task) if pod else None
+        named_by = self._cluster.tasks_of_pod(claims.pod_uid) if pod else ()
+        task = chosen(named_by, wanted)
+        if task is None and pod is not None and not wanted:
+            task = self._cluster.task(namespace, pod.task)
         return Facts(
             claims=claims,
             service_account_uid=self._cluster.service_account_uid(namespace, claims.service_account),
@@ -222,6 +278,7 @@ class Identity:
             policy=self._cluster.policy(namespace, agent_of(claims.service_account)),
             ancestors=tuple(self._ancestor(namespace, said) for said in task.spec.lineage) if task else (),
             revision=self._revision(task),
+            named_by=named_by,
         )
 
     def _revision(self, task: Task | None) -> Revision | None:
@@ -232,6 +289,13 @@ class Identity:
         return AncestorFacts(
             said, self._cluster.task(namespace, said.task), self._cluster.policy(namespace, said.agent)
         )
+
+
+def chosen(named_by: tuple[Task, ...], wanted: str) -> Task | None:
+    """Return the Task of a pod that these Tasks name: the one with uid ``wanted``; without that an open one, else the last."""
+    if wanted:
+        return next((task for task in named_by if task.metadata.uid == wanted), None)
+    return next((task for task in named_by if task.open), named_by[-1] if named_by else None)
 
 
 def bearer_token(request: HttpRequest) -> bytes:
@@ -262,15 +326,16 @@ def judge(facts: Facts) -> Caller:
     """Return the caller that the facts make out.
 
     Raises:
+        Unassigned: they do, but for the Task that there is none of yet.
         Refusal: they do not agree.
     """
     _check_service_account(facts)
     pod = _checked_pod(facts)
-    task = _checked_task(facts, pod)
     if facts.policy is None:
         raise _denied(
             RefusalCode.AGENT_UNKNOWN, f"there is no readable Agent {facts.claims.namespace}/{facts.agent}"
         )
+    task = _checked_task(facts, pod, facts.policy.agent.metadata.uid)
     return Caller(
         namespace=facts.claims.namespace,
         agent=facts.agent,
@@ -281,6 +346,7 @@ def judge(facts: Facts) -> Caller:
         policy=facts.policy,
         ancestors=_checked_ancestors(facts, task),
         running=facts.revision,
+        is_service=pod.owner is PodOwner.SERVICE,
     )
 
 
@@ -311,7 +377,7 @@ def _checked_pod(facts: Facts) -> PodFacts:
     claims, pod = facts.claims, facts.pod
     if pod is None and not facts.pod_has_ended:
         raise _not_recorded(f"pod {claims.pod} is not known yet")
-    if pod is None or pod.uid != claims.pod_uid or pod.is_deleted or pod.phase in _ENDED_PHASES:
+    if pod is None or pod.uid != claims.pod_uid or pod.is_gone or pod.phase in _ENDED_PHASES:
         raise _denied(RefusalCode.POD_ENDED, f"pod {claims.pod} has ended or is being deleted")
     if pod.agent != facts.agent or pod.service_account != claims.service_account or pod.host_network:
         raise _denied(
@@ -323,20 +389,38 @@ def _checked_pod(facts: Facts) -> PodFacts:
     return pod
 
 
-def _checked_task(facts: Facts, pod: PodFacts) -> Task:
-    task = facts.task
-    if task is None or not pod.task_uid or task.metadata.uid != pod.task_uid:
+def _checked_task(facts: Facts, pod: PodFacts, agent_uid: str) -> Task:
+    task, claims = facts.task, facts.claims
+    if pod.owner is PodOwner.NOBODY or (pod.owner is PodOwner.AGENT and pod.owner_uid != agent_uid):
         raise _denied(
-            RefusalCode.TASK_UNKNOWN, f"the Task of pod {facts.claims.pod} is not there, or was deleted"
+            RefusalCode.TASK_UNKNOWN, f"pod {claims.pod} belongs to no Task, nor to agent {facts.agent}"
         )
+    if task is None and pod.is_deleted:
+        raise _denied(RefusalCode.POD_ENDED, f"pod {claims.pod} is being deleted, and no Task names it")
+    if task is None and pod.owner is not PodOwner.TASK and not facts.named_by:
+        raise _unassigned(facts, pod, f"no Task names pod {claims.pod} yet")
+    if task is None or not pod.can_be_of(task.metadata.uid) or task.metadata.namespace != claims.namespace:
+        raise _denied(RefusalCode.TASK_UNKNOWN, f"the Task of pod {claims.pod} is not there, or was deleted")
     if task.spec.agent_ref.name != facts.agent:
         raise _denied(RefusalCode.TASK_UNKNOWN, f"Task {task.metadata.name} is for another agent")
     recorded = task.status.pod
     if recorded is None:
-        raise _not_recorded(f"Task {task.metadata.name} does not name its pod yet")
+        raise _unassigned(facts, pod, f"Task {task.metadata.name} does not name its pod yet")
     if recorded.uid != pod.uid:
         raise _denied(RefusalCode.POD_UNKNOWN, f"Task {task.metadata.name} is worked on by another pod")
+    _check_alone(facts, pod)
     return task
+
+
+def _check_alone(facts: Facts, pod: PodFacts) -> None:
+    """Check that no second Task names the pod: one of a Service does one at a time, any other one only."""
+    if pod.owner is not PodOwner.SERVICE and len(facts.named_by) > 1:
+        raise _denied(
+            RefusalCode.POD_UNKNOWN,
+            f"pod {facts.claims.pod} did another Task before, and may do no second one",
+        )
+    if sum(task.open for task in facts.named_by) > 1:
+        raise _not_recorded(f"more than one open Task names pod {facts.claims.pod}")
 
 
 def _checked_ancestors(facts: Facts, task: Task) -> tuple[EffectivePolicy, ...]:
@@ -376,6 +460,10 @@ def _ended(task: Task, how: str) -> Refusal:
 
 def _denied(code: RefusalCode | DecisionReason, message: str) -> Refusal:
     return Refusal(HTTPStatus.FORBIDDEN, code, message)
+
+
+def _unassigned(facts: Facts, pod: PodFacts, why: str) -> Unassigned:
+    return Unassigned(_not_recorded(why), facts.claims.namespace, facts.agent, pod)
 
 
 def _not_recorded(why: str) -> Refusal:

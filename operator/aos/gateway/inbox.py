@@ -1,7 +1,7 @@
 """The task's own endpoints: what an agent is to do, and what it hands in."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -11,9 +11,10 @@ import orjson
 from pydantic import JsonValue, ValidationError
 
 from aos.gateway.app import RESULT_PATH
+from aos.gateway.assigning import TaskFeed, TaskWaiting
 from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, Send, send_bytes, send_json
-from aos.gateway.identity import deadline_of
+from aos.gateway.identity import Unassigned, deadline_of
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.registry import Revision
 from aos.gateway.schemas import Schema, SchemaError, compile_schema
@@ -22,7 +23,7 @@ from aos.gateway.usage import Usage
 from aos.kube.errors import ApiError, Conflict, NotFound
 from aos.kube.resources import TASKS, Resource
 from aos.model.base import JsonObject
-from aos.model.names import FIELD_MANAGER_GATEWAY
+from aos.model.names import FIELD_MANAGER_GATEWAY, TASK_HEADER
 from aos.model.task import Outcome, Task, TaskResult
 
 MAX_OUTPUT_BYTES: Final = 262_144
@@ -33,7 +34,7 @@ _MAX_SCHEMAS: Final = 1024
 _ATTEMPTS: Final = 4
 
 
-class TaskRegistry(Protocol):
+class TaskRegistry(TaskFeed, Protocol):
     """What is asked of the registry."""
 
     def revision(self, namespace: str, name: str) -> Revision | None:
@@ -79,11 +80,32 @@ class TaskInbox:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._registry = registry
+        self._waiting = TaskWaiting(registry, settings)
         self._store = store
         self._usage = usage
         self._max_json_depth = settings.max_json_depth
         self._now = now
         self._schemas: OrderedDict[tuple[str, str], Schema | None] = OrderedDict()
+
+    @property
+    def waiting(self) -> int:
+        """How many pods wait for a Task."""
+        return len(self._waiting)
+
+    def end_waiting(self) -> None:
+        """Keep no pod waiting any more: the gateway stops."""
+        self._waiting.end()
+
+    async def until_assigned(
+        self, request: HttpRequest, unassigned: Unassigned, authenticate: Callable[[], Awaitable[Caller]]
+    ) -> Caller | None:
+        """Return the caller once a Task names its pod; None if none did within ``task_wait_seconds``.
+
+        Raises:
+            Refusal: too many wait, or the pod may not call any more.
+            ClientDisconnected: the client went away.
+        """
+        return await self._waiting.until_assigned(request, unassigned, authenticate)
 
     async def handle(self, request: HttpRequest, caller: Caller, send: Send) -> None:
         """Answer one request.
@@ -102,6 +124,9 @@ class TaskInbox:
         if request.path != RESULT_PATH:
             await send_json(send, assignment_of(caller, self._revision(caller)))
             return
+        if caller.is_service and not request.header(TASK_HEADER.lower().encode()):
+            # Sent again after its answer was lost, it would be taken for the result of the pod's next Task.
+            raise _malformed(f"say which Task the result is of: {TASK_HEADER}: UID, as GET /v1/task gave it")
         self._check_open(caller.task)
         handed_in = read_result(await request.json(self._max_json_depth))
         self._check_output(caller, handed_in)
@@ -221,6 +246,7 @@ def assignment_of(caller: Caller, revision: Revision) -> JsonObject:
     task, spec = caller.task, revision.spec
     deadline = datetime.fromtimestamp(deadline_of(task), UTC)
     return {
+        "uid": task.metadata.uid,
         "name": task.metadata.name,
         "namespace": caller.namespace,
         "agent": caller.agent,

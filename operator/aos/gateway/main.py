@@ -37,6 +37,8 @@ from aos.gateway.lines import LineWriter
 from aos.gateway.mcp.calls import Control
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.endpoint import McpEndpoint
+from aos.gateway.mcp.mcp_system import McpSystem
+from aos.gateway.mcp.system import Systems
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.model_status import ModelStatus
@@ -53,6 +55,7 @@ from aos.gateway.usage import Usage
 from aos.kube.client import ApiClient
 from aos.kube.events import EventRecorder
 from aos.kube.lease import LeaderElector
+from aos.model.tool import ToolType
 from aos.store.interface import Store, StoreRefusedError, StoreUnavailableError
 from aos.store.opening import open_store
 from aos.store.settings import StoreSettings
@@ -130,15 +133,17 @@ class Gateway:
         journal = Journal(usage, self._metrics, self._lines.write, self._tracing.tracer)
         keys = SigningKeys(client, settings.keys_min_refresh_seconds)
         verifier = TokenVerifier(keys, client, settings)
-        self._catalogue = Catalogue(self._registry, upstream, self._reporter, settings)
-        hooks = Hooks(sampler, ToolPreviewer(self._registry, self._catalogue, upstream, self._metrics))
+        systems: Systems = {ToolType.MCP: McpSystem(upstream, settings)}
+        self._catalogue = Catalogue(self._registry, systems, self._reporter, settings)
+        hooks = Hooks(sampler, ToolPreviewer(self._registry, self._catalogue, systems, self._metrics))
         desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings, hooks)
         control = Control(self._calls, desk, self._reviews, self._guard, RetryBudget(settings), self._metrics)
-        self._mcp = McpEndpoint(self._registry, self._catalogue, upstream, journal, control, settings)
+        self._mcp = McpEndpoint(self._registry, self._catalogue, systems, journal, control, settings)
+        self._inbox = TaskInbox(self._registry, client, usage, settings)
         endpoints = Endpoints(
             mcp=self._mcp,
             models=ModelEndpoint(self._registry, http, self._calls, journal, settings),
-            tasks=TaskInbox(self._registry, client, usage, settings),
+            tasks=self._inbox,
             agents=A2aEndpoint(self._registry, client, self._calls, journal, settings),
         )
         identity = Identity(verifier, self._registry, settings)
@@ -169,6 +174,7 @@ class Gateway:
                 self._is_stopping = True
                 await asyncio.sleep(self._settings.stop_delay_seconds)
                 self._mcp.end_waiting()
+                self._inbox.end_waiting()
                 await ports.agents.stop()
                 await self._say_last_head()
                 running.cancel()
@@ -232,6 +238,7 @@ class Gateway:
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
         self._metrics.watch("aos_gateway_pending_approvals", "", lambda: self._registry.waiting)
+        self._metrics.watch("aos_gateway_waiting_pods", "", lambda: self._inbox.waiting)
         self._metrics.watch("aos_gateway_waiting_calls", "", lambda: self._mcp.waiting)
         self._metrics.watch("aos_gateway_store_available", "", lambda: not self._upkeep.problem)
         self._metrics.watch("aos_gateway_store_pending", "", lambda: self._calls.pending)

@@ -54,6 +54,7 @@ METRICS: Final[Mapping[str, str]] = {
     "aos_gateway_approval_release_seconds_total": "Time from the last decision to letting the call through, of all that were.",
     "aos_gateway_pending_approvals": "Calls that wait for people, of all agents.",
     "aos_gateway_waiting_calls": "Of those, calls whose clients wait for the answer here now.",
+    "aos_gateway_waiting_pods": "Agents' pods that asked for a Task and wait for one now.",
     "aos_gateway_store_available": "1 if the store can be written, else 0.",
     "aos_gateway_store_pending": "Rows and settlements that wait for the store.",
     "aos_gateway_open_circuits": "Tools, and pairs of agent and Tool, that are left alone now.",

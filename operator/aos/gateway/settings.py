@@ -153,6 +153,18 @@ class GatewaySettings(BaseModel):
     connect_timeout_seconds: float = Field(
         default=5, gt=0, le=60, description="Wait for a connection to a tool or model."
     )
+    task_wait_seconds: float = Field(
+        default=25,
+        gt=0,
+        le=60,
+        description="Longest wait of a pod that asks for a Task before there is one for it; it is told then to ask again.",
+    )
+    max_waiting_pods_per_agent: int = Field(
+        default=64, ge=1, le=10_000, description="Pods of one agent that may wait for a Task at once."
+    )
+    max_waiting_pods: int = Field(
+        default=1024, ge=1, le=100_000, description="Pods that may wait for a Task at once, of all agents."
+    )
     handoff_wait_seconds: float = Field(
         default=50,
         gt=0,

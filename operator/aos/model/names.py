@@ -24,12 +24,16 @@ MANAGED_BY: Final = "aos"
 ANNOTATION_CHILD_DIGEST: Final = f"{GROUP}/applied-digest"
 ANNOTATION_GATEWAY_CA: Final = f"{GROUP}/gateway-ca"
 ANNOTATION_TASK_UID: Final = f"{GROUP}/task-uid"
+ANNOTATION_AGENT_UID: Final = f"{GROUP}/agent-uid"
+ANNOTATION_CLAIM: Final = f"{GROUP}/claim"
 
 FIELD_MANAGER_OPERATOR: Final = "aos-operator"
 FIELD_MANAGER_GATEWAY: Final = "aos-gateway"
 
 AUDIENCE_GATEWAY: Final = "aos-gateway"
 AUDIENCE_AUDIT: Final = "aos-audit"
+TASK_HEADER: Final = "AOS-Task"
+"""Header by which a pod says which Task, by uid, a request is for; what is for another one than its own is refused."""
 AUDIT_TOKEN_HEADER: Final = "X-AOS-Token"  # noqa: S105 - a header's name; the API server's proxies strip Authorization
 AUDITOR_SERVICE_ACCOUNT: Final = "aos-auditor"
 AUDIT_ANCHORS: Final = "aos-audit-anchors"
@@ -104,6 +108,11 @@ def workflow_revision(workflow: str, digest: str) -> str:
 def agent_deployment(agent: str) -> str:
     """Name of the Deployment whose pods do the Tasks of ``agent``, a Service."""
     return f"aos-agent-{agent}"
+
+
+def warm_pod(agent: str, uid: str, revision: str, number: int) -> str:
+    """Name of the pod that is kept started as the ``number``-th for the Agent with ``uid``; another revision has others."""
+    return f"{agent}-warm-{_short_digest(f'{uid}/{revision}/{number}')[:_HASH_LENGTH]}"
 
 
 def approval_request(identity: str) -> str:

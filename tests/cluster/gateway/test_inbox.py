@@ -6,9 +6,9 @@ from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, Message
 from aos.gateway.inbox import TaskInbox
 from aos.gateway.refusal import Refusal
-from aos.gateway.registry import Revision
+from aos.gateway.registry import Listener, Revision
 from aos.gateway.usage import Usage
-from aos.kube.objects import child
+from aos.kube.objects import child, uid_of
 from aos.kube.resources import AGENTS, TASKS
 from aos.model.agent import Agent, AgentSpec
 from aos.model.task import Task
@@ -22,6 +22,7 @@ async def test_a_pod_gets_its_task_with_the_instructions_of_the_revision_that_it
     worker = await world.worker()
     answer = await world.ask_until(200, "GET", "/v1/task", await world.token(worker))
     assert answer.json | {"deadline": ""} == {
+        "uid": uid_of(await world.client.get(TASKS, "t1", world.namespace)),
         "name": "t1",
         "namespace": world.namespace,
         "agent": "enricher",
@@ -62,6 +63,12 @@ class OneReplica:
 
     def revision(self, namespace: str, name: str) -> Revision:
         return Revision(name, "Enrich the lead.", AgentSpec.model_validate(AGENT_SPEC))
+
+    def task(self, namespace: str, name: str) -> Task | None:
+        return None
+
+    def on_task_change(self, listener: Listener) -> None:
+        pass
 
     def close_task(self, uid: str) -> None:
         pass

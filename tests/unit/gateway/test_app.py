@@ -9,14 +9,14 @@ from opentelemetry import trace
 from aos.gateway.app import AgentApp, Endpoints
 from aos.gateway.caller import Caller
 from aos.gateway.http import ClientDisconnected, HttpRequest, Send, send_json
-from aos.gateway.identity import Identity
+from aos.gateway.identity import Identity, Unassigned
 from aos.gateway.journal import Journal
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.server import Port
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.usage import Usage
-from tests.unit.gateway.make import SETTINGS, caller, with_settings
+from tests.unit.gateway.make import POD, SETTINGS, caller, with_settings
 from tests.unit.gateway.serving import ask, connection, post, serving
 
 Handle = Callable[[HttpRequest, Caller, Send], Awaitable[None]]
@@ -40,6 +40,11 @@ class Told:
 
     def __init__(self, handle: Handle | None = None) -> None:
         self._handle = handle
+
+    async def until_assigned(
+        self, request: HttpRequest, unassigned: Unassigned, authenticate: Callable[[], Awaitable[Caller]]
+    ) -> Caller | None:
+        return None if request.header(b"x-other") else await authenticate()
 
     async def handle(
         self, request: HttpRequest, caller: Caller, send: Send, tool: str | None = "none asked"
@@ -95,6 +100,31 @@ async def test_anything_else_is_not_found(path: str) -> None:
     async with gateway() as (port, _):
         reply = await ask(port, get(path))
     assert (reply.status, reply.code) == (404, "NotFound")
+
+
+class NotYet(Everybody):
+    """Takes every first request for that of a pod that has no Task yet."""
+
+    async def authenticate(self, request: HttpRequest, *, must_be_open: bool = True) -> Caller:
+        found = await super().authenticate(request, must_be_open=must_be_open)
+        if len(self.asked) == 1:
+            raise Unassigned(Refusal(503, RefusalCode.POD_NOT_RECORDED, "not yet"), "sales", "enricher", POD)
+        return found
+
+
+async def test_a_pod_that_asks_for_a_task_may_wait_for_one() -> None:
+    async with gateway(identity=NotYet()) as (port, _):
+        assert (await ask(port, get("/v1/task"))).json["path"] == "/v1/task"
+    async with gateway(identity=NotYet()) as (port, lines):
+        reply = await ask(port, get("/v1/task", "X-Other: give up"))
+    assert (reply.status, reply.body, lines) == (204, b"", [])
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/v1/models", "/v1/task/result", "/a2a/sales/writer"])
+async def test_a_pod_without_a_task_waits_with_nothing_else(path: str) -> None:
+    async with gateway(identity=NotYet()) as (port, _):
+        reply = await ask(port, get(path))
+    assert (reply.status, reply.code) == (503, "PodNotRecorded")
 
 
 async def test_only_the_result_may_come_for_a_task_that_has_ended() -> None:

@@ -8,6 +8,7 @@ import pytest
 from aos.gateway.cluster_registry import ClusterRegistry
 from aos.gateway.settings import GatewaySettings
 from aos.kube.errors import Forbidden, Target
+from aos.kube.objects import child
 from aos.kube.resources import (
     AGENTS,
     APPROVAL_REQUESTS,
@@ -192,7 +193,7 @@ async def test_objects_are_found_by_namespace_and_name(api: FakeApiServer) -> No
         assert found.metadata.uid == TASK_UID
         pod = made.pod("sales", "t1-pod")
         assert pod is not None
-        assert (pod.uid, pod.agent, pod.task, pod.task_uid) == (POD_UID, "enricher", "t1", TASK_UID)
+        assert (pod.uid, pod.agent, pod.task, pod.owner_uid) == (POD_UID, "enricher", "t1", TASK_UID)
         assert made.service_account_uid("sales", "aos-agent-enricher") == "aos-agent-enricher-uid"
         revision = made.revision("sales", "enricher-1")
         assert revision is not None
@@ -203,6 +204,31 @@ async def test_objects_are_found_by_namespace_and_name(api: FakeApiServer) -> No
         assert made.model("sales", "default") is not None
         for missing in (made.tool, made.model, made.task, made.pod, made.revision, made.service_account_uid):
             assert missing("elsewhere", "crm") is None
+
+
+def named(made: ClusterRegistry, pod_uid: str) -> list[str]:
+    return [task.metadata.name for task in made.tasks_of_pod(pod_uid)]
+
+
+async def test_the_tasks_that_name_a_pod_are_found_by_it_until_they_are_gone(api: FakeApiServer) -> None:
+    second = raw_task("t2")
+    second["metadata"] = {**child(second, "metadata"), "uid": "second"}
+    api.put(TASKS, raw_task())
+    async with registry(api) as made:
+        first = made.tasks_of_pod(POD_UID)
+        assert (named(made, POD_UID), named(made, "other")) == (["t1"], [])
+        api.put(TASKS, second)
+        await settled()
+        assert named(made, POD_UID) == ["t1", "t2"]
+        assert made.tasks_of_pod(POD_UID) is made.tasks_of_pod(POD_UID)
+        assert first == made.tasks_of_pod(POD_UID)[:1]
+        api.put(TASKS, {**second, "status": {"pod": {"name": "another", "uid": "other"}}})
+        await settled()
+        assert (named(made, POD_UID), named(made, "other")) == (["t1"], ["t2"])
+        api.put(TASKS, {**second, "status": {}})
+        api.remove(TASKS, "t1")
+        await settled()
+        assert made.tasks_of_pod(POD_UID) == made.tasks_of_pod("other") == ()
 
 
 async def test_the_end_of_a_pod_is_remembered_and_so_is_one_that_was_replaced(api: FakeApiServer) -> None:

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.facts import PodFacts
+from aos.gateway.facts import PodFacts, PodOwner
 from aos.gateway.http import HttpRequest, Message
-from aos.gateway.identity import Facts, Identity, bearer_token, deadline_of, judge
+from aos.gateway.identity import Facts, Identity, Unassigned, bearer_token, deadline_of, judge
 from aos.gateway.refusal import Refusal
 from aos.gateway.registry import Revision
 from aos.gateway.tokens import Claims, TokenVerifier
@@ -30,6 +30,24 @@ from tests.unit.gateway.make import (
     raw_task,
     task,
 )
+
+ENDED: JsonObject = {
+    "type": "Succeeded",
+    "status": "True",
+    "reason": "Completed",
+    "lastTransitionTime": "2026-01-02T03:04:05Z",
+}
+SERVICE_POD = replace(POD, owner=PodOwner.SERVICE, owner_uid="replicas", task="", said_task_uid="")
+WARM_POD = replace(SERVICE_POD, owner=PodOwner.AGENT, owner_uid="enricher-uid")
+
+
+def task_of(uid: str, **status: JsonValue) -> Task:
+    """A Task that names the pod."""
+    item = raw_task(f"{uid}-name", status=status)
+    return Task.parse({**item, "metadata": {**child(item, "metadata"), "uid": uid}})
+
+
+ENDED_TASK = task_of("before", conditions=[ENDED])
 
 
 def code_of(changed: Facts) -> tuple[int, str]:
@@ -70,8 +88,24 @@ def test_facts_that_agree_make_a_caller() -> None:
         (facts(pod=replace(POD, addresses=frozenset())), (503, "PodNotRecorded")),
         # The Task is there, is this agent's, and names this pod.
         (facts(task=None), (403, "TaskUnknown")),
-        (facts(pod=replace(POD, task_uid="")), (403, "TaskUnknown")),
-        (facts(pod=replace(POD, task_uid="another")), (403, "TaskUnknown")),
+        (facts(pod=replace(POD, owner=PodOwner.NOBODY, owner_uid="")), (403, "TaskUnknown")),
+        (facts(pod=replace(POD, owner_uid="another")), (403, "TaskUnknown")),
+        (facts(pod=replace(POD, said_task_uid="another")), (403, "TaskUnknown")),
+        (facts(pod=replace(SERVICE_POD, said_task_uid="another")), (403, "TaskUnknown")),
+        # A warm pod is the Agent's that is there now.
+        (facts(pod=replace(WARM_POD, owner_uid="another")), (403, "TaskUnknown")),
+        # Without a Task it waits for one, unless it is to go.
+        (facts(pod=WARM_POD, task=None), (503, "PodNotRecorded")),
+        (facts(pod=SERVICE_POD, task=None), (503, "PodNotRecorded")),
+        (facts(pod=replace(WARM_POD, is_deleted=True), task=None), (403, "PodEnded")),
+        (facts(pod=replace(SERVICE_POD, is_deleted=True), task=None), (403, "PodEnded")),
+        # A pod of a Service that is to go may end its Task; a warm one that has a Task is as any other.
+        (facts(pod=replace(WARM_POD, is_deleted=True)), (403, "PodEnded")),
+        (facts(pod=replace(SERVICE_POD, phase="Failed")), (403, "PodEnded")),
+        # Tasks that name the same pod.
+        (facts(named_by=(ENDED_TASK, task())), (403, "PodUnknown")),
+        (facts(pod=WARM_POD, named_by=(ENDED_TASK, task())), (403, "PodUnknown")),
+        (facts(pod=SERVICE_POD, named_by=(task(), task())), (503, "PodNotRecorded")),
         (facts(task=task(agentRef={"name": "another"})), (403, "TaskUnknown")),
         (facts(task=task(status={"pod": None})), (503, "PodNotRecorded")),
         (facts(task=task(status={"pod": {"name": "t1-pod", "uid": "another"}})), (403, "PodUnknown")),
@@ -98,6 +132,8 @@ def test_facts_that_do_not_agree_are_refused(changed: Facts, expected: tuple[int
                 "controller": True,
             }
         ],
+        [{"apiVersion": "v1", "kind": "ReplicaSet", "name": "r", "uid": "r", "controller": True}],
+        [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "r", "uid": "r", "controller": True}],
     ],
 )
 def test_attack_30_a_pod_that_no_task_controls_is_refused(owner: list[dict[str, str | bool]]) -> None:
@@ -125,12 +161,25 @@ class FakeCluster:
     closed: set[str] = field(default_factory=set)
     policies: dict[str, EffectivePolicy] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
+    named: tuple[Task, ...] | None = None
+    _named: tuple[Task, ...] = ()
 
     def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
         return self.whole.policy if agent == "enricher" else self.policies.get(agent)
 
     def task(self, namespace: str, name: str) -> Task | None:
         return self.whole.task if name == "t1" else self.tasks.get(name)
+
+    def tasks_of_pod(self, pod_uid: str) -> tuple[Task, ...]:
+        if self.named is not None:
+            return self.named
+        there = self.whole.task
+        now = (there,) if there is not None and there.status.pod is not None else ()
+        if len(now) != len(self._named) or any(
+            one is not other for one, other in zip(now, self._named, strict=True)
+        ):
+            self._named = now
+        return self._named
 
     def revision(self, namespace: str, name: str) -> Revision | None:
         return self.whole.revision
@@ -343,14 +392,6 @@ async def test_an_ancestor_that_is_suspended_or_gone_stops_what_was_handed_over(
     assert await refused(identity) == (403, "AgentUnknown")
 
 
-ENDED: JsonObject = {
-    "type": "Succeeded",
-    "status": "True",
-    "reason": "Completed",
-    "lastTransitionTime": "2026-01-02T03:04:05Z",
-}
-
-
 @pytest.mark.parametrize("name", ["t0", "t00"])
 async def test_what_was_handed_over_ends_with_what_it_came_from(
     identity: Identity, handed_over: FakeCluster, name: str
@@ -418,3 +459,117 @@ async def test_a_revision_that_comes_late_is_seen_from_the_next_request_on(
     running = (await identity.authenticate(request())).running
     assert running is not None
     assert running.digest == "sha256:1"
+
+
+@pytest.fixture
+def service(cluster: FakeCluster) -> FakeCluster:
+    """The caller's pod is one of a Service; first and second are its Tasks, one after the other."""
+    cluster.whole = facts(pod=SERVICE_POD, task=None)
+    cluster.named = (task_of("first"),)
+    return cluster
+
+
+def saying(uid: str) -> HttpRequest:
+    return request(headers={"authorization": "Bearer token", "aos-task": uid})
+
+
+async def test_a_pod_of_a_service_is_of_the_open_task_that_names_it(
+    identity: Identity, service: FakeCluster
+) -> None:
+    first = await identity.authenticate(request())
+    assert (first.task.metadata.uid, first.is_service) == ("first", True)
+    assert await identity.authenticate(saying("first")) is first
+    service.named = (task_of("first", conditions=[ENDED]), task_of("second"))
+    second = await identity.authenticate(request())
+    assert second.task.metadata.uid == "second"
+    assert await identity.authenticate(saying("second")) is second
+
+
+async def test_attack_20_a_pod_of_a_service_can_do_nothing_more_for_the_task_that_it_had_before(
+    identity: Identity, service: FakeCluster
+) -> None:
+    await identity.authenticate(request())
+    ended = task_of("first", conditions=[ENDED])
+    service.named = (ended,)
+    assert await refused(identity) == (403, "TaskEnded")
+    service.named = (ended, task_of("second"))
+    await identity.authenticate(request())
+    for said, code in (("first", "TaskEnded"), ("third", "TaskUnknown"), ("first, second", "TaskUnknown")):
+        with pytest.raises(Refusal) as caught:
+            await identity.authenticate(saying(said))
+        assert caught.value.code == code
+    late = await identity.authenticate(saying("first"), must_be_open=False)
+    assert late.task is ended
+    assert (await identity.authenticate(request())).task.metadata.uid == "second"
+
+
+async def test_a_task_of_a_service_that_ended_here_counts_as_ended_before_its_status_says_so(
+    identity: Identity, service: FakeCluster
+) -> None:
+    await identity.authenticate(request())
+    service.closed.add("first")
+    assert await refused(identity) == (403, "TaskEnded")
+
+
+@pytest.mark.parametrize("end", ["ended", "closed", "past its deadline", "without a Task"])
+async def test_a_pod_of_a_service_is_free_once_its_task_has_ended(
+    identity: Identity, service: FakeCluster, wall: Clock, end: str
+) -> None:
+    if end == "ended":
+        service.named = (ENDED_TASK,)
+    elif end == "closed":
+        service.closed.add("first")
+    elif end == "without a Task":
+        service.named = ()
+    else:
+        wall.now += 61
+    with pytest.raises(Unassigned) as caught:
+        await identity.authenticate(request())
+    assert (caught.value.namespace, caught.value.agent, caught.value.pod) == (
+        "sales",
+        "enricher",
+        SERVICE_POD,
+    )
+    assert await refused(identity, "10.0.0.8") == (403, "AddressMismatch")
+
+
+async def test_a_pod_that_had_its_one_task_is_never_free(identity: Identity, cluster: FakeCluster) -> None:
+    for pod in (POD, WARM_POD):
+        cluster.whole = facts(pod=pod, task=task(status={"conditions": [ENDED]}))
+        with pytest.raises(Refusal) as caught:
+            await identity.authenticate(request())
+        assert caught.value.code == "TaskEnded"
+        assert not isinstance(caught.value, Unassigned)
+
+
+async def test_a_pod_of_a_service_that_is_to_go_ends_its_task_and_gets_no_other(
+    identity: Identity, service: FakeCluster
+) -> None:
+    service.whole = facts(pod=replace(SERVICE_POD, is_deleted=True), task=None)
+    assert (await identity.authenticate(request())).task.metadata.uid == "first"
+    service.named = (task_of("first", conditions=[ENDED]),)
+    with pytest.raises(Refusal) as caught:
+        await identity.authenticate(request())
+    assert caught.value.code == "TaskEnded"
+    assert not isinstance(caught.value, Unassigned)
+
+
+async def test_a_warm_pod_is_of_the_task_that_claimed_it(identity: Identity, cluster: FakeCluster) -> None:
+    cluster.whole = facts(pod=WARM_POD, task=None)
+    assert await refused(identity) == (503, "PodNotRecorded")
+    cluster.named = (task_of("claimed"),)
+    caller = await identity.authenticate(request())
+    assert (caller.task.metadata.uid, caller.is_service) == ("claimed", False)
+    owned = replace(WARM_POD, owner=PodOwner.TASK, owner_uid="claimed", said_task_uid="claimed")
+    cluster.whole = facts(pod=owned, task=None)
+    assert (await identity.authenticate(request())).task.metadata.uid == "claimed"
+
+
+async def test_a_task_of_another_namespace_or_agent_that_names_the_pod_is_not_its_own(
+    identity: Identity, service: FakeCluster
+) -> None:
+    metadata = task().metadata.model_copy(update={"namespace": "finance"})
+    service.named = (task().model_copy(update={"metadata": metadata}),)
+    assert await refused(identity) == (403, "TaskUnknown")
+    service.named = (task(agentRef={"name": "another"}),)
+    assert await refused(identity) == (403, "TaskUnknown")

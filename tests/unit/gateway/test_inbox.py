@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import orjson
@@ -10,12 +10,13 @@ from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, Message
 from aos.gateway.inbox import MAX_OUTPUT_BYTES, TaskInbox, read_result
 from aos.gateway.refusal import Refusal
-from aos.gateway.registry import Revision
+from aos.gateway.registry import Listener, Revision
 from aos.gateway.usage import Usage
 from aos.kube.errors import ApiError, Conflict, Forbidden, NotFound, Target, Unavailable
 from aos.kube.resources import Resource
 from aos.model.agent import AgentSpec
 from aos.model.base import JsonObject
+from aos.model.task import Task
 from tests.unit.gateway.make import SETTINGS, TASK_UID, caller, raw_task
 
 NOW = datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
@@ -45,6 +46,12 @@ class FakeTasks:
 
     def revision(self, namespace: str, name: str) -> Revision | None:
         return self.known
+
+    def task(self, namespace: str, name: str) -> Task | None:
+        return None
+
+    def on_task_change(self, listener: Listener) -> None:
+        pass
 
     def close_task(self, uid: str) -> None:
         self.closed.add(uid)
@@ -81,7 +88,12 @@ def inbox(tasks: FakeTasks, usage: Usage) -> TaskInbox:
 
 
 async def ask(
-    inbox: TaskInbox, method: str, path: str, body: JsonValue = None, by: Caller | None = None
+    inbox: TaskInbox,
+    method: str,
+    path: str,
+    body: JsonValue = None,
+    by: Caller | None = None,
+    said: str = "",
 ) -> tuple[int, bytes]:
     content = b"" if body is None else orjson.dumps(body)
     sent: list[Message] = []
@@ -93,6 +105,8 @@ async def ask(
         sent.append(message)
 
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(content))]
+    if said:
+        headers.append((b"aos-task", said.encode()))
     request = HttpRequest(
         {"method": method, "path": path, "headers": headers}, receive, max_body_bytes=10**6, timeout_seconds=1
     )
@@ -120,6 +134,7 @@ async def test_a_task_is_handed_out_as_its_revision_says(inbox: TaskInbox) -> No
     status, content = await ask(inbox, "GET", "/v1/task", by=by)
     assert status == 200
     assert orjson.loads(content) == {
+        "uid": TASK_UID,
         "name": "t1",
         "namespace": "sales",
         "agent": "enricher",
@@ -248,6 +263,17 @@ async def test_attack_20_a_result_is_taken_once(inbox: TaskInbox, tasks: FakeTas
     refusal = await refused(post(inbox, {"output": {"score": 2}}))
     assert (refusal.status, refusal.code) == (409, "ResultExists")
     assert len(tasks.applied) == 1
+
+
+async def test_attack_20_a_result_of_a_service_says_which_task_it_is_of(
+    inbox: TaskInbox, tasks: FakeTasks
+) -> None:
+    by = replace(caller(), is_service=True)
+    refusal = await refused(post(inbox, {"output": {"score": 1}}, by))
+    assert (refusal.status, refusal.code, tasks.applied) == (400, "BadRequest", [])
+    assert "AOS-Task" in refusal.message
+    status, _ = await ask(inbox, "POST", "/v1/task/result", {"output": {"score": 1}}, by, said=TASK_UID)
+    assert (status, len(tasks.applied)) == (204, 1)
 
 
 async def test_attack_20_of_two_gateways_that_take_a_result_the_first_wins(

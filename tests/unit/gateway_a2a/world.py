@@ -127,6 +127,9 @@ class _Nothing:
     async def handle(self, *_: object) -> None:
         raise AssertionError("not asked for")
 
+    async def until_assigned(self, *_: object) -> Caller | None:
+        raise AssertionError("not asked for")
+
 
 @dataclass
 class World:

@@ -9,7 +9,7 @@ from itertools import count
 from pydantic import JsonValue
 
 from aos.gateway.caller import Caller
-from aos.gateway.facts import PodFacts, parse_approval_request
+from aos.gateway.facts import PodFacts, PodOwner, parse_approval_request
 from aos.gateway.registry import Listener
 from aos.kube.errors import AlreadyExists, ApiError, Conflict, NotFound, Target
 from aos.kube.objects import child, key_of, resource_version_of
@@ -121,7 +121,8 @@ class People:
         return [
             request.metadata.name
             for key, request in self._seen.items()
-            if (key.namespace, request.spec.agent.name, request.spec.type) == (namespace, agent, kind)
+            if (key.namespace, request.spec.asked_call.agent.name, request.spec.type)
+            == (namespace, agent, kind)
             and request.status.state is RequestState.PENDING
         ]
 
@@ -148,6 +149,8 @@ class People:
             caller.pod_uid,
             caller.agent,
             task.name,
+            PodOwner.TASK,
+            task.uid,
             task.uid,
             "",
             frozenset(),

@@ -35,7 +35,7 @@ def changed_since(caller: Caller, cluster: Cluster, now: datetime) -> str:
     if now.timestamp() > deadline_of(task):
         return "the Task is past its deadline"
     pod = cluster.pod(caller.namespace, caller.pod_name)
-    if pod is None or pod.uid != caller.pod_uid or pod.is_deleted:
+    if pod is None or pod.uid != caller.pod_uid or pod.is_gone:
         return "the pod that made the call has ended"
     for name, policy in _judges(caller):
         found = cluster.policy(caller.namespace, name)
