@@ -51,6 +51,28 @@ SIZES: Final = tuple(Size(512 << step, 8 << step) for step in range(8))
 """What conditions may read, from 512 bytes and 8 values to 64 KiB and 1,024 values: the cheaper, the more."""
 NOTHING: Final = Size()
 
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How long expressions of one place may take, and how much they may read.
+
+    Attributes:
+        work_ns: for all that are evaluated one after the other.
+        sizes: what they may read, smallest first: the cheaper they are, the more.
+        short: variables whose size does not depend on what is read.
+        whose: in words, who has that time together.
+    """
+
+    work_ns: int
+    sizes: tuple[Size, ...]
+    short: frozenset[str]
+    whose: str
+
+
+CONDITIONS: Final = Allowance(
+    MAX_WORK_NS, SIZES, frozenset({"tool", "action", "now"}), "all conditions of a call"
+)
+
 _NUL: Final = b"\\u0000"
 """As JSON writes it. A text that spells this out is taken for it as well, which only makes conditions fail."""
 _NAME_SIZE: Final = Size(256, 1)
@@ -105,27 +127,27 @@ def told(size: Size | None, room: Size) -> str:
     return f"{size.text_bytes:.0f} bytes and {size.values:.0f} values, and {most}"
 
 
-def works_of(tree: Node) -> tuple[float, ...]:
-    """Return the nanoseconds that evaluating ``tree`` takes at most, for each of `SIZES`.
+def works_of(tree: Node, allowance: Allowance = CONDITIONS) -> tuple[float, ...]:
+    """Return the nanoseconds that evaluating ``tree`` takes at most, for each size of ``allowance``.
 
     Raises:
         CostError: it uses a function without a bound, or takes too long on the smallest of them.
     """
     _check_depth(tree, 0)
-    works = tuple(_Estimate(size).of(tree, {}).work_ns for size in SIZES)
-    if works[0] > MAX_WORK_NS:
+    works = tuple(_Estimate(size, allowance.short).of(tree, {}).work_ns for size in allowance.sizes)
+    if works[0] > allowance.work_ns:
         raise CostError(
-            f"it may take {works[0] / 1e6:.0f} ms even where it reads only {SIZES[0].text_bytes:.0f} bytes,"
-            f" and all conditions of a call have {MAX_WORK_NS / 1e6:.0f} ms; use smaller patterns and fewer loops"
+            f"it may take {works[0] / 1e6:.0f} ms even where it reads only {allowance.sizes[0].text_bytes:.0f} bytes,"
+            f" and {allowance.whose} have {allowance.work_ns / 1e6:.0f} ms; use smaller patterns and fewer loops"
         )
     return works
 
 
-def room_for(works: Sequence[tuple[float, ...]]) -> Size:
+def room_for(works: Sequence[tuple[float, ...]], allowance: Allowance = CONDITIONS) -> Size:
     """Return how large the values may be that expressions with ``works`` read one after the other."""
     room = NOTHING
-    for place, size in enumerate(SIZES):
-        if sum(each[place] for each in works) <= MAX_WORK_NS:
+    for place, size in enumerate(allowance.sizes):
+        if sum(each[place] for each in works) <= allowance.work_ns:
             room = size
     return room
 
@@ -151,8 +173,9 @@ def _is_binding(loop: Loop) -> bool:
 class _Estimate:
     """Bounds the cost of trees that read variables of one size."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, short: frozenset[str]) -> None:
         self._read = size
+        self._short = short
 
     def of(self, node: Node, names: Mapping[str, Size]) -> Cost:
         """Return what ``node`` costs, where ``names`` are the variables of loops around it."""
@@ -160,7 +183,9 @@ class _Estimate:
             case Constant():
                 return Cost(Size(len(node.text or b""), 0), 0)
             case Name():
-                return Cost(names.get(node.name, _NAME_SIZE if node.name in _SHORT else self._read), _NODE_NS)
+                return Cost(
+                    names.get(node.name, _NAME_SIZE if node.name in self._short else self._read), _NODE_NS
+                )
             case Select():
                 inner = self.of(node.operand, names)
                 return Cost(NOTHING if node.is_test else inner.size, inner.work_ns + 2 * _NODE_NS)
@@ -207,9 +232,6 @@ class _Estimate:
 
 
 _Bound = Callable[[Sequence[Node], Sequence[Size]], Cost]
-
-_SHORT: Final = frozenset({"tool", "action", "now"})
-"""Variables whose size does not depend on the call."""
 
 
 def _constant_time(_nodes: Sequence[Node], _sizes: Sequence[Size]) -> Cost:

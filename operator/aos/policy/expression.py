@@ -12,12 +12,12 @@ from cel_expr_python.ext import ext_optional, ext_strings
 from pydantic import JsonValue
 
 from aos.model.rule import MAX_EXPRESSION_LENGTH
-from aos.policy.cost import CostError, works_of
-from aos.policy.syntax import SyntaxTooLargeError, names_in, syntax_of
+from aos.policy.cost import CONDITIONS, Allowance, CostError, works_of
+from aos.policy.syntax import Node, SyntaxTooLargeError, names_in, syntax_of
 
-Binding = Mapping[str, JsonValue] | str | datetime
+Binding = Mapping[str, JsonValue] | JsonValue | datetime
 Bindings = Mapping[str, Binding]
-"""Values of the variables that a condition may name; see VARIABLES."""
+"""Values of the variables that an expression may name; for conditions see VARIABLES."""
 
 _OBJECT: Final = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 
@@ -42,9 +42,45 @@ _TYPES: Final[Mapping[str, cel.Type]] = {
     "now": cel.Type.TIMESTAMP,
 }
 
-_ENVIRONMENT: Final = cel.NewEnv(
-    variables=dict(_TYPES), extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()]
-)
+
+class Language:
+    """What expressions of one place may name, and how long they may take.
+
+    Attributes:
+        variables: what they may name.
+        allowance: how long they may take.
+    """
+
+    __slots__ = ("_environment", "allowance", "variables")
+
+    def __init__(self, types: Mapping[str, cel.Type], allowance: Allowance) -> None:
+        self.variables = types.keys()
+        self.allowance = allowance
+        self._environment = cel.NewEnv(
+            variables=dict(types), extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()]
+        )
+
+    def compiled(self, source: str) -> cel.Expression:
+        """Return ``source`` compiled.
+
+        Raises:
+            ExpressionError: it is too long or does not compile.
+        """
+        if len(source) > MAX_EXPRESSION_LENGTH:
+            raise ExpressionError(
+                f"{len(source)} characters, and an expression has at most {MAX_EXPRESSION_LENGTH}"
+            )
+        try:
+            return self._environment.compile(source)
+        except RuntimeError as error:
+            raise ExpressionError(readable(str(error))) from None
+
+    def bound(self, bindings: Bindings) -> cel.Activation:
+        """Return ``bindings`` as the library takes them."""
+        return self._environment.Activation(dict(bindings))
+
+
+_CONDITIONS: Final = Language(_TYPES, CONDITIONS)
 
 _NAMING: Final = (cel.Type.STRING, cel.Type.INT, cel.Type.BOOL)
 """Types of values that may stand in a record's name; a double can't, being written in many ways."""
@@ -74,59 +110,75 @@ class Activation:
 
     __slots__ = ("native",)
 
-    def __init__(self, bindings: Bindings) -> None:
-        self.native = _ENVIRONMENT.Activation(dict(bindings))
+    def __init__(self, bindings: Bindings, language: Language = _CONDITIONS) -> None:
+        self.native = language.bound(bindings)
 
 
-class _Compiled:
+class Compiled:
     """A compiled expression.
 
     Attributes:
         source: as it was written.
-        variables: those of `VARIABLES` that it reads.
-        works: the nanoseconds that it takes at most, for each of `aos.policy.cost.SIZES` that it may read.
+        tree: what it is made of.
+        type: what it gives, as far as that is known beforehand.
+        works: the nanoseconds that it takes at most, for each size of its language that it may read.
     """
 
-    __slots__ = ("_compiled", "source", "variables", "works")
+    __slots__ = ("_compiled", "source", "tree", "type", "works")
 
-    def __init__(self, source: str, types: tuple[cel.Type, ...], must: str) -> None:
-        """Compile ``source``, which must give one of ``types``; ``must`` says so in words.
+    def __init__(self, source: str, language: Language) -> None:
+        """Compile ``source``.
 
         Raises:
-            ExpressionError: it does not compile, or gives another type.
+            ExpressionError: it does not compile, or may take too long.
         """
         self.source = source
-        if len(source) > MAX_EXPRESSION_LENGTH:
-            raise ExpressionError(
-                f"{len(source)} characters, and an expression has at most {MAX_EXPRESSION_LENGTH}"
-            )
+        self._compiled = language.compiled(source)
+        self.type = self._compiled.return_type()
         try:
-            self._compiled = _ENVIRONMENT.compile(source)
-        except RuntimeError as error:
-            raise ExpressionError(_readable(str(error))) from None
-        given = self._compiled.return_type()
-        if given not in (*types, cel.Type.DYN):
-            raise ExpressionError(f"the expression gives {given.name()}, and {must}")
-        try:
-            tree = syntax_of(self._compiled.serialize())
-            self.works = works_of(tree)
+            self.tree: Node = syntax_of(self._compiled.serialize())
+            self.works = works_of(self.tree, language.allowance)
         except (SyntaxTooLargeError, CostError) as error:
             raise ExpressionError(str(error)) from None
-        self.variables = names_in(tree) & VARIABLES.keys()
 
-    def _value(self, activation: Activation) -> cel.Value:
-        """Return the value, which may be an error.
+    def value(self, activation: Activation) -> cel.Value:
+        """Return the value.
 
         Raises:
             ExpressionError: there is none.
         """
         try:
-            return self._compiled.eval(activation.native)
+            value = self._compiled.eval(activation.native)
         except RuntimeError as error:
-            raise ExpressionError(_readable(str(error))) from None
+            raise ExpressionError(readable(str(error))) from None
+        return value
+
+    def check_type(self, types: tuple[cel.Type, ...], must: str) -> None:
+        """Refuse what can't give one of ``types``; ``must`` says so in words.
+
+        Raises:
+            ExpressionError: it gives another type.
+        """
+        if self.type not in (*types, cel.Type.DYN):
+            raise ExpressionError(f"the expression gives {self.type.name()}, and {must}")
 
 
-class Expression(_Compiled):
+class _OfCall(Compiled):
+    """A compiled expression about a call.
+
+    Attributes:
+        variables: those of `VARIABLES` that it reads.
+    """
+
+    __slots__ = ("variables",)
+
+    def __init__(self, source: str, types: tuple[cel.Type, ...], must: str) -> None:
+        super().__init__(source, _CONDITIONS)
+        self.check_type(types, must)
+        self.variables = names_in(self.tree) & VARIABLES.keys()
+
+
+class Expression(_OfCall):
     """A compiled condition."""
 
     __slots__ = ()
@@ -142,7 +194,7 @@ class Expression(_Compiled):
     def evaluate(self, activation: Activation) -> Verdict:
         """Return what the condition comes to; anything but a bool is a failure."""
         try:
-            value = self._value(activation)
+            value = self.value(activation)
         except ExpressionError as error:
             return Verdict(holds=False, failure=str(error))
         # To ask for the type takes a tenth of a condition's time, so it is asked for once.
@@ -150,11 +202,11 @@ class Expression(_Compiled):
         if kind == cel.Type.BOOL:
             return HOLDS if value.value() is True else HOLDS_NOT
         if kind == cel.Type.ERROR:
-            return Verdict(holds=False, failure=_readable(str(value.value())))
+            return Verdict(holds=False, failure=readable(str(value.value())))
         return Verdict(holds=False, failure=f"the expression gave {kind.name()}, not bool")
 
 
-class RecordExpression(_Compiled):
+class RecordExpression(_OfCall):
     """A compiled part of a record's name; it may name ``args`` alone."""
 
     __slots__ = ()
@@ -185,10 +237,10 @@ class RecordExpression(_Compiled):
         Raises:
             ExpressionError: it could not be computed, or is neither a string nor an int nor a bool.
         """
-        value = self._value(activation)
+        value = self.value(activation)
         kind = value.type()
         if kind == cel.Type.ERROR:
-            raise ExpressionError(_readable(str(value.value())))
+            raise ExpressionError(readable(str(value.value())))
         if kind not in _NAMING:
             raise ExpressionError(f"${{{self.source}}} gives {kind.name()}, and {_NAMED_BY}")
         plain = value.value()
@@ -205,7 +257,8 @@ def compile_expression(source: str) -> Expression:
     return Expression(source)
 
 
-def _readable(message: str) -> str:
+def readable(message: str) -> str:
+    """Return what the library says in one line, with the place."""
     found = _POSITION.search(message)
     text = f"line {found[1]}, column {int(found[2])}: {found[3]}" if found else message.splitlines()[0]
     return text.removesuffix(" [INVALID_ARGUMENT]")[:_MAX_MESSAGE]

@@ -43,6 +43,7 @@ class Select:
     """A field of a value, or with ``is_test`` whether there is one."""
 
     operand: "Node"
+    field: str
     is_test: bool
 
 
@@ -129,7 +130,7 @@ class _Reader:
             case 4:
                 node: Node = Name(_text(content, 1))
             case 5:
-                node = Select(self.expression(_last(content, 1)), is_test=bool(_number(content, 3)))
+                node = self._select(content)
             case 6:
                 node = Invocation(_text(content, 2), (*self._each(content, 1), *self._each(content, 3)))
             case 7:
@@ -141,6 +142,11 @@ class _Reader:
             case _:
                 node = _constant(content)
         return node
+
+    def _select(self, content: bytes) -> Node:
+        return Select(
+            self.expression(_last(content, 1)), _text(content, 2), is_test=bool(_number(content, 3))
+        )
 
     def _each(self, content: bytes, field: int) -> tuple[Node, ...]:
         return tuple(

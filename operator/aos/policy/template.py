@@ -99,18 +99,44 @@ def compiled_parts(source: str) -> tuple[str | RecordExpression, ...]:
         ExpressionError: an expression does not compile, or has no end.
     """
     parts: list[str | RecordExpression] = []
+    for piece in pieces(source):
+        if isinstance(piece, str):
+            parts.append(piece)
+            continue
+        try:
+            parts.append(RecordExpression(piece.expression))
+        except ExpressionError as error:
+            raise ExpressionError(f"in ${{...}} at character {piece.place}: {error}") from None
+    return tuple(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """One ``${...}`` of a text.
+
+    Attributes:
+        expression: what stands between the braces.
+        place: of the ``$``, counted from 1.
+    """
+
+    expression: str
+    place: int
+
+
+def pieces(source: str) -> tuple[str | Hole, ...]:
+    """Return the texts and the ``${...}`` of ``source``, in turn; a text comes first and last, and may be empty.
+
+    Raises:
+        ExpressionError: a brace is not closed.
+    """
+    found: list[str | Hole] = []
     place = 0
     while (opening := source.find(_OPENING, place)) >= 0:
-        parts.append(source[place:opening])
         start = opening + len(_OPENING)
         end = _closing(source, start)
-        try:
-            parts.append(RecordExpression(source[start:end]))
-        except ExpressionError as error:
-            raise ExpressionError(f"in ${{...}} at character {opening + 1}: {error}") from None
+        found += (source[place:opening], Hole(source[start:end], opening + 1))
         place = end + 1
-    parts.append(source[place:])
-    return tuple(parts)
+    return (*found, source[place:])
 
 
 def _closing(source: str, start: int) -> int:
