@@ -102,7 +102,7 @@ class Template:
     @classmethod
     def _of(cls, value: JsonValue) -> Self:
         root = _part(value, "", MAX_DEPTH, is_optional_allowed=False)
-        return cls(root, Reader(tuple(_expressions(root))))
+        return cls(root, Reader(tuple(expression for _, expression in _expressions(root, ""))))
 
     @property
     def uses(self) -> Uses:
@@ -118,6 +118,10 @@ class Template:
     def variables(self) -> frozenset[str]:
         """Variables that it reads."""
         return self.uses.variables
+
+    def expressions(self) -> Iterator[tuple[str, ValueExpression]]:
+        """Give its expressions, each with its path in the template, such as ``.lead.tags[0]``."""
+        yield from _expressions(self.root, "")
 
     def render(self, bindings: Mapping[str, JsonValue]) -> JsonValue:
         """Return the value for ``bindings``, at most `MAX_RENDERED_BYTES` as JSON.
@@ -342,17 +346,17 @@ def _expression(hole: Hole, path: str) -> ValueExpression:
         raise TemplateError(path, f"in ${{...}} at character {hole.place}: {error}") from None
 
 
-def _expressions(part: Part) -> Iterator[ValueExpression]:
+def _expressions(part: Part, path: str) -> Iterator[tuple[str, ValueExpression]]:
     match part:
         case Fixed():
             return
         case Whole():
-            yield part.expression
+            yield path, part.expression
         case Text():
-            yield from (piece for piece in part.parts if isinstance(piece, ValueExpression))
+            yield from ((path, piece) for piece in part.parts if isinstance(piece, ValueExpression))
         case Items():
-            for item in part.parts:
-                yield from _expressions(item)
+            for place, item in enumerate(part.parts):
+                yield from _expressions(item, f"{path}[{place}]")
         case Entries():
-            for item in part.parts.values():
-                yield from _expressions(item)
+            for key, item in part.parts.items():
+                yield from _expressions(item, f"{path}.{key}")
