@@ -34,6 +34,8 @@ from aos.kube.resources import (
     SERVICE_ACCOUNTS,
     TASKS,
     TOOLS,
+    WORKFLOW_RUNS,
+    WORKFLOWS,
     Resource,
 )
 from aos.model.base import JsonObject
@@ -54,6 +56,8 @@ RESOURCES: Final[Mapping[str, Resource]] = {
         MODELS,
         POLICIES,
         CLUSTER_POLICIES,
+        WORKFLOWS,
+        WORKFLOW_RUNS,
         APPROVAL_REQUESTS,
         PODS,
         SERVICE_ACCOUNTS,

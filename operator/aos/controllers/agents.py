@@ -56,7 +56,8 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
         ChildKey("NetworkPolicy", agent_network_policy(name)),
         *(ChildKey("ControllerRevision", item.name) for item in revisions),
     ]
-    tasks = world.objects.tasks_of(namespace, name)
+    open_tasks = [facts for _, facts in world.objects.tasks_of(namespace, name) if facts.ended_at is None]
+    run = {revision for facts in open_tasks for revision in (facts.revision, facts.pinned)}
     return ObservedAgent(
         agent=agent,
         namespace_labels=world.cluster.namespace_labels(namespace),
@@ -72,7 +73,7 @@ def gather(world: World, agent: Agent) -> ObservedAgent:
         instructions=world.cluster.config_map(namespace, source.config_map_key_ref.name) if source else None,
         children=children.present(namespace, keys),
         revisions=revisions,
-        revisions_in_use=frozenset(facts.revision for _, facts in tasks if facts.ended_at is None),
+        revisions_in_use=world.objects.executions.pinned(namespace, name) | run,
         gateways=world.gateways.reports(namespace, name),
         guard=world.state.guard,
         judged={

@@ -13,7 +13,17 @@ from aos.controllers.store import Shelf
 from aos.kube.client import ApiClient
 from aos.kube.objects import key_of, uid_of
 
-KINDS: Final = ("ClusterPolicy", "Policy", "Tool", "Model", "Agent", "Task", "ApprovalRequest")
+KINDS: Final = (
+    "ClusterPolicy",
+    "Policy",
+    "Tool",
+    "Model",
+    "Agent",
+    "Workflow",
+    "WorkflowRun",
+    "Task",
+    "ApprovalRequest",
+)
 _POLL_SECONDS: Final = 0.1
 _SHOWN: Final = 3
 PAGE_OBJECTS: Final = 100

@@ -21,6 +21,7 @@ def gather(objects: Objects, namespace: str, agent: str) -> list[EndedTask]:
     """Return the agent's ended Tasks that nobody waits for.
 
     What an open Task handed over may still be asked for, and the calls of a Task may still be reviewed: the requests go with it.
+    The Tasks of a run hold what its steps gave, and go with the run.
     """
     ended = []
     for name, facts in objects.tasks_of(namespace, agent):
@@ -28,6 +29,7 @@ def gather(objects: Objects, namespace: str, agent: str) -> list[EndedTask]:
         if (
             entry is not None
             and facts.ended_at is not None
+            and not facts.run
             and not _is_open(objects, namespace, facts.parent)
             and not any(item.is_open for item in objects.requests.of_task(namespace, name, entry.uid))
         ):

@@ -13,6 +13,8 @@ class Subject(StrEnum):
     MODEL = "Model"
     POLICY = "Policy"
     CLUSTER_POLICY = "ClusterPolicy"
+    WORKFLOW = "Workflow"
+    WORKFLOW_RUN = "WorkflowRun"
     APPROVAL_REQUEST = "ApprovalRequest"
     HISTORY = "History"
     CERTIFICATES = "Certificates"

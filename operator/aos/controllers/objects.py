@@ -2,22 +2,21 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from pydantic import JsonValue
 
+from aos.controllers.executions import Executions
 from aos.controllers.keys import Key, Subject
 from aos.controllers.requests import RequestFacts, Requests
 from aos.controllers.store import Change, F, Shelf, Store, T
+from aos.controllers.task_facts import StepFacts, TaskFacts, facts_of, total, trim
 from aos.model.agent import Agent
 from aos.model.cluster_policy import ClusterPolicy
-from aos.model.conditions import ConditionType
 from aos.model.meta import LabelSelector
 from aos.model.model import Model
 from aos.model.policy import Policy
-from aos.model.task import Task
+from aos.model.task import Task, TaskUsage
 from aos.model.tool import Tool
-from aos.reconcile.conditions import find
 from aos.reconcile.waiting import Wait
 
 
@@ -28,27 +27,11 @@ class AgentFacts:
     labels: Mapping[str, str]
     tools: frozenset[str]
     delegates: frozenset[str]
+    capabilities: frozenset[str]
     model: str
     config_map: str
     revision: str
     policy_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaskFacts:
-    """What look-ups need of a Task; it is open while calls may be made for it."""
-
-    agent: str
-    revision: str
-    has_pod: bool
-    ended_at: datetime | None
-    parent: str
-    is_open: bool
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it has neither a pod nor an end."""
-        return self.ended_at is None and not self.has_pod
 
 
 _Index = dict[tuple[str, str], set[str]]
@@ -68,6 +51,7 @@ class Objects:
         policies: Policies; as for Tools.
         cluster_policies: ClusterPolicies, under the empty namespace; as for Tools.
         requests: ApprovalRequests.
+        executions: Workflows and their runs.
         shelves: all of them by kind.
     """
 
@@ -88,7 +72,7 @@ class Objects:
         self._touch_later = touch_later or touch
         self._namespace_labels = namespace_labels
         self.agents = Store("Agent", Agent.parse, _agent_facts)
-        self.tasks = Store("Task", Task.parse, _task_facts)
+        self.tasks = Store("Task", Task.parse, facts_of, trim)
         self.tools: Store[Tool, Tool] = Store("Tool", Tool.parse, _itself)
         self.models: Store[Model, Model] = Store("Model", Model.parse, _itself)
         self.policies: Store[Policy, Policy] = Store("Policy", Policy.parse, _itself)
@@ -96,21 +80,25 @@ class Objects:
             "ClusterPolicy", ClusterPolicy.parse, _itself
         )
         self.requests = Requests(touch)
+        self.executions = Executions(touch, self._touch_later)
         self.shelves: Mapping[str, Shelf] = {
             # In the order in which a new leader looks at them: work in hand first.
             shelf.kind: shelf
             for shelf in (
                 self.tasks,
                 self.requests.store,
+                self.executions.runs,
                 self.cluster_policies,
                 self.policies,
                 self.tools,
                 self.models,
                 self.agents,
+                self.executions.workflows,
             )
         }
         self._tasks_of: _Index = {}
         self._handed_over_by: _Index = {}
+        self._tasks_of_run: _Index = {}
         self._doors: Mapping[str, tuple[Observe, Forget]] = {
             "Agent": self._door(self.agents, self._agent_changed),
             "Task": self._door(self.tasks, self._task_changed),
@@ -119,6 +107,8 @@ class Objects:
             "Policy": self._door(self.policies, self._policy_changed),
             "ClusterPolicy": self._door(self.cluster_policies, self._cluster_policy_changed),
             "ApprovalRequest": self._door(self.requests.store, self._request_changed),
+            "Workflow": self._door(self.executions.workflows, self.executions.workflow_changed),
+            "WorkflowRun": self._door(self.executions.runs, self.executions.run_changed),
         }
 
     def observe(self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False) -> None:
@@ -141,6 +131,18 @@ class Objects:
             entry = self.tasks.entry(namespace, name)
             if entry is not None and entry.facts is not None:
                 yield name, entry.facts
+
+    def attempts_of(self, namespace: str, run_uid: str) -> Iterator[tuple[StepFacts, TaskUsage | None]]:
+        """Yield what the run with ``run_uid`` looks at of its Tasks, each with all that it and those below it used."""
+        for name in tuple(self._tasks_of_run.get((namespace, run_uid), ())):
+            entry = self.tasks.entry(namespace, name)
+            if entry is not None and entry.facts is not None and entry.facts.step is not None:
+                yield entry.facts.step, self._used_by(namespace, name)
+
+    def _used_by(self, namespace: str, task: str) -> TaskUsage | None:
+        found = (self.tasks.entry(namespace, name) for name in self._with_tasks_below(namespace, task))
+        used = [entry.facts.usage for entry in found if entry is not None and entry.facts is not None]
+        return total(item for item in used if item is not None)
 
     def waits_of(self, namespace: str, task: str) -> Iterator[Wait]:
         """Yield the times that calls wait for people: those of a Task, and of every Task below it."""
@@ -183,7 +185,7 @@ class Objects:
     def touch_tasks_of_revision(self, namespace: str, agent: str, revision: str) -> None:
         """Ask for a reconcile of the open Tasks that run a revision."""
         for name, facts in self.tasks_of(namespace, agent):
-            if facts.revision == revision and facts.ended_at is None:
+            if revision in (facts.revision, facts.pinned) and facts.ended_at is None:
                 self._touch(Key(Subject.TASK, namespace, name))
 
     def touch_waiting_tasks(self) -> None:
@@ -212,6 +214,8 @@ class Objects:
         for name, facts in self.tasks_of(change.namespace, change.name):
             if facts.is_waiting or (change.after is None and facts.ended_at is None):
                 self._touch(Key(Subject.TASK, change.namespace, name))
+        capabilities = frozenset(name for facts in change.facts() for name in facts.capabilities)
+        self.executions.agent_changed(change.namespace, change.name, capabilities)
         called = {(facts.revision, facts.policy_digest) for facts in change.facts()}
         self.requests.touch_of_agent(
             change.namespace, change.name, is_another=change.after is None or len(called) > 1
@@ -244,11 +248,17 @@ class Objects:
                 continue
             is_there = entry is change.after or change.after is not None
             _put(self._tasks_of, (change.namespace, entry.facts.agent), change.name, is_there=is_there)
-            if entry.facts.parent:
-                key = (change.namespace, entry.facts.parent)
-                _put(self._handed_over_by, key, change.name, is_there=is_there)
+            for index, name in (
+                (self._handed_over_by, entry.facts.parent),
+                (self._tasks_of_run, entry.facts.run_uid),
+            ):
+                if name:
+                    _put(index, (change.namespace, name), change.name, is_there=is_there)
         after = change.after.facts if change.after is not None else None
         before = change.before.facts if change.before is not None else None
+        facts = after or before
+        if facts is not None and facts.run and _seen_by_run(before) != _seen_by_run(after):
+            self._touch(Key(Subject.WORKFLOW_RUN, change.namespace, facts.run))
         if after is None or not after.is_open:
             self.requests.touch_of_task(change.namespace, change.name)
         if after is not None and after.ended_at is not None and (before is None or before.ended_at is None):
@@ -353,28 +363,21 @@ def _put(index: _Index, key: tuple[str, str], name: str, *, is_there: bool) -> N
         del index[key]
 
 
+def _seen_by_run(facts: TaskFacts | None) -> tuple[StepFacts | None, TaskUsage | None] | None:
+    return (facts.step, facts.usage) if facts is not None else None
+
+
 def _agent_facts(agent: Agent) -> AgentFacts:
     spec = agent.spec
     return AgentFacts(
         labels=agent.metadata.labels,
         tools=frozenset(request.name for request in spec.tools),
         delegates=frozenset(spec.delegates),
+        capabilities=frozenset(spec.capabilities),
         model=spec.model.name if spec.model else "",
         config_map=spec.instructions_from.config_map_key_ref.name if spec.instructions_from else "",
         revision=agent.status.revision,
         policy_digest=agent.status.policy.digest if agent.status.policy else "",
-    )
-
-
-def _task_facts(task: Task) -> TaskFacts:
-    end = find(task.status.conditions, ConditionType.SUCCEEDED) if task.ended else None
-    return TaskFacts(
-        agent=task.spec.agent_ref.name,
-        revision=task.status.revision,
-        has_pod=task.status.pod is not None,
-        ended_at=(task.status.completion_time or end.last_transition_time) if end else None,
-        parent=task.parent.task if task.parent else "",
-        is_open=task.open,
     )
 
 

@@ -7,7 +7,18 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from aos.controllers import agents, anchors, approvals, certificates, connected, histories, policies, tasks
+from aos.controllers import (
+    agents,
+    anchors,
+    approvals,
+    certificates,
+    connected,
+    histories,
+    policies,
+    runs,
+    tasks,
+    workflows,
+)
 from aos.controllers.acting import Actor
 from aos.controllers.census import Census
 from aos.controllers.cluster import Cluster
@@ -50,6 +61,8 @@ RECONCILES: Final[Mapping[Subject, Reconcile]] = {
     Subject.MODEL: connected.reconcile_one_model,
     Subject.POLICY: policies.reconcile,
     Subject.CLUSTER_POLICY: policies.reconcile_one_cluster_policy,
+    Subject.WORKFLOW: workflows.reconcile,
+    Subject.WORKFLOW_RUN: runs.reconcile,
     Subject.APPROVAL_REQUEST: approvals.reconcile,
     Subject.HISTORY: histories.reconcile,
     Subject.CERTIFICATES: certificates.reconcile,

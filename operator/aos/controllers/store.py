@@ -24,7 +24,7 @@ class Entry(Generic[F]):
         uid: which object of that name.
         version: its resource version; of two versions of one object the greater is the newer.
         generation: of its spec.
-        content: JSON without ``managedFields``.
+        content: JSON without ``managedFields``, and without what the store is told to leave out.
         facts: what look-ups need; None if it can't be read.
         problem: why it can't be read; empty if it can.
     """
@@ -98,7 +98,11 @@ class Store(Generic[T, F]):
     """The objects of one kind, of all namespaces."""
 
     def __init__(
-        self, kind: str, parse: Callable[[Mapping[str, object]], T], facts: Callable[[T], F]
+        self,
+        kind: str,
+        parse: Callable[[Mapping[str, object]], T],
+        facts: Callable[[T], F],
+        trim: Callable[[JsonObject], JsonObject] = lambda raw: raw,
     ) -> None:
         """Make an empty store.
 
@@ -106,10 +110,12 @@ class Store(Generic[T, F]):
             kind: name of the kind.
             parse: reads an object; raises `pydantic.ValidationError`.
             facts: what look-ups need of an object.
+            trim: what of an object's JSON is kept; facts are taken from the whole.
         """
         self.kind = kind
         self._parse = parse
         self._facts = facts
+        self._trim = trim
         self._entries: dict[str, dict[str, Entry[F]]] = {}
 
     def __len__(self) -> int:
@@ -176,7 +182,7 @@ class Store(Generic[T, F]):
         return Identity(namespace, name, entry.uid, entry.version) if entry else None
 
     def _entry(self, raw: Mapping[str, JsonValue], metadata: JsonObject) -> Entry[F]:
-        lean = {
+        lean: JsonObject = {
             **raw,
             "metadata": {name: value for name, value in metadata.items() if name != "managedFields"},
         }
@@ -190,7 +196,7 @@ class Store(Generic[T, F]):
             uid=text(metadata, "uid"),
             version=int(version) if version.isdecimal() else 0,
             generation=number(metadata, "generation"),
-            content=orjson.dumps(lean),
+            content=orjson.dumps(self._trim(lean)),
             facts=facts,
             problem=problem,
         )

@@ -12,10 +12,10 @@ from aos.reconcile.conditions import as_json, conditions, no, unchanged
 from aos.reconcile.plan import Plan
 from aos.reconcile.transitions import ACCEPTING, transitions
 
-REPORTED_KINDS: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
-"""A Task is left as it is: its end would be final, and a newer version may well read it."""
+REPORTED_KINDS: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy", "Workflow")
+"""A Task or a WorkflowRun is left as it is: its end would be final, and a newer version may well read it."""
 
-_KEPT: Final = ("reliability",)
+_KEPT: Final = ("reliability", "triggers")
 """What stands nowhere else: server-side apply drops what is not said again."""
 
 

@@ -7,7 +7,17 @@ from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 
-KINDS: Final = ("agents", "tasks", "tools", "models", "policies", "clusterpolicies", "approvalrequests")
+KINDS: Final = (
+    "agents",
+    "tasks",
+    "tools",
+    "models",
+    "policies",
+    "clusterpolicies",
+    "workflows",
+    "workflowruns",
+    "approvalrequests",
+)
 
 
 def _rule(
@@ -21,13 +31,15 @@ def _rule(
 
 OPERATOR_EVERYWHERE: Final[list[JsonValue]] = [
     _rule("aos.dev", KINDS, ("get", "list", "watch")),
-    _rule("aos.dev", ("tasks",), ("delete",)),
+    _rule("aos.dev", ("tasks", "workflowruns"), ("delete",)),
+    _rule("aos.dev", ("tasks", "workflowruns", "approvalrequests"), ("create",)),
+    _rule("aos.dev", ("workflowruns",), ("patch",)),
     _rule("aos.dev", [f"{kind}/status" for kind in KINDS], ("patch",)),
     _rule("", ("pods",), ("get", "list", "watch", "create", "delete")),
     _rule("", ("serviceaccounts",), ("list", "watch", "create", "patch")),
     _rule("", ("configmaps", "namespaces", "nodes"), ("list", "watch")),
     _rule("node.k8s.io", ("runtimeclasses",), ("list", "watch")),
-    _rule("apps", ("controllerrevisions",), ("list", "watch", "create", "patch", "delete")),
+    _rule("apps", ("controllerrevisions",), ("get", "list", "watch", "create", "patch", "delete")),
     _rule("networking.k8s.io", ("networkpolicies",), ("list", "watch", "create", "patch")),
     _rule(
         "rbac.authorization.k8s.io",
@@ -55,7 +67,7 @@ OPERATOR_AT_HOME: Final[list[JsonValue]] = [
 ]
 
 GATEWAY_EVERYWHERE: Final[list[JsonValue]] = [
-    _rule("aos.dev", KINDS, ("get", "list", "watch")),
+    _rule("aos.dev", [kind for kind in KINDS if not kind.startswith("workflow")], ("get", "list", "watch")),
     _rule("aos.dev", ("tasks",), ("create", "delete")),
     _rule("aos.dev", ("approvalrequests",), ("create", "delete")),
     _rule(

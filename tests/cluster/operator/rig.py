@@ -23,6 +23,8 @@ from aos.kube.resources import (
     SERVICE_ACCOUNTS,
     TASKS,
     TOOLS,
+    WORKFLOW_RUNS,
+    WORKFLOWS,
     Resource,
 )
 from aos.model.base import JsonObject
@@ -230,7 +232,8 @@ class Rig:
 
     async def clear(self) -> None:
         """Remove what the test made, so that the next operator has nothing to do with it."""
-        for resource in (TASKS, APPROVAL_REQUESTS, AGENTS, TOOLS, MODELS, POLICIES, CONFIG_MAPS, PODS):
+        kinds = (WORKFLOWS, WORKFLOW_RUNS, TASKS, APPROVAL_REQUESTS, AGENTS, TOOLS, MODELS, POLICIES)
+        for resource in (*kinds, CONFIG_MAPS, PODS):
             for item in await self.all(resource):
                 with contextlib.suppress(ApiError):
                     await self.admin.delete(

@@ -15,20 +15,21 @@ from aos.kube.resources import (
     ROLES,
     TASKS,
     TOOLS,
+    WORKFLOW_RUNS,
+    WORKFLOWS,
 )
 from aos.kube.reviews import AccessRequest, UserInfo
 from aos.model.base import JsonObject
 from aos.model.names import GROUP
 from tests.cluster.operator.approvals import LEADS, RBAC, STAFF, Desk, approve, chart_roles
 
-KINDS = {
-    kind.plural for kind in (AGENTS, TOOLS, MODELS, POLICIES, CLUSTER_POLICIES, TASKS, APPROVAL_REQUESTS)
-}
+WORK = {kind.plural for kind in (AGENTS, TASKS, WORKFLOWS, WORKFLOW_RUNS)}
+KINDS = WORK | {kind.plural for kind in (TOOLS, MODELS, POLICIES, CLUSTER_POLICIES, APPROVAL_REQUESTS)}
 READ = {"get", "list", "watch"}
-WRITTEN = {"agents", "tools", "models", "policies", "tasks"}
+WRITTEN = WORK | {"tools", "models", "policies"}
 ALLOWED = {
     "aos-viewer": {(verb, kind) for verb in READ for kind in KINDS},
-    "aos-approver": {(verb, kind) for verb in READ for kind in ("approvalrequests", "agents", "tasks")}
+    "aos-approver": {(verb, kind) for verb in READ for kind in WORK | {"approvalrequests"}}
     | {(verb, "approvalrequests") for verb in ("patch", "update", "approve")},
     "aos-author": {(verb, kind) for verb in READ for kind in KINDS}
     | {(verb, kind) for verb in ("create", "update", "patch", "delete") for kind in WRITTEN},

@@ -1,0 +1,14 @@
+"""Workflows: gather, reconcile, act."""
+
+from aos.controllers.keys import Key
+from aos.controllers.unreadable import reconcile_if_unreadable
+from aos.controllers.world import World
+
+
+async def reconcile(world: World, key: Key) -> None:
+    """Bring one Workflow to its desired state.
+
+    Raises:
+        ApiError: the API server could not be reached, or the Workflow changed meanwhile.
+    """
+    await reconcile_if_unreadable(world, key)
