@@ -103,6 +103,7 @@ class GatewayProcess:
             "AOS_PORT": str(self.port),
             "AOS_ADMIN_PORT": str(free_port()),
             "AOS_HEALTH_PORT": str(self._health),
+            "AOS_HOOK_PORT": "0",
             "AOS_STOP_DELAY_SECONDS": "0",
             "AOS_STORE_URL": f"sqlite://{self.folder}/store.db",
             **self.settings,

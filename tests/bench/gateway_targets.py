@@ -83,6 +83,7 @@ def gateway(kubeconfig: Path, folder: Path) -> Iterator[Target]:
         "AOS_PORT": str(port),
         "AOS_ADMIN_PORT": str(free_port()),
         "AOS_HEALTH_PORT": str(free_port()),
+        "AOS_HOOK_PORT": "0",
         "AOS_STOP_DELAY_SECONDS": "0",
         "AOS_STORE_URL": f"sqlite://{folder}/store.db",
     }

@@ -33,6 +33,7 @@ from aos.kube.resources import (
     SERVICE_ACCOUNTS,
     TASKS,
     TOOLS,
+    WORKFLOWS,
     Resource,
 )
 from aos.model.agent import Agent
@@ -45,6 +46,7 @@ from aos.model.names import LABEL_AGENT, LABEL_MANAGED_BY, MANAGED_BY
 from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import Tool
+from aos.model.workflow import Workflow
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 
 MAX_REMEMBERED_PODS: Final = 10_000
@@ -54,6 +56,9 @@ PolicyListener = Callable[[str, str], None]
 """Told namespace and name of an agent whose effective policy may be another now."""
 
 T = TypeVar("T")
+
+_TRIGGER: Final = "Trigger"
+"""What refers to a webhook's Secret, as its owner's kind."""
 
 _OURS: Final = Selection(label_selector=f"{LABEL_MANAGED_BY}={MANAGED_BY}")
 _AGENT_PODS: Final = Selection(label_selector=LABEL_AGENT)
@@ -98,6 +103,7 @@ class ClusterRegistry:
         self._approvals = self._follow(
             APPROVAL_REQUESTS, parse_approval_request, Table(self._approval_changed)
         )
+        self._workflows = self._follow(WORKFLOWS, Workflow.parse, Table(self._workflow_changed))
         self._revisions = self._follow(CONTROLLER_REVISIONS, parse_revision, Table(), _OURS)
         self._pods = self._follow(PODS, PodFacts.parse, Table(self._pod_changed), _AGENT_PODS)
         self._service_accounts = self._follow(SERVICE_ACCOUNTS, uid_of, Table(), _OURS)
@@ -209,6 +215,16 @@ class ClusterRegistry:
         """Return the credential; None while the Secret or its key is missing, unreadable or empty."""
         return self._credentials.get(namespace, reference)
 
+    def workflow(self, namespace: str, name: str) -> Workflow | None:
+        """Return the Workflow, or None."""
+        return self._workflows.get(namespace, name)
+
+    def trigger_secret(self, namespace: str, workflow: str, trigger: str) -> str | None:
+        """Return what the Secret of a Workflow's webhook holds; None while it is missing, unreadable or empty."""
+        found = self._workflows.get(namespace, workflow)
+        reference = _hook_secrets(found).get(trigger)
+        return self._credentials.get(namespace, reference) if reference is not None else None
+
     def on_tool_change(self, listener: Listener) -> None:
         """Call ``listener`` when a Tool's spec or credential changes, and when a Tool appears or goes."""
         self._tool_listeners.append(listener)
@@ -302,6 +318,13 @@ class ClusterRegistry:
             auth = None
         owner: Owner = (kind, change.key.namespace, change.key.name)
         self._credentials.refer(owner, auth.secret_ref if auth else None)
+
+    def _workflow_changed(self, change: Change[Workflow]) -> None:
+        namespace, name = change.key.namespace, change.key.name
+        # As for Tools: the Secrets beside the gateway are never lent out.
+        after = {} if namespace == self._own_namespace else _hook_secrets(change.new)
+        for trigger in {*_hook_secrets(change.old), *after}:
+            self._credentials.refer((_TRIGGER, namespace, f"{name}/{trigger}"), after.get(trigger))
 
     def _policy_changed(self, change: Change[Policy | UnreadablePolicy]) -> None:
         if _same(change):
@@ -398,8 +421,17 @@ class ClusterRegistry:
 
     def _credential_changed(self, owner: Owner) -> None:
         kind, namespace, name = owner
+        if kind == _TRIGGER:
+            # Read with each request.
+            return
         listeners = self._tool_listeners if kind == "Tool" else self._model_listeners
         _tell(listeners, ObjectKey(namespace=namespace, name=name))
+
+
+def _hook_secrets(workflow: Workflow | None) -> Mapping[str, KeyReference]:
+    """Return the Secrets that the Workflow's webhooks name, by trigger."""
+    triggers = workflow.spec.triggers if workflow is not None else ()
+    return {item.name: item.webhook.secret_ref for item in triggers if item.webhook is not None}
 
 
 def agent_key(agent: Agent) -> tuple[str, str]:

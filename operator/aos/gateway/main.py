@@ -29,6 +29,7 @@ from aos.gateway.control.persisting import PersistingBounds
 from aos.gateway.control.retries import RetryBudget
 from aos.gateway.control.upkeep import Upkeep
 from aos.gateway.enforcement import EnforcementReport
+from aos.gateway.hooks.endpoint import HookApp
 from aos.gateway.identity import Identity
 from aos.gateway.inbox import TaskInbox
 from aos.gateway.journal import Journal
@@ -81,6 +82,7 @@ class Ports:
     agents: Port
     admin: Port
     health: Port
+    hooks: Port
 
 
 class Gateway:
@@ -150,6 +152,7 @@ class Gateway:
         self._registry.on_pod_end(identity.forget)
         self._agent_app = AgentApp(identity, endpoints, settings, journal)
         self._admin_app = AdminApp(verifier, self._report, settings, AuditApi(store, Access(client)))
+        self._hook_app = HookApp(self._registry, client, settings)
         self._watch()
 
     def bind(self) -> Ports:
@@ -163,6 +166,7 @@ class Gateway:
             agents=Port(self._agent_app, settings, settings.port, context),
             admin=Port(self._admin_app, settings, settings.admin_port, context),
             health=Port(HealthApp(self.problem, self._metrics), settings, settings.health_port, None),
+            hooks=Port(self._hook_app, settings, settings.hook_port, context),
         )
 
     async def serve(self, ports: Ports, stop: asyncio.Event) -> None:
@@ -175,11 +179,12 @@ class Gateway:
                 await asyncio.sleep(self._settings.stop_delay_seconds)
                 self._mcp.end_waiting()
                 self._inbox.end_waiting()
+                await ports.hooks.stop()
                 await ports.agents.stop()
                 await self._say_last_head()
                 running.cancel()
         finally:
-            for port in (ports.agents, ports.admin, ports.health):
+            for port in (ports.agents, ports.admin, ports.health, ports.hooks):
                 port.close()
             await self._upstream.close()
             await self._calls.close(CLOSE_SECONDS)
@@ -231,6 +236,7 @@ class Gateway:
             await self._sampling_key.read()
             group.create_task(ports.admin.serve(), name="admin")
             group.create_task(ports.agents.serve(), name="agents")
+            group.create_task(ports.hooks.serve(), name="webhooks")
             _log.info("serving agents on port %d", ports.agents.port)
 
     def _watch(self) -> None:

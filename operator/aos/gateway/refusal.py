@@ -33,6 +33,9 @@ class RefusalCode(StrEnum):
     HEADERS_TOO_LARGE = "HeadersTooLarge"
     REQUEST_TIMEOUT = "RequestTimeout"
     TOO_MANY_CALLS = "TooManyCalls"
+    SIGNATURE_INVALID = "SignatureInvalid"
+    WORKFLOW_NOT_READY = "WorkflowNotReady"
+    INPUT_INVALID = "InputInvalid"
 
     NO_TOKEN = "NoToken"  # noqa: S105 - a code
     TOKEN_INVALID = "TokenInvalid"  # noqa: S105 - a code

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from aos.model.names import GATEWAY_ADMIN_PORT, GATEWAY_PORT
+from aos.model.names import GATEWAY_ADMIN_PORT, GATEWAY_HOOK_PORT, GATEWAY_PORT
 
 PREFIX: Final = "AOS_"
 VARIABLES_OF_THE_POD: Final[Mapping[str, str]] = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME"}
@@ -43,6 +43,9 @@ class GatewaySettings(BaseModel):
     )
     health_port: Port = Field(
         default=8080, description="Port of probes and metrics (plain HTTP); 0 takes a free one."
+    )
+    hook_port: Port = Field(
+        default=GATEWAY_HOOK_PORT, description="Port of webhooks that start runs (TLS); 0 takes a free one."
     )
     operator_username: str = Field(
         default="",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from aos.model.names import GATEWAY_SERVICE, gateway_host
+from aos.model.names import GATEWAY_SERVICE, HOOK_SERVICE, gateway_host
 from aos.reconcile.waiting import MAX_WAIT_SECONDS
 
 AUTHORITY_LIFE: Final = timedelta(days=5 * 365)
@@ -100,7 +100,15 @@ class Renewal:
 def serving_names(namespace: str) -> tuple[str, ...]:
     """Return the names that the gateway is called by; the first is the one that clients verify."""
     host = gateway_host(namespace)
-    return (host, GATEWAY_SERVICE, f"{GATEWAY_SERVICE}.{namespace}", f"{host}.cluster.local")
+    hooks = f"{HOOK_SERVICE}.{namespace}.svc"
+    return (
+        host,
+        GATEWAY_SERVICE,
+        f"{GATEWAY_SERVICE}.{namespace}",
+        f"{host}.cluster.local",
+        hooks,
+        f"{hooks}.cluster.local",
+    )
 
 
 def renewal(observed: ObservedCertificates, namespace: str, now: datetime) -> Renewal:

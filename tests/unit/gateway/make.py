@@ -23,7 +23,7 @@ from aos.model.task import Task
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 
 SETTINGS = GatewaySettings(
-    namespace="aos-system", listen_address="127.0.0.1", port=0, admin_port=0, health_port=0
+    namespace="aos-system", listen_address="127.0.0.1", port=0, admin_port=0, health_port=0, hook_port=0
 )
 CREATED = "2026-01-02T03:04:05Z"
 TASK_UID = "task-uid"

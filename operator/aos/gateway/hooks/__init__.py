@@ -1,0 +1,1 @@
+"""Webhooks from outside that start runs of Workflows."""
