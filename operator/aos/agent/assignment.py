@@ -12,6 +12,7 @@ class Assignment(BaseModel):
     """One piece of work for this pod.
 
     Attributes:
+        uid: Which Task it is; what is asked of the gateway is for this one and no other.
         name: The Task's name.
         revision: The agent's revision that the instructions belong to.
         instructions: What the agent's owner wants it to do; blank for an agent that has none.
@@ -24,6 +25,7 @@ class Assignment(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
+    uid: str = ""
     name: str
     namespace: str
     agent: str

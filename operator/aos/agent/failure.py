@@ -22,6 +22,7 @@ class FailureReason(StrEnum):
     MODEL_REFUSED = "ModelRefused"
     MODEL_UNAVAILABLE = "ModelUnavailable"
     OUTPUT_INVALID = "OutputInvalid"
+    RESTARTED = "Restarted"
     STEP_LIMIT_REACHED = "StepLimitReached"
     TOOLS_UNAVAILABLE = "ToolsUnavailable"
     TOO_MANY_TOOLS = "TooManyTools"

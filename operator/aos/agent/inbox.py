@@ -12,6 +12,7 @@ from aos.agent.failure import CannotReportError, Failure, shortened
 from aos.agent.settings import AgentSettings
 from aos.model.base import JsonObject
 
+_NO_CONTENT: Final = 204
 _CONFLICT: Final = 409
 _REFUSALS_OF_CONTENT: Final = frozenset({400, 413, 422})
 _TOO_MANY_REQUESTS: Final = 429
@@ -69,18 +70,35 @@ class Inbox:
         self._sleep = sleep
 
     async def fetch(self) -> Assignment:
-        """Return the task of this pod.
+        """Return the task of this pod, which was made for it.
 
         Raises:
             CannotReportError: the gateway refuses the pod, or hands out nothing in time.
         """
-        response = await self._persistently("GET", self._url, None, self._bounds.fetch_timeout_seconds)
-        if response.is_success:
-            try:
-                return Assignment.model_validate_json(response.content)
-            except ValidationError as error:
-                raise CannotReportError(f"the gateway's task can't be read: {_fields(error)}") from error
-        raise _refusal("does not hand out a task", response)
+        return _assignment(
+            await self._persistently("GET", self._url, None, self._bounds.fetch_timeout_seconds)
+        )
+
+    async def wait(self) -> Assignment:
+        """Return the next task of this pod, once there is one; a gateway that is away is waited for.
+
+        Raises:
+            CannotReportError: the gateway refuses the pod.
+        """
+        return _assignment(await self._persistently("GET", self._url, None, None))
+
+    async def last(self) -> Assignment | None:
+        """Return the task that the pod has, if it has one now; nothing is waited for.
+
+        Raises:
+            CannotReportError: the gateway's task can't be read.
+        """
+        try:
+            async with asyncio.timeout(self._bounds.last_look_seconds):
+                response = await self._client.get(self._url)
+        except TimeoutError:
+            return None
+        return _assignment(response) if response.is_success and not _is_passing(response) else None
 
     async def post_output(self, output: JsonObject) -> bool:
         """Post what the task came to; return whether the gateway took it (it doesn't when the task has ended).
@@ -116,9 +134,9 @@ class Inbox:
         raise _refusal("does not take the result", response)
 
     async def _persistently(
-        self, method: str, url: str, body: JsonObject | None, timeout_seconds: float
+        self, method: str, url: str, body: JsonObject | None, timeout_seconds: float | None
     ) -> httpx2.Response:
-        """Send until there is an answer that another attempt would not change."""
+        """Send until there is an answer that another attempt would not change; without a timeout as long as it takes."""
         pause = self._bounds.retry_pause_seconds
         last = "no attempt was made"
         try:
@@ -128,11 +146,13 @@ class Inbox:
                     if not _is_passing(response):
                         return response
                     last = _said(response)
+                    if response.status_code == _NO_CONTENT:
+                        pause = self._bounds.retry_pause_seconds
                     await self._sleep(self._pause(response, pause))
                     pause = min(2 * pause, self._bounds.max_retry_pause_seconds)
         except TimeoutError as error:
             raise CannotReportError(
-                f"the gateway at {url} gave no answer in {timeout_seconds:g} seconds: {last}"
+                f"the gateway at {url} gave no answer in {timeout_seconds or 0:g} seconds: {last}"
             ) from error
 
     def _pause(self, response: httpx2.Response, pause: float) -> float:
@@ -141,7 +161,19 @@ class Inbox:
         return min(seconds, self._bounds.max_retry_pause_seconds)
 
 
+def _assignment(response: httpx2.Response) -> Assignment:
+    if not response.is_success:
+        raise _refusal("does not hand out a task", response)
+    try:
+        return Assignment.model_validate_json(response.content)
+    except ValidationError as error:
+        raise CannotReportError(f"the gateway's task can't be read: {_fields(error)}") from error
+
+
 def _is_passing(response: httpx2.Response) -> bool:
+    if response.status_code == _NO_CONTENT:
+        # To a result that is the answer; to who asks for a task it says that there is none yet.
+        return response.request.method == "GET"
     return response.status_code == _TOO_MANY_REQUESTS or response.status_code >= _SERVER_ERROR
 
 

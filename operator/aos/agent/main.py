@@ -1,28 +1,27 @@
-"""The runtime's process: one task from its assignment to its posted result, then an exit code."""
+"""The runtime's process: its Tasks, each from its assignment to its posted result, then an exit code."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
 
 from aos.agent.failure import CannotReportError
-from aos.agent.inbox import Inbox
 from aos.agent.journal import Journal, Level, leave_termination_message
 from aos.agent.settings import DEFAULT_TERMINATION_LOG, AgentSettings, SettingsError
-from aos.agent.transport import gateway_client
-from aos.agent.worker import Worker
+from aos.agent.tasks import do_many, do_one
+from aos.model.agent import PodTasks
 
 
 class ExitCode(IntEnum):
     """How the process ends."""
 
     REPORTED = 0
-    """A result or a failure stands on the Task."""
+    """A result or a failure stands on each Task; a Service was told to stop."""
     NOT_REPORTED = 1
     """Nothing could be posted; the termination message says why."""
     MISCONFIGURED = 2
@@ -41,13 +40,17 @@ def main() -> int:
 
 
 async def run_agent(settings: AgentSettings) -> int:
-    """Do the pod's one task and return the process's exit code (an :class:`ExitCode`)."""
+    """Do the pod's Tasks and return the process's exit code (an :class:`ExitCode`)."""
     journal = Journal()
     # The libraries' own log lines may hold arguments and results; without a handler they would go to stderr.
     logging.getLogger().addHandler(logging.NullHandler())
     try:
-        async with _ended_by_sigterm():
-            await _do_task(settings, journal)
+        _check_files(settings)
+        if settings.tasks is PodTasks.MANY:
+            await _serve(settings, journal)
+        else:
+            async with _ended_by_sigterm():
+                await do_one(settings, journal)
     except CannotReportError as error:
         return _give_up(settings.termination_log, journal, ExitCode.NOT_REPORTED, str(error))
     except asyncio.CancelledError:
@@ -60,23 +63,15 @@ async def run_agent(settings: AgentSettings) -> int:
     return ExitCode.REPORTED
 
 
-async def _do_task(settings: AgentSettings, journal: Journal) -> None:
-    _check_files(settings)
-    async with gateway_client(settings) as http:
-        inbox = Inbox(http, settings)
-        assignment = await inbox.fetch()
-        journal.write(
-            "task received",
-            task=f"{assignment.namespace}/{assignment.name}",
-            agent=assignment.agent,
-            revision=assignment.revision,
-        )
-        failure = await Worker(http, settings, inbox, assignment, journal).work()
-        if failure is None:
-            return
-        recorded = await inbox.post_failure(failure)
-        said = "failure posted" if recorded else "task had ended"
-        journal.write(said, Level.ERROR, reason=failure.reason.value, message=failure.message)
+async def _serve(settings: AgentSettings, journal: Journal) -> None:
+    stop = asyncio.Event()
+
+    def end() -> None:
+        journal.write("stopping")
+        stop.set()
+
+    with _on_sigterm(end):
+        await do_many(settings, journal, stop)
 
 
 def _check_files(settings: AgentSettings) -> None:
@@ -96,12 +91,17 @@ def _give_up(termination_log: Path, journal: Journal, code: ExitCode, message: s
 @asynccontextmanager
 async def _ended_by_sigterm() -> AsyncGenerator[None]:
     """Cancel the work on SIGTERM, which a container's first process would otherwise not even notice."""
-    loop = asyncio.get_running_loop()
     task = asyncio.current_task()
+    with _on_sigterm(lambda: task.cancel() if task is not None else None):
+        yield
+
+
+@contextlib.contextmanager
+def _on_sigterm(act: Callable[[], object]) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
     # Handlers exist in the main thread alone; in another one, somebody else owns the process.
     with contextlib.suppress(RuntimeError, ValueError):
-        if task is not None:
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        loop.add_signal_handler(signal.SIGTERM, act)
     try:
         yield
     finally:

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from aos.model.agent import PodTasks
+
 DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
+DEFAULT_MARKER: Final = "/tmp/aos-task"  # noqa: S108 - the pod's own volume, which outlives its containers
 
 _REQUIRED: Final = ("AOS_GATEWAY_URL", "AOS_TOKEN_FILE", "AOS_CA_FILE", "OPENAI_BASE_URL", "AOS_MCP_URL")
 
@@ -54,7 +57,9 @@ class Bounds:
     connect_retries: int = 6
     """How often a connection is tried again; nothing was sent yet, so it repeats no call."""
     fetch_timeout_seconds: float = 60.0
-    """How long the runtime waits for the gateway to know its pod and hand out the task."""
+    """How long the runtime waits for the gateway to know its pod and hand out the task that the pod was made for."""
+    last_look_seconds: float = 2.0
+    """How long a Service that is to end looks whether a Task was given to it at the last moment."""
     report_timeout_seconds: float = 60.0
     """How long the runtime tries to post the result."""
     report_margin_seconds: float = 5.0
@@ -67,7 +72,11 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """Where the gateway is and how the pod proves who it is."""
+    """Where the gateway is, how the pod proves who it is, and which Tasks it is for.
+
+    Attributes:
+        marker: where a Service keeps in mind which Task it began, so that it is not begun again after a crash.
+    """
 
     gateway_url: str
     token_file: Path
@@ -75,6 +84,8 @@ class AgentSettings:
     model_url: str
     mcp_url: str
     termination_log: Path = Path(DEFAULT_TERMINATION_LOG)
+    tasks: PodTasks = PodTasks.ONE
+    marker: Path = Path(DEFAULT_MARKER)
     bounds: Bounds = field(default_factory=Bounds)
 
     @classmethod
@@ -90,6 +101,9 @@ class AgentSettings:
                 f"not set: {', '.join(missing)}. The operator sets these in every agent pod; "
                 "outside one, point them at a gateway"
             )
+        said = environment.get("AOS_POD_TASKS") or PodTasks.ONE
+        if said not in tuple(PodTasks):
+            raise SettingsError(f"AOS_POD_TASKS is {said!r}, and not one of {', '.join(PodTasks)}")
         return cls(
             gateway_url=environment["AOS_GATEWAY_URL"].rstrip("/"),
             token_file=Path(environment["AOS_TOKEN_FILE"]),
@@ -97,4 +111,6 @@ class AgentSettings:
             model_url=environment["OPENAI_BASE_URL"].rstrip("/"),
             mcp_url=environment["AOS_MCP_URL"],
             termination_log=Path(environment.get("AOS_TERMINATION_LOG") or DEFAULT_TERMINATION_LOG),
+            tasks=PodTasks(said),
+            marker=Path(environment.get("AOS_TASK_MARKER") or DEFAULT_MARKER),
         )

@@ -9,6 +9,7 @@ from typing import Final
 import httpx2
 
 from aos.agent.settings import AgentSettings
+from aos.model.names import TASK_HEADER
 
 GATEWAY_UNREACHABLE: Final = -32010
 """JSON-RPC code, from the range that MCP leaves to implementations, of a request that got no usable response."""
@@ -89,14 +90,20 @@ def _unusable(request: httpx2.Request, message: str, code: int = GATEWAY_UNREACH
     )
 
 
-def gateway_client(settings: AgentSettings) -> httpx2.AsyncClient:
-    """Return the one client through which everything goes; each user of it sets timeouts of its own."""
+def gateway_client(settings: AgentSettings, task_uid: str = "") -> httpx2.AsyncClient:
+    """Return a client through which everything goes; each user of it sets timeouts of its own.
+
+    Args:
+        settings: of the runtime.
+        task_uid: the Task that all its requests are for; without one they are for whichever the pod has.
+    """
     bounds = settings.bounds
     connections = httpx2.AsyncHTTPTransport(
         verify=_trust(settings), retries=bounds.connect_retries, trust_env=False
     )
     return httpx2.AsyncClient(
         auth=TokenFileAuth(settings.token_file),
+        headers={TASK_HEADER: task_uid} if task_uid else None,
         transport=BoundedTransport(connections, bounds.max_response_bytes),
         timeout=httpx2.Timeout(bounds.model_timeout_seconds, connect=bounds.connect_timeout_seconds),
         # A proxy from the environment would be a second route out of the pod.

@@ -23,10 +23,11 @@ from aos.gateway.identity import Identity, Unassigned
 from aos.gateway.journal import Journal
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.settings import GatewaySettings
-from aos.model.names import MAX_NAME_LENGTH, gateway_host
+from aos.model.names import MAX_NAME_LENGTH, TASK_HEADER, gateway_host
 
 TASK_PATH: Final = "/v1/task"
 RESULT_PATH: Final = "/v1/task/result"
+_TASK_HEADER: Final = TASK_HEADER.lower().encode()
 _MCP: Final = "/mcp"
 _MCP_TOOL: Final = "/mcp/"
 _MODEL: Final = "/v1/models/"
@@ -119,7 +120,8 @@ class AgentApp:
         try:
             return await identity.authenticate(request, must_be_open=not is_result)
         except Unassigned as unassigned:
-            if request.path != TASK_PATH or request.method != "GET":
+            # Who names a Task asks for that one, and not for the next.
+            if request.path != TASK_PATH or request.method != "GET" or request.header(_TASK_HEADER):
                 raise
             return await self._endpoints.tasks.until_assigned(
                 request, unassigned, lambda: identity.authenticate(request)

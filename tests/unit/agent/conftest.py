@@ -8,7 +8,9 @@ import pytest
 
 from aos.agent.settings import AgentSettings, Bounds
 from aos.model.base import JsonObject
-from examples.sales import crm, model
+from examples.common import model
+from examples.common.service import Settings
+from examples.sales import crm
 from tests.unit.agent.fake_gateway import FakeGateway
 from tests.unit.agent.serving import make_identity, serve
 
@@ -62,8 +64,8 @@ async def world(tmp_path: Path) -> AsyncGenerator[World]:
     token_file.write_text("agent-token-1\n")
     database = crm.Database(":memory:")
     async with (
-        serve(crm.crm_app(crm.Settings(fixed_token="crm-secret"), database)) as crm_url,
-        serve(model.model_app(model.Settings(fixed_token="model-secret"))) as model_url,
+        serve(crm.crm_app(Settings(fixed_token="crm-secret"), database)) as crm_url,
+        serve(model.model_app(Settings(fixed_token="model-secret"))) as model_url,
     ):
         gateway = FakeGateway(token_file, crm_url, model_url, "crm-secret", "model-secret", task())
         async with serve(gateway.app(), identity) as url:
@@ -74,6 +76,7 @@ async def world(tmp_path: Path) -> AsyncGenerator[World]:
                 model_url=f"{url}/v1",
                 mcp_url=f"{url}/mcp",
                 termination_log=tmp_path / "termination-log",
+                marker=tmp_path / "aos-task",
                 bounds=FAST,
             )
             yield World(gateway, settings, database)

@@ -38,6 +38,9 @@ class FakeGateway:
 
     Attributes:
         not_yet: Answers of 503 that the task's endpoint gives first.
+        unwilling: Answers of 503 that results get first.
+        queue: Tasks of a Service, the one at hand first; each goes with its result. None where there is the one task alone.
+        awaited: Set when a task is asked for that is not there yet.
         asked: Set when the model is asked for the first time.
         on_call: What happens before a tool call is judged.
         held: Refusals, by the name of the tool, that its calls get first.
@@ -52,6 +55,10 @@ class FakeGateway:
     task: JsonObject
     denied: tuple[str, ...] = ("crm.export_*", "crm.delete_*")
     not_yet: int = 0
+    unwilling: int = 0
+    queue: list[JsonObject] | None = None
+    awaited: asyncio.Event = field(default_factory=asyncio.Event)
+    said: list[str] = field(default_factory=list)
     ended: bool = False
     on_call: Callable[[str], None] = lambda _: None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,9 +88,19 @@ class FakeGateway:
         if self.not_yet > 0:
             self.not_yet -= 1
             return _error(503, "PodNotRecorded", "the pod is not on the Task yet", {"Retry-After": "0"})
+        if self.queue is not None:
+            if not self.queue:
+                self.awaited.set()
+                await asyncio.sleep(0.02)
+                return Response(status_code=204)
+            self.task = self.queue[0]
         return JSONResponse(self.task)
 
     async def _result(self, request: Request) -> Response:
+        if self.unwilling > 0:
+            self.unwilling -= 1
+            return _error(503, "Internal", "the result could not be written", {"Retry-After": "1"})
+        self.said.append(request.headers.get("AOS-Task", ""))
         if self.ended:
             return _error(409, "TaskEnded", "the task has ended")
         result: JsonObject = await request.json()
@@ -100,6 +117,8 @@ class FakeGateway:
                 422,
             )
         self.results.append(result)
+        if self.queue:
+            del self.queue[0]
         return Response(status_code=204)
 
     async def _card(self, request: Request) -> Response:

@@ -52,6 +52,39 @@ async def test_what_passes_is_waited_for_with_growing_pauses(status: int) -> Non
     assert gateway.pauses == [0.01, 0.02, 0.04, 0.05]
 
 
+def nothing_yet() -> httpx2.Response:
+    return httpx2.Response(204)
+
+
+async def test_a_task_that_is_not_there_yet_is_asked_for_again_without_growing_pauses() -> None:
+    gateway = Gateway(
+        nothing_yet(), refusal(503), refusal(503), nothing_yet(), httpx2.Response(200, json=task())
+    )
+    assert (await gateway.inbox().wait()).name == "enrich-1"
+    assert gateway.pauses == [0.01, 0.02, 0.04, 0.01]
+
+
+async def test_whoever_waits_is_told_that_it_may_not() -> None:
+    with pytest.raises(CannotReportError, match="PodEnded"):
+        await Gateway(nothing_yet(), refusal(403, "PodEnded")).inbox().wait()
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (httpx2.Response(200, json=task()), "enrich-1"),
+        (nothing_yet(), None),
+        (refusal(403, "PodEnded"), None),
+        (refusal(503), None),
+    ],
+)
+async def test_the_last_look_waits_for_nothing(answer: httpx2.Response, name: str | None) -> None:
+    gateway = Gateway(answer)
+    found = await gateway.inbox().last()
+    assert (found.name if found else None) == name
+    assert (len(gateway.requests), gateway.pauses) == (1, [])
+
+
 async def test_the_gateway_says_how_long_to_wait_within_bounds() -> None:
     gateway = Gateway(
         refusal(503, **{"Retry-After": "0"}),

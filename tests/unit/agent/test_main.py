@@ -12,7 +12,7 @@ from aos.agent.main import ExitCode, main, run_agent
 from aos.agent.settings import AgentSettings
 from aos.kube.objects import child, children, text
 from aos.model.base import JsonObject
-from examples.sales.crm import fingerprint
+from examples.common.service import fingerprint
 from tests.unit.agent.conftest import World, task
 from tests.unit.agent.serving import make_identity
 from tests.unit.agent.test_settings import ENVIRONMENT
@@ -163,7 +163,7 @@ async def test_the_time_in_which_people_decide_is_not_the_agents(world: World) -
 
 async def test_the_crm_sees_its_own_credential_and_never_the_agents(world: World) -> None:
     await run_agent(world.settings)
-    seen = {access.credential for access in world.database.accesses(100)}
+    seen = {access.credential for access in world.database.log.last(100)}
     assert seen == {fingerprint("Bearer crm-secret")}
     assert fingerprint("Bearer agent-token-1") not in seen
 

@@ -23,7 +23,8 @@ from aos.agent.failure import FailureReason, TaskFailedError
 from aos.agent.model import ModelClient, ModelReply, failure_of, functions, message_param, read_completion
 from aos.agent.settings import AgentSettings
 from aos.agent.transport import GATEWAY_UNREACHABLE
-from examples.sales import model as scripted
+from examples.common import model as scripted
+from examples.common.service import Settings
 from tests.unit.agent.conftest import FAST, task
 from tests.unit.agent.serving import serve
 
@@ -225,7 +226,7 @@ async def test_a_request_says_no_more_than_it_has_to(
 @pytest.fixture(name="real")
 async def real_fixture(tmp_path: Path) -> AsyncGenerator[ModelClient]:
     async with (
-        serve(scripted.model_app(scripted.Settings(fixed_token="t"))) as url,
+        serve(scripted.model_app(Settings(fixed_token="t"))) as url,
         httpx2.AsyncClient(headers={"Authorization": "Bearer t"}) as http,
     ):
         settings = AgentSettings(url, tmp_path, tmp_path, f"{url}/v1", f"{url}/mcp", bounds=FAST)

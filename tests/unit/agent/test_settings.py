@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from aos.agent.settings import AgentSettings, Bounds, SettingsError
+from aos.model.agent import PodTasks
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "runtime.md"
 ENVIRONMENT = {
@@ -31,6 +32,14 @@ def test_the_termination_log_can_be_elsewhere() -> None:
     assert settings.termination_log == Path("/tmp/last-words")  # noqa: S108
 
 
+def test_the_tasks_that_a_pod_is_for_are_told_by_its_environment() -> None:
+    said = {"AOS_POD_TASKS": "Many", "AOS_TASK_MARKER": "/run/task"}
+    settings = AgentSettings.from_environment({**ENVIRONMENT, **said})
+    assert (settings.tasks, settings.marker) == (PodTasks.MANY, Path("/run/task"))
+    with pytest.raises(SettingsError, match="One, Later, Many"):
+        AgentSettings.from_environment({**ENVIRONMENT, "AOS_POD_TASKS": "Some"})
+
+
 def test_everything_that_is_missing_is_named_at_once() -> None:
     with pytest.raises(SettingsError, match=r"AOS_TOKEN_FILE, AOS_CA_FILE, OPENAI_BASE_URL, AOS_MCP_URL"):
         AgentSettings.from_environment({"AOS_GATEWAY_URL": "https://gateway", "AOS_TOKEN_FILE": ""})
@@ -41,6 +50,8 @@ def test_each_bound_is_documented(bound: str) -> None:
     assert f"`{bound}`" in DOCUMENTATION.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("variable", [*ENVIRONMENT, "AOS_TERMINATION_LOG"])
+@pytest.mark.parametrize(
+    "variable", [*ENVIRONMENT, "AOS_POD_TASKS", "AOS_TASK_MARKER", "AOS_TERMINATION_LOG"]
+)
 def test_each_variable_is_documented(variable: str) -> None:
     assert f"| `{variable}` |" in DOCUMENTATION.read_text(encoding="utf-8")

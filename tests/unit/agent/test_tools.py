@@ -29,6 +29,7 @@ from aos.agent.failure import FailureReason, TaskFailedError
 from aos.agent.settings import AgentSettings
 from aos.agent.tools import Hold, ToolClient, ToolReply, open_tools, read_result
 from aos.agent.transport import BoundedTransport
+from examples.common.service import Settings
 from examples.sales import crm
 from tests.unit.agent.conftest import FAST
 from tests.unit.agent.serving import serve
@@ -200,7 +201,7 @@ class Crm:
 @pytest.fixture(name="real")
 async def real_fixture() -> AsyncGenerator[Crm]:
     database = crm.Database(":memory:")
-    async with serve(crm.crm_app(crm.Settings(fixed_token="t"), database)) as url:
+    async with serve(crm.crm_app(Settings(fixed_token="t"), database)) as url:
         real = Crm(url)
         yield real
         await real.http.aclose()

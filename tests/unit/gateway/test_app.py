@@ -120,6 +120,11 @@ async def test_a_pod_that_asks_for_a_task_may_wait_for_one() -> None:
     assert (reply.status, reply.body, lines) == (204, b"", [])
 
 
+async def test_a_pod_that_asks_for_a_task_by_its_uid_waits_for_no_other() -> None:
+    async with gateway(identity=NotYet()) as (port, _):
+        assert (await ask(port, get("/v1/task", "AOS-Task: u1"))).code == "PodNotRecorded"
+
+
 @pytest.mark.parametrize("path", ["/mcp", "/v1/models", "/v1/task/result", "/a2a/sales/writer"])
 async def test_a_pod_without_a_task_waits_with_nothing_else(path: str) -> None:
     async with gateway(identity=NotYet()) as (port, _):
