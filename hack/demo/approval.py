@@ -56,9 +56,9 @@ class Desk:
         self._is_refused_to_the_requester(name)
         if self._says_yes(request):
             self._show("approve", name, "--yes")
-            return Decided(request.spec.action, Verdict.APPROVE)
+            return Decided(request.spec.asked_call.action, Verdict.APPROVE)
         self._show("reject", name, "--yes", "-m", _REJECTION)
-        return Decided(request.spec.action, Verdict.REJECT)
+        return Decided(request.spec.asked_call.action, Verdict.REJECT)
 
     def _says_yes(self, request: ApprovalRequest) -> bool:
         if not self.asks:
@@ -85,8 +85,8 @@ class Desk:
 
 def _waits(request: ApprovalRequest, task: str) -> bool:
     return (
-        request.spec.task.name == task
-        and request.spec.type is RequestType.CALL
+        request.spec.type is RequestType.CALL
+        and request.spec.asked_call.task.name == task
         and request.status.state is RequestState.PENDING
         and not request.spec.decisions
     )

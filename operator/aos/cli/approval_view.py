@@ -20,11 +20,12 @@ from aos.cli.approvals import (
 )
 from aos.cli.fields import changes, document, field_lines, folded
 from aos.cli.output import Table, age, joined, one_line
-from aos.model.approval_request import ApprovalRequest, CountedDecision, RequestType
+from aos.model.approval_request import ApprovalRequest, CountedDecision, RequestRun, RequestType
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
 from aos.model.meta import ConditionStatus
 from aos.model.names import GROUP
+from aos.reconcile.approval_subject import risk_word, subject_fields, work_kind
 
 WIDE_COLUMNS: Final = 100
 """On a terminal narrower than this each request of a list takes a few lines of its own."""
@@ -78,7 +79,7 @@ def pending_lines(
         (
             title(item.request, everywhere=everywhere),
             left(item.request, now),
-            item.request.spec.risk.value,
+            risk_word(item.request.spec),
             needs(item, caller, now),
             _you(item),
             one_line(item.request.spec.summary),
@@ -96,7 +97,7 @@ def _block(item: Pending, caller: Caller, now: datetime, width: int, *, everywhe
     request = item.request
     facts = [
         title(request, everywhere=everywhere),
-        request.spec.risk.value,
+        risk_word(request.spec),
         f"{left(request, now)} left",
         f"needs {needs(item, caller, now)}",
         *([item.hindrance.word] if item.hindrance else []),
@@ -116,14 +117,8 @@ def _pending_data(item: Pending) -> JsonObject:
         "namespace": request.metadata.namespace,
         "name": request.metadata.name,
         "type": spec.type.value,
-        "agent": spec.agent.name,
-        "task": spec.task.name,
         "requestedBy": spec.requested_by,
-        "tool": spec.tool,
-        "action": spec.action,
-        "access": spec.access.value,
-        "risk": spec.risk.value,
-        "record": spec.record,
+        **subject_fields(spec),
         "summary": spec.summary,
         "expiresAt": spec.expires_at.isoformat(),
         "need": progress.need,
@@ -143,7 +138,7 @@ def show_lines(shown: Shown, now: datetime, width: int | None) -> list[str]:
     blocks = [
         _heading(request, now, width),
         _facts(shown, width),
-        ["arguments", *field_lines(document(request.spec.arguments), width)],
+        _arguments(request, width),
         _preview(request, width),
         _quorums(request, now, width),
         _decisions(request, now, width),
@@ -160,32 +155,53 @@ def _heading(request: ApprovalRequest, now: datetime, width: int | None) -> list
         if is_open(request, now)
         else ended(request, now)
     )
-    kind = "a call that waits" if spec.type is RequestType.CALL else "a call that was made, to review"
     return [
-        *folded(f"{request.key}: {kind}; {state}", width),
+        *folded(f"{request.key}: {_KINDS[spec.type]}; {state}", width),
         "",
         *folded(one_line(spec.summary), width),
     ]
 
 
+_KINDS: Final = {
+    RequestType.CALL: "a call that waits",
+    RequestType.REVIEW: "a call that was made, to review",
+    RequestType.GATE: "a gate at which a run waits",
+}
+
+
 def _facts(shown: Shown, width: int | None) -> list[str]:
-    request = shown.pending.request
-    spec = request.spec
-    asked = f"{one_line(spec.requested_by)}, by Task" if spec.requested_by else "nobody said who asked; Task"
-    found = {
-        "risk": f"{spec.risk.value} ({spec.access.value})",
-        "agent": spec.agent.name + (f", team {one_line(shown.team)}" if shown.team else ""),
-        "for": f"{asked} {spec.task.name}",
-        "call": f"{spec.tool}.{spec.action}",
-        "record": one_line(spec.record),
-        "outcome": _outcome(request),
-    }
+    spec = shown.pending.request.spec
+    subject, kind = spec.subject, work_kind(spec)
+    asked = f"{one_line(spec.requested_by)}, by" if spec.requested_by else "nobody said who asked;"
+    if isinstance(subject, RequestRun):
+        found = {
+            "workflow": subject.workflow,
+            "step": subject.step,
+            "for": f"{asked} {kind} {subject.name}",
+        }
+    else:
+        found = {
+            "risk": f"{subject.risk.value} ({subject.access.value})",
+            "agent": subject.agent.name + (f", team {one_line(shown.team)}" if shown.team else ""),
+            "for": f"{asked} {kind} {subject.task.name}",
+            "call": subject.title,
+            "record": one_line(spec.record),
+            "outcome": _outcome(shown.pending.request),
+        }
     return [line for name, said in found.items() if said for line in labelled(name, said, width)]
+
+
+def _arguments(request: ApprovalRequest, width: int | None) -> list[str]:
+    """Return the call's arguments, or what is shown at a gate; nothing where a gate shows nothing."""
+    value = document(request.spec.arguments)
+    if request.spec.type is not RequestType.GATE:
+        return ["arguments", *field_lines(value, width)]
+    return ["to look at", *field_lines(value, width)] if value else []
 
 
 def _outcome(request: ApprovalRequest) -> str:
     """Return what came of a call that is reviewed; nothing of one that waits."""
-    if request.spec.type is RequestType.CALL:
+    if request.spec.type is not RequestType.REVIEW:
         return ""
     return one_line(request.status.outcome) or "not known yet"
 
@@ -205,7 +221,7 @@ def _preview(request: ApprovalRequest, width: int | None) -> list[str]:
 
 
 def _quorums(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
-    lines = ["held by" if request.spec.type is RequestType.CALL else "asked for by"]
+    lines = ["asked for by" if request.spec.type is RequestType.REVIEW else "held by"]
     for quorum, status in zip(request.spec.quorums, progress_of(request).quorums, strict=True):
         by = [
             one_line(item.approver)

@@ -33,6 +33,7 @@ from aos.kube.resources import APPROVAL_REQUESTS
 from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectKey
+from aos.reconcile.approval_subject import risk_word, work_kind
 
 LOOK_AGAIN_SECONDS: Final = 30.0
 """Time alone makes requests the caller's (escalation), and so do new rights."""
@@ -141,7 +142,11 @@ class Teller:
             self._told.pop(key, None)
             self._others.discard(key)
             gone = old is not None and is_open(old, now)
-            return [Happening("Gone", old, "gone with its Task")] if old is not None and gone else []
+            return (
+                [Happening("Gone", old, f"gone with its {work_kind(old.spec)}")]
+                if old is not None and gone
+                else []
+            )
         if old is not None and old.metadata.uid == new.metadata.uid:
             self._told[key] = new
             return changes_of(old, new, now)
@@ -153,7 +158,7 @@ class Teller:
             return []
         self._others.discard(key)
         self._told[key] = new
-        waiting = f"{new.spec.risk.value}, {left(new, now)} left, needs {needs(Pending(new, None), self._caller, now)}"
+        waiting = f"{risk_word(new.spec)}, {left(new, now)} left, needs {needs(Pending(new, None), self._caller, now)}"
         return [Happening("Waiting", new, f"{waiting}: {one_line(new.spec.summary)}")]
 
 

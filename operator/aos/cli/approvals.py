@@ -25,6 +25,7 @@ from aos.model.approval_request import (
 )
 from aos.model.meta import ConditionStatus, ObjectKey
 from aos.policy.quorums import Tally, counts_for, tally
+from aos.reconcile.approval_subject import work_kind
 
 APPROVE: Final = "approve"
 """The verb that RBAC grants to those who may decide."""
@@ -179,7 +180,7 @@ def hindrance(request: ApprovalRequest, caller: Caller, now: datetime) -> Hindra
     if said is not None:
         return Hindrance("decided", f"you {PAST[said.verdict]} it already; nobody decides twice")
     if name == spec.requested_by.lower():
-        return Hindrance("your own", "you asked for its Task, so that others must decide")
+        return Hindrance("your own", f"you asked for its {work_kind(spec)}, so that others must decide")
     if not rules_of(spec, caller, now):
         asked = "; ".join(approvers_text(quorum, now) for quorum in spec.quorums)
         return Hindrance("not asked", f"it is for others to decide: {asked}; you are {caller.name}")

@@ -224,15 +224,19 @@ def is_counted(request: ApprovalRequest, caller: Caller) -> bool:
     )
 
 
+_AFTER: Final = {
+    RequestType.CALL: "the call is let through once",
+    RequestType.REVIEW: "that was the review",
+    RequestType.GATE: "the run goes on",
+}
+
+
 def outcome(request: ApprovalRequest, verdict: Verdict, caller: Caller, now: datetime) -> str:
     """Return what became of a decision, as one line."""
     said = f"{request.metadata.name} {PAST[verdict]}"
     progress = progress_of(request)
     if request.status.state is RequestState.APPROVED:
-        end = (
-            "the call is let through once" if request.spec.type is RequestType.CALL else "that was the review"
-        )
-        return f"{said}: {progress.have} of {progress.need}; {end}"
+        return f"{said}: {progress.have} of {progress.need}; {_AFTER[request.spec.type]}"
     if request.status.state is not RequestState.PENDING:
         return f"{said}: {ended(request, now)}"
     if not is_counted(request, caller):

@@ -20,6 +20,7 @@ from aos.model.model import Model
 from aos.model.names import LABEL_COMPONENT
 from aos.model.task import Task
 from aos.model.tool import Tool
+from aos.reconcile.approval_subject import risk_word, subject_fields, who, work
 
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
 COMPONENTS: Final = ("operator", "gateway")
@@ -178,10 +179,10 @@ def _request_row(request: ApprovalRequest, now: datetime, *, everywhere: bool) -
     return (
         str(request.key) if everywhere else request.metadata.name,
         age(now, spec.expires_at),
-        spec.risk.value,
+        risk_word(spec),
         f"{progress.have} of {progress.need}",
-        spec.agent.name,
-        spec.task.name,
+        who(spec),
+        work(spec),
         one_line(spec.summary),
     )
 
@@ -230,7 +231,7 @@ def work_of(agent: Agent, tasks: Sequence[Task], requests: Sequence[ApprovalRequ
     held = sum(
         item.spec.type is RequestType.CALL
         and item.metadata.namespace == agent.metadata.namespace
-        and item.spec.agent.name == agent.metadata.name
+        and item.spec.asked_call.agent.name == agent.metadata.name
         for item in requests
     )
     return Work(
@@ -299,9 +300,7 @@ def _requests_data(requests: Sequence[ApprovalRequest]) -> list[JsonValue]:
             "namespace": item.metadata.namespace,
             "name": item.metadata.name,
             "type": item.spec.type.value,
-            "agent": item.spec.agent.name,
-            "task": item.spec.task.name,
-            "risk": item.spec.risk.value,
+            **subject_fields(item.spec),
             "need": progress_of(item).need,
             "have": progress_of(item).have,
             "expiresAt": item.spec.expires_at.isoformat(),

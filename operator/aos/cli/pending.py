@@ -29,7 +29,7 @@ from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import Forbidden, NotFound
 from aos.kube.resources import AGENTS, APPROVAL_REQUESTS
 from aos.model.agent import Agent
-from aos.model.approval_request import ApprovalRequest
+from aos.model.approval_request import ApprovalRequest, AskedCall
 from aos.model.base import DNS_SUBDOMAIN
 from aos.model.meta import ObjectKey
 from aos.model.names import GROUP
@@ -153,7 +153,7 @@ async def read_request(client: ApiClient, key: ObjectKey) -> ApprovalRequest:
             raise
         raise CommandError(
             ExitCode.REFUSED,
-            f"there is no ApprovalRequest {key.name} in namespace {key.namespace}: it ends with its Task;"
+            f"there is no ApprovalRequest {key.name} in namespace {key.namespace}: it ends with its Task or run;"
             " `aos pending -A` shows what waits",
         ) from error
     except ValidationError as error:
@@ -176,9 +176,12 @@ def key_of_argument(name: str, connection: Connection) -> ObjectKey:
 
 
 async def _team(client: ApiClient, request: ApprovalRequest) -> str:
-    """Return the team that owns the agent; empty if the caller may not read it, or it is gone."""
+    """Return the team that owns the agent; empty if the caller may not read it, it is gone, or a run waits."""
+    subject = request.spec.subject
+    if not isinstance(subject, AskedCall):
+        return ""
     try:
-        raw = await client.get(AGENTS, request.spec.agent.name, request.metadata.namespace)
+        raw = await client.get(AGENTS, subject.agent.name, request.metadata.namespace)
         return Agent.parse(raw).spec.owner.team
     except (Forbidden, NotFound, ValidationError):
         return ""

@@ -76,7 +76,7 @@ class Story:
             return [f"{request.metadata.name}: {item.said}" for item in changes_of(old, request, now)]
         if not _holds(request) or not is_open(request, now):
             return []
-        told = f"waits for people ({request.spec.risk.value}): {one_line(request.spec.summary)}"
+        told = f"waits for people ({request.spec.asked_call.risk.value}): {one_line(request.spec.summary)}"
         # Who asked for the Task, as this caller did, may not decide.
         decide = f"somebody else decides, by `{command('approve', request)}`"
         return [told, f"`{command('show', request)}` tells more; {decide}"]

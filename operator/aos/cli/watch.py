@@ -12,7 +12,7 @@ from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import ApiError
 from aos.kube.informer import Informer, InvalidObject
 from aos.kube.resources import APPROVAL_REQUESTS, EVENTS, TASKS, Resource
-from aos.model.approval_request import ApprovalRequest
+from aos.model.approval_request import ApprovalRequest, AskedCall
 from aos.model.duration import duration_seconds
 from aos.model.meta import ObjectKey
 from aos.model.names import LABEL_TASK
@@ -179,6 +179,11 @@ class _TaskHandler:
             self._send(_deleted(self._task))
 
 
+def _is_of(request: ApprovalRequest, task: Task) -> bool:
+    subject = request.spec.subject
+    return isinstance(subject, AskedCall) and subject.task.uid == task.metadata.uid
+
+
 class _RequestHandler:
     """Passes the Task's own requests on; they end with it."""
 
@@ -188,7 +193,7 @@ class _RequestHandler:
 
     def added(self, key: ObjectKey, new: ApprovalRequest) -> None:
         del key
-        if new.spec.task.uid == self._task.metadata.uid:
+        if _is_of(new, self._task):
             self._send(new)
 
     def updated(self, key: ObjectKey, old: ApprovalRequest, new: ApprovalRequest) -> None:

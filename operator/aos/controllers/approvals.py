@@ -8,7 +8,8 @@ from aos.controllers.keys import Key
 from aos.controllers.unreadable import reconcile_if_unreadable
 from aos.controllers.world import World
 from aos.kube.errors import Conflict
-from aos.model.approval_request import ApprovalRequest
+from aos.model.approval_request import ApprovalRequest, AskedCall, RequestRun
+from aos.model.base import JsonObject
 from aos.reconcile.agent import policy_of
 from aos.reconcile.approval import reconcile_request
 from aos.reconcile.approval_step import (
@@ -17,7 +18,9 @@ from aos.reconcile.approval_step import (
     CallingTask,
     ObservedRequest,
     RequestPlan,
+    WaitingRun,
 )
+from aos.reconcile.gate import waiting_run
 
 _log = logging.getLogger(__name__)
 
@@ -51,12 +54,16 @@ async def reconcile(world: World, key: Key) -> None:
 
 def gather(world: World, request: ApprovalRequest) -> ObservedRequest:
     """Return what is observed of a request."""
+    namespace, subject, guard = request.metadata.namespace, request.spec.subject, world.state.guard
+    if isinstance(subject, RequestRun):
+        run = _run(world, namespace, subject)
+        return ObservedRequest(request=request, agent=None, action=None, task=None, run=run, guard=guard)
     return ObservedRequest(
         request=request,
-        agent=_agent(world, request),
-        action=_action(world, request),
-        task=_task(world, request),
-        guard=world.state.guard,
+        agent=_agent(world, request, subject.agent.name),
+        action=_action(world, namespace, subject),
+        task=_task(world, namespace, subject),
+        guard=guard,
     )
 
 
@@ -70,7 +77,7 @@ def _decide(world: World, observed: ObservedRequest) -> RequestPlan:
 
 
 def _confirmed(world: World, observed: ObservedRequest) -> ObservedRequest:
-    metadata, name = observed.request.metadata, observed.request.spec.agent.name
+    metadata, name = observed.request.metadata, observed.request.spec.asked_call.agent.name
     agent = world.objects.agents.get(metadata.namespace, name)
     if agent is None or observed.agent is None:
         return replace(observed, confirmed=True)
@@ -78,32 +85,41 @@ def _confirmed(world: World, observed: ObservedRequest) -> ObservedRequest:
     return replace(observed, agent=replace(observed.agent, policy_digest=digest), confirmed=True)
 
 
-def _agent(world: World, request: ApprovalRequest) -> CallingAgent | None:
-    namespace, name = request.metadata.namespace, request.spec.agent.name
-    entry = world.objects.agents.entry(namespace, name)
+def _run(world: World, namespace: str, asked: RequestRun) -> WaitingRun | None:
+    runs = world.objects.executions.runs
+    entry = runs.entry(namespace, asked.name)
+    if entry is None or entry.uid != asked.uid:
+        return None
+    run = runs.get(namespace, asked.name)
+    # What can't be read is there, and may be read by another version.
+    return waiting_run(run, asked.step) if run is not None else WaitingRun()
+
+
+def _agent(world: World, request: ApprovalRequest, name: str) -> CallingAgent | None:
+    entry = world.objects.agents.entry(request.metadata.namespace, name)
     if entry is None:
         return None
     facts = entry.facts
     if facts is None:
         # What can't be read is there, and may be read by another version.
         return CallingAgent()
-    return CallingAgent(facts.revision, facts.policy_digest, has_counted=_has_counted(world, request))
+    return CallingAgent(facts.revision, facts.policy_digest, has_counted=_has_counted(world, request, name))
 
 
-def _has_counted(world: World, request: ApprovalRequest) -> bool:
+def _has_counted(world: World, request: ApprovalRequest, name: str) -> bool:
     entry = world.objects.requests.store.entry(request.metadata.namespace, request.metadata.name)
     if entry is None or entry.facts is None or entry.facts.judged is None:
         return False
-    agent = world.objects.agents.get(request.metadata.namespace, request.spec.agent.name)
+    agent = world.objects.agents.get(request.metadata.namespace, name)
     known = agent.status.reliability if agent is not None else None
     return known is not None and request.metadata.uid in known.recent
 
 
-def _action(world: World, request: ApprovalRequest) -> CalledAction | None:
-    entry = world.objects.tools.entry(request.metadata.namespace, request.spec.tool)
+def _action(world: World, namespace: str, asked: AskedCall) -> CalledAction | None:
+    entry = world.objects.tools.entry(namespace, asked.tool)
     if entry is None:
         return None
-    tool, name = entry.facts, request.spec.action
+    tool, name = entry.facts, asked.action
     if tool is None:
         return CalledAction()
     if not any(action.name == name for action in tool.spec.actions):
@@ -112,10 +128,9 @@ def _action(world: World, request: ApprovalRequest) -> CalledAction | None:
     return CalledAction(definition_digest=(found.definition_digest or "") if found else "")
 
 
-def _task(world: World, request: ApprovalRequest) -> CallingTask | None:
-    asked = request.spec.task
-    entry = world.objects.tasks.entry(request.metadata.namespace, asked.name)
-    if entry is None or entry.uid != asked.uid:
+def _task(world: World, namespace: str, asked: AskedCall) -> CallingTask | None:
+    entry = world.objects.tasks.entry(namespace, asked.task.name)
+    if entry is None or entry.uid != asked.task.uid:
         return None
     facts = entry.facts
     return CallingTask(facts.is_open, facts.ended_at) if facts is not None else CallingTask()
@@ -126,10 +141,17 @@ def _tell_others(world: World, request: ApprovalRequest, found: RequestPlan) -> 
         world.actor.decided(found.decided_after_seconds)
     if not found.told:
         return
-    namespace = request.metadata.namespace
-    for raw in (
-        world.objects.agents.raw(namespace, request.spec.agent.name),
-        world.objects.tasks.raw(namespace, request.spec.task.name),
-    ):
+    for raw in _others(world, request.metadata.namespace, request.spec.subject):
         if raw:
             world.actor.tell(raw, found.told)
+
+
+def _others(world: World, namespace: str, subject: AskedCall | RequestRun) -> tuple[JsonObject, ...]:
+    """Return what else is told of a request: its Agent and Task, or its run."""
+    objects = world.objects
+    if isinstance(subject, RequestRun):
+        return (objects.executions.runs.raw(namespace, subject.name),)
+    return (
+        objects.agents.raw(namespace, subject.agent.name),
+        objects.tasks.raw(namespace, subject.task.name),
+    )

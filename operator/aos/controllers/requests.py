@@ -6,7 +6,7 @@ from datetime import datetime
 
 from aos.controllers.keys import Key, Subject
 from aos.controllers.store import Change, Store
-from aos.model.approval_request import ApprovalRequest, RequestState, RequestType
+from aos.model.approval_request import ApprovalRequest, AskedCall, RequestRun, RequestState, RequestType
 from aos.reconcile.reliability import Judged, judged
 from aos.reconcile.waiting import Wait, created_of, wait_of
 
@@ -19,14 +19,15 @@ class RequestFacts:
     """What look-ups need of an ApprovalRequest.
 
     Attributes:
-        agent: whose call it is.
+        agent: whose call it is; empty at a gate, as all else of a call.
         task: the Task that the call belongs to.
         task_uid: which Task of that name.
         tool: the Tool that is called.
+        run: the WorkflowRun that waits at a gate; empty for a call.
         type: what people are asked.
         state: where it stands.
         created_at: when it was made.
-        wait: the time in which the call waits; None for a call that was made.
+        wait: the time in which the call waits; None for a call that was made, and at a gate.
         judged: what people said, while the Agent's status does not surely have it; None for nothing.
     """
 
@@ -34,6 +35,7 @@ class RequestFacts:
     task: str
     task_uid: str
     tool: str
+    run: str
     type: RequestType
     state: RequestState
     created_at: datetime
@@ -50,13 +52,15 @@ class RequestFacts:
 
 def facts_of(request: ApprovalRequest) -> RequestFacts:
     """Return what look-ups need of a request."""
-    spec = request.spec
+    subject = request.spec.subject
+    call = subject if isinstance(subject, AskedCall) else None
     return RequestFacts(
-        agent=spec.agent.name,
-        task=spec.task.name,
-        task_uid=spec.task.uid,
-        tool=spec.tool,
-        type=spec.type,
+        agent=call.agent.name if call else "",
+        task=call.task.name if call else "",
+        task_uid=call.task.uid if call else "",
+        tool=call.tool if call else "",
+        run=subject.name if isinstance(subject, RequestRun) else "",
+        type=request.spec.type,
         state=request.status.state,
         created_at=created_of(request),
         wait=wait_of(request),
@@ -65,7 +69,7 @@ def facts_of(request: ApprovalRequest) -> RequestFacts:
 
 
 class Requests:
-    """The store of ApprovalRequests, with look-ups by agent, Task and Tool.
+    """The store of ApprovalRequests, with look-ups by agent, Task, Tool and run.
 
     Attributes:
         store: the requests themselves.
@@ -78,6 +82,7 @@ class Requests:
         self._of_agent: _Index = {}
         self._of_task: _Index = {}
         self._of_tool: _Index = {}
+        self._of_run: _Index = {}
 
     def changed(self, change: Change[RequestFacts]) -> None:
         """Keep the look-ups in step with the store."""
@@ -90,8 +95,10 @@ class Requests:
                 (self._of_agent, facts.agent),
                 (self._of_task, facts.task),
                 (self._of_tool, facts.tool),
+                (self._of_run, facts.run),
             ):
-                _put(index, (change.namespace, name), change.name, is_there=is_there)
+                if name:
+                    _put(index, (change.namespace, name), change.name, is_there=is_there)
 
     def of_agent(self, namespace: str, agent: str) -> Iterator[tuple[str, RequestFacts]]:
         """Yield uid and facts of the requests about an agent's calls."""
@@ -133,6 +140,10 @@ class Requests:
     def touch_of_tool(self, namespace: str, tool: str) -> None:
         """Ask for a reconcile of the open requests about calls of a Tool."""
         self._touch_some(self._of_tool, namespace, tool, lambda facts: facts.is_open)
+
+    def touch_of_run(self, namespace: str, run: str) -> None:
+        """Ask for a reconcile of the open requests by which a run waits for people."""
+        self._touch_some(self._of_run, namespace, run, lambda facts: facts.is_open)
 
     def _touch_some(
         self, index: _Index, namespace: str, owner: str, concerns: Callable[[RequestFacts], bool]

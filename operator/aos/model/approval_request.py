@@ -1,10 +1,11 @@
-"""ApprovalRequest: one call that waits for people, or that people are to review."""
+"""ApprovalRequest: one call that waits for people, or that people are to review, or a gate at which a run waits for them."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aos.model.approval import MAX_REQUIRED, Approvers, PrincipalName
 from aos.model.base import LIST_AS_SET, ActionName, ApiModel, CelRule, Digest, ObjectName, ReferenceName
@@ -12,6 +13,7 @@ from aos.model.kind import AGE_COLUMN, ColumnType, Kind, PrinterColumn
 from aos.model.meta import ApiObject, Condition
 from aos.model.names import MAX_NAME_LENGTH
 from aos.model.tool import Access, Risk
+from aos.model.workflow_step import StepName
 
 MAX_QUORUMS: Final = 16
 MAX_DECISIONS: Final = 64
@@ -32,6 +34,8 @@ class RequestType(StrEnum):
     """A call that waits."""
     REVIEW = "Review"
     """A call that was made."""
+    GATE = "Gate"
+    """A step of a run that goes on only once people agree."""
 
 
 class RequestAgent(ApiModel):
@@ -46,6 +50,50 @@ class RequestTask(ApiModel):
 
     name: ObjectName
     uid: str = Field(min_length=1, max_length=64)
+
+
+class RequestRun(ApiModel):
+    """The run that waits at a gate.
+
+    Attributes:
+        name: of the WorkflowRun.
+        uid: of the WorkflowRun.
+        workflow: the Workflow that is run.
+        step: the step that is the gate.
+    """
+
+    name: ObjectName
+    uid: str = Field(min_length=1, max_length=64)
+    workflow: ObjectName
+    step: StepName
+
+
+@dataclass(frozen=True, slots=True)
+class AskedCall:
+    """The call that a request is about, as people are asked about it.
+
+    Attributes:
+        definition_digest: of the action's definition, as the tool offers it.
+        policy_digest: of the effective policy.
+    """
+
+    agent: RequestAgent
+    task: RequestTask
+    tool: str
+    action: str
+    access: Access
+    risk: Risk
+    definition_digest: str
+    policy_digest: str
+
+    @property
+    def title(self) -> str:
+        """What is called, as ``TOOL.ACTION``."""
+        return f"{self.tool}.{self.action}"
+
+
+class NoCallError(ValueError):
+    """What is asked of a request makes sense for calls alone, and it is a gate."""
 
 
 class QuorumEscalation(ApiModel):
@@ -102,14 +150,17 @@ class ApprovalDecision(ApiModel):
 
 
 class ApprovalRequestSpec(ApiModel):
-    """One call, exactly; nothing changes but ``decisions``, and those only grow.
+    """One call or gate, exactly; nothing changes but ``decisions``, and those only grow.
 
     Attributes:
-        requested_by: who asked for the Task; empty where nobody said.
+        agent: who calls; this and what else a call has is left out at a gate, which has ``run`` instead.
+        task: what the call belongs to.
+        run: the run that waits at a gate.
+        requested_by: who asked for the Task or the run; empty where nobody said.
         record: what the call changes.
-        summary: the call in one sentence.
-        arguments: as JSON, without personal data and secrets.
-        arguments_digest: of the exact arguments.
+        summary: the call, or the gate, in one sentence.
+        arguments: of the call; at a gate what people are shown. As JSON, without personal data and secrets.
+        arguments_digest: of the exact arguments, or of exactly what was to be shown.
         definition_digest: of the action's definition, as the tool offers it.
         policy_digest: of the effective policy.
         call: the audit trail's identifier of the call that is to be reviewed; empty for one that waits.
@@ -118,19 +169,20 @@ class ApprovalRequestSpec(ApiModel):
     """
 
     type: RequestType = RequestType.CALL
-    agent: RequestAgent
-    task: RequestTask
+    agent: RequestAgent | None = None
+    task: RequestTask | None = None
+    run: RequestRun | None = None
     requested_by: str = Field(default="", max_length=256)
-    tool: ObjectName
-    action: ActionName
-    access: Access
-    risk: Risk
+    tool: ObjectName | None = None
+    action: ActionName | None = None
+    access: Access | None = None
+    risk: Risk | None = None
     record: str = Field(default="", max_length=512)
     summary: str = Field(min_length=1, max_length=512)
     arguments: str = Field(max_length=MAX_ARGUMENTS_LENGTH)
     arguments_digest: Digest
-    definition_digest: Digest
-    policy_digest: Digest
+    definition_digest: Digest | None = None
+    policy_digest: Digest | None = None
     preview: Preview | None = None
     call: str = Field(default="", max_length=64)
     quorums: tuple[Quorum, ...] = Field(
@@ -140,6 +192,76 @@ class ApprovalRequestSpec(ApiModel):
     )
     expires_at: datetime
     decisions: tuple[ApprovalDecision, ...] = Field(default=(), max_length=MAX_DECISIONS)
+
+    @model_validator(mode="after")
+    def _has_its_subject(self) -> Self:
+        """Refuse a gate with anything of a call, and a call that lacks something, as the API server does."""
+        is_whole = self._call() is not None
+        is_gate = self.type is RequestType.GATE
+        strays = [name for name in (*_OF_A_CALL, *_OF_SOME_CALLS) if getattr(self, name)]
+        if is_gate and (self.run is None or strays):
+            raise ValueError(_GATE_HAS)
+        if not is_gate and (self.run is not None or not is_whole):
+            raise ValueError(_CALL_HAS)
+        return self
+
+    @property
+    def subject(self) -> AskedCall | RequestRun:
+        """What people are asked about: a call, or at a gate a run."""
+        return self.run if self.run is not None else self.asked_call
+
+    @property
+    def asked_call(self) -> AskedCall:
+        """The call that people are asked about.
+
+        Raises:
+            NoCallError: it is a gate.
+        """
+        call = self._call()
+        if call is None:
+            raise NoCallError("the request is a gate of a run and is about no call; look at its run instead")
+        return call
+
+    def _call(self) -> AskedCall | None:
+        if self.agent is None or self.task is None or self.access is None or self.risk is None:
+            return None
+        if not (self.tool and self.action and self.definition_digest and self.policy_digest):
+            return None
+        return AskedCall(
+            agent=self.agent,
+            task=self.task,
+            tool=self.tool,
+            action=self.action,
+            access=self.access,
+            risk=self.risk,
+            definition_digest=self.definition_digest,
+            policy_digest=self.policy_digest,
+        )
+
+
+_OF_A_CALL: Final = (
+    "agent",
+    "task",
+    "tool",
+    "action",
+    "access",
+    "risk",
+    "definition_digest",
+    "policy_digest",
+)
+_OF_SOME_CALLS: Final = ("record", "preview", "call")
+_GATE_HAS: Final = (
+    "a Gate asks about a run: it has run, and none of agent, task, tool, action, access, risk, record, definitionDigest,"
+    " policyDigest, preview and call"
+)
+_CALL_HAS: Final = (
+    "a Call and a Review ask about a call: they have agent, task, tool, action, access, risk, definitionDigest and"
+    " policyDigest, and no run"
+)
+
+
+def _names(fields: tuple[str, ...]) -> list[str]:
+    return [ApprovalRequestSpec.model_fields[name].alias or name for name in fields]
 
 
 def same_call(new: str, old: str) -> str:
@@ -172,7 +294,20 @@ def decisions_kept(new: str, old: str) -> str:
 
 
 # Made from the fields, so that none which is added later can be changed.
+_IS_GATE: Final = f"(has(self.type) && self.type == '{RequestType.GATE}')"
 ApprovalRequestSpec.cel_rules = (
+    CelRule(
+        rule=f"!{_IS_GATE} || (has(self.run)"
+        + "".join(f" && !has(self.{name})" for name in _names((*_OF_A_CALL, *_OF_SOME_CALLS)))
+        + ")",
+        message=_GATE_HAS,
+    ),
+    CelRule(
+        rule=f"{_IS_GATE} || (!has(self.run)"
+        + "".join(f" && has(self.{name})" for name in _names(_OF_A_CALL))
+        + ")",
+        message=_CALL_HAS,
+    ),
     CelRule(
         rule=same_call("self", "oldSelf"),
         message="nothing of an ApprovalRequest can be changed but its decisions: people decide on what they were shown",
@@ -263,7 +398,7 @@ class ApprovalRequestStatus(ApiModel):
 
 
 class ApprovalRequest(ApiObject):
-    """A held or reviewed call."""
+    """A held or reviewed call, or a gate."""
 
     kind: Literal["ApprovalRequest"] = "ApprovalRequest"
     spec: ApprovalRequestSpec
@@ -274,13 +409,15 @@ APPROVAL_REQUEST_KIND = Kind(
     kind="ApprovalRequest",
     plural="approvalrequests",
     short_names=("apr",),
-    description="One call of an agent that waits for people to approve it, or that they are to review.",
+    description="One call of an agent, or gate of a run, that waits for people to approve it; or a call that they are to review.",
     object_model=ApprovalRequest,
     spec_model=ApprovalRequestSpec,
     status_model=ApprovalRequestStatus,
     columns=(
+        PrinterColumn("Type", ".spec.type"),
         PrinterColumn("Agent", ".spec.agent.name"),
         PrinterColumn("Action", ".spec.action"),
+        PrinterColumn("Run", ".spec.run.name"),
         PrinterColumn("Record", ".spec.record"),
         PrinterColumn("Risk", ".spec.risk"),
         PrinterColumn("Need", ".status.need", ColumnType.INTEGER),

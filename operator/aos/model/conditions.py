@@ -69,6 +69,7 @@ class Reason(StrEnum):
     INPUT_INVALID = "InputInvalid"
     QUOTA_EXCEEDED = "QuotaExceeded"
     POD_REJECTED = "PodRejected"
+    WAITING_FOR_CAPACITY = "WaitingForCapacity"
     STARTING = "Starting"
     RUNNING = "Running"
     UNSCHEDULABLE = "Unschedulable"
@@ -101,6 +102,7 @@ class Reason(StrEnum):
     TOOL_CHANGED = "ToolChanged"
     RECORD_CHANGED = "RecordChanged"
     TASK_ENDED = "TaskEnded"
+    RUN_ENDED = "RunEnded"
     ENFORCEMENT_LAPSED = "EnforcementLapsed"
     USED = "Used"
     NOT_USED = "NotUsed"
@@ -195,7 +197,8 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             **_COMMON_NOT_READY,
             Reason.NOT_ENFORCED: "Its policy is not enforced everywhere; see PolicyEnforced.",
             Reason.SUSPENDED: "It is suspended.",
-            Reason.PROVISIONING: "Its identity or isolation is being made.",
+            Reason.PROVISIONING: "Its identity or isolation is being made, or no pod of a Service is ready; the message says"
+            " what is missing.",
             Reason.POLICY_MISSING: "The admission policy that guards agent identities is missing or altered.",
         },
     ),
@@ -355,6 +358,8 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.AGENT_SUSPENDED: "The agent is suspended.",
             Reason.QUOTA_EXCEEDED: "A ResourceQuota is full; the pod is tried again.",
             Reason.POD_REJECTED: "The API server refused the pod; it is tried again.",
+            Reason.WAITING_FOR_CAPACITY: "Every pod of the Service works on another Task, or as many pods of Tasks run as may;"
+            " the message tells its place.",
             Reason.STARTING: "The pod exists and is being started.",
             Reason.UNSCHEDULABLE: "No node can take the pod.",
             Reason.IMAGE_PULL_FAILED: "The image can't be pulled; it is tried until the deadline.",
@@ -381,6 +386,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.QUOTA_EXCEEDED: "The quota stayed full until the deadline.",
             Reason.UNSCHEDULABLE: "No node could take the pod before the deadline.",
             Reason.POD_REJECTED: "The API server refused the pod until the deadline.",
+            Reason.WAITING_FOR_CAPACITY: "It did not get its turn before the deadline.",
             Reason.AGENT_NOT_READY: "The agent did not get ready before the deadline.",
             Reason.AGENT_NOT_FOUND: "The agent did not appear before the deadline.",
             Reason.AGENT_SUSPENDED: "The agent stayed suspended until the deadline.",
@@ -465,7 +471,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         "ApprovalRequest",
         ConditionType.APPROVED,
         "neutral",
-        "Every quorum is reached; of a call that waits: the gateway lets it through, once.",
+        "Every quorum is reached. A call that waits is let through by the gateway, once; a run goes on after its gate.",
         {
             Reason.WAITING: "People are still to decide.",
             Reason.QUORUM_REACHED: "Enough people approved.",
@@ -476,6 +482,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.TOOL_CHANGED: "It is Stale for this.",
             Reason.RECORD_CHANGED: "It is Stale for this.",
             Reason.TASK_ENDED: "It is Stale for this.",
+            Reason.RUN_ENDED: "It is Stale for this.",
             Reason.ENFORCEMENT_LAPSED: "Decisions can't be trusted while the admission policies are missing or altered,"
             " nor can what was decided meanwhile, ever.",
         },
@@ -512,6 +519,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.TOOL_CHANGED: "The tool is gone, or its action's definition is another one.",
             Reason.RECORD_CHANGED: "Another call changed the record.",
             Reason.TASK_ENDED: "The Task has ended, so nobody waits for the call.",
+            Reason.RUN_ENDED: "The run has ended, was cancelled or is gone, or its step has ended, so nobody waits at the gate.",
             Reason.ENFORCEMENT_LAPSED: "Decisions were made while the admission policies were missing or altered.",
         },
     ),

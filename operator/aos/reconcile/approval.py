@@ -1,7 +1,7 @@
 """ApprovalRequest: people's decisions seen, counted and kept, up to the one end. Level-based: what is observed decides.
 
 A request goes from Pending to Approved, Rejected, Expired or Stale, and from Approved, which lets one call through, to Used, Expired or
-Stale. A review is at its end once it is decided. No end changes, and nothing becomes Approved but by `aos.policy.quorums.tally`.
+Stale. A review is at its end once it is decided, and a gate once it is decided and its run does not wait there any more. No end changes, and nothing becomes Approved but by `aos.policy.quorums.tally`.
 """
 
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ def reconcile_request(observed: ObservedRequest, now: datetime) -> RequestPlan:
     request = observed.request
     if request.metadata.deletion_timestamp is not None:
         return RequestPlan(Plan())
-    if request.status.state not in OPEN_STATES or _is_decided_review(observed):
+    if request.status.state not in OPEN_STATES or _is_at_its_end(observed):
         return _after_end(observed, now)
     trusted = trust(observed, now)
     count = _count(observed, trusted, now)
@@ -61,8 +61,11 @@ def reconcile_request(observed: ObservedRequest, now: datetime) -> RequestPlan:
 _UNCONFIRMED: Final = frozenset({Reason.POLICY_CHANGED, Reason.AGENT_CHANGED})
 
 
-def _is_decided_review(observed: ObservedRequest) -> bool:
-    return not observed.is_call and observed.request.status.state is not RequestState.PENDING
+def _is_at_its_end(observed: ObservedRequest) -> bool:
+    """Whether it is approved for good: what was approved at a gate may still turn out untrusted while a run waits there."""
+    if observed.is_call or observed.request.status.state is RequestState.PENDING:
+        return False
+    return not observed.is_gate or observed.run is None or bool(observed.run.over)
 
 
 def _count(observed: ObservedRequest, trusted: Trust, now: datetime) -> Count:
@@ -111,7 +114,7 @@ def _expired(message: str) -> Ending:
 
 def _after_approval(observed: ObservedRequest, count: Count, stale: Ending | None, now: datetime) -> Ending:
     request = observed.request
-    if request.status.use is not None:
+    if observed.is_call and request.status.use is not None:
         return Ending(RequestState.USED, message=f"call {request.status.use.call}")
     if not count.tally.reached:
         return Ending(
@@ -119,13 +122,15 @@ def _after_approval(observed: ObservedRequest, count: Count, stale: Ending | Non
         )
     if stale is not None:
         return stale
-    if now >= request.spec.expires_at + timedelta(seconds=USE_GRACE_SECONDS):
+    if observed.is_call and now >= request.spec.expires_at + timedelta(seconds=USE_GRACE_SECONDS):
         return _expired("approved, and not used in time")
     return Ending(RequestState.APPROVED)
 
 
 def _stale(observed: ObservedRequest, now: datetime) -> Ending | None:
-    """Return why a call is not any more what people are asked about; None if it is."""
+    """Return why a call or a gate is not any more what people are asked about; None if it is."""
+    if observed.is_gate:
+        return _run_ended(observed, now)
     if not observed.is_call:
         return None
     for check in (_overtaken, _task_ended, _tool_changed, _agent_changed, _policy_changed):
@@ -146,9 +151,20 @@ def _overtaken(observed: ObservedRequest, _now: datetime) -> Ending | None:
     )
 
 
+def _run_ended(observed: ObservedRequest, now: datetime) -> Ending | None:
+    run, asked = observed.run, observed.request.spec.run
+    if run is None and _is_young(observed, LAG_SECONDS, now):
+        # The cache of runs may lag behind the one of requests.
+        return None
+    over = run.over if run is not None else "is gone"
+    if not over or asked is None:
+        return None
+    return Ending(RequestState.STALE, Reason.RUN_ENDED, f"WorkflowRun {asked.name} {over}")
+
+
 def _task_ended(observed: ObservedRequest, now: datetime) -> Ending | None:
     task = observed.task
-    name = observed.request.spec.task.name
+    name = observed.request.spec.asked_call.task.name
     if task is None:
         return Ending(RequestState.STALE, Reason.TASK_ENDED, f"Task {name} is gone")
     if task.is_open or now < _task_grace_ends(observed):
@@ -166,7 +182,7 @@ def _task_grace_ends(observed: ObservedRequest) -> datetime:
 
 
 def _agent_changed(observed: ObservedRequest, now: datetime) -> Ending | None:
-    agent, asked = observed.agent, observed.request.spec.agent
+    agent, asked = observed.agent, observed.request.spec.asked_call.agent
     if agent is None:
         return Ending(RequestState.STALE, Reason.AGENT_CHANGED, f"Agent {asked.name} is gone")
     if not agent.revision or agent.revision == asked.revision or _is_young(observed, LAG_SECONDS, now):
@@ -179,33 +195,33 @@ def _agent_changed(observed: ObservedRequest, now: datetime) -> Ending | None:
 
 
 def _policy_changed(observed: ObservedRequest, now: datetime) -> Ending | None:
-    agent, spec = observed.agent, observed.request.spec
+    agent, call = observed.agent, observed.request.spec.asked_call
     digest = agent.policy_digest if agent is not None else ""
-    if not digest or digest == spec.policy_digest or _is_young(observed, LAG_SECONDS, now):
+    if not digest or digest == call.policy_digest or _is_young(observed, LAG_SECONDS, now):
         return None
     return Ending(
         RequestState.STALE,
         Reason.POLICY_CHANGED,
-        f"the effective policy of Agent {spec.agent.name} is another one now",
+        f"the effective policy of Agent {call.agent.name} is another one now",
     )
 
 
 def _tool_changed(observed: ObservedRequest, now: datetime) -> Ending | None:
-    action, spec = observed.action, observed.request.spec
+    action, call = observed.action, observed.request.spec.asked_call
     if action is None:
         if _is_young(observed, LAG_SECONDS, now):
             return None
         return Ending(
             RequestState.STALE,
             Reason.TOOL_CHANGED,
-            f"Tool {spec.tool} does not declare {spec.action} any more",
+            f"Tool {call.tool} does not declare {call.action} any more",
         )
     digest = action.definition_digest
     # A Tool that can't be reached has no definition: that changes nothing.
-    if not digest or digest == spec.definition_digest or _is_young(observed, REPORT_LAG_SECONDS, now):
+    if not digest or digest == call.definition_digest or _is_young(observed, REPORT_LAG_SECONDS, now):
         return None
     return Ending(
-        RequestState.STALE, Reason.TOOL_CHANGED, f"Tool {spec.tool} defines {spec.action} in another way now"
+        RequestState.STALE, Reason.TOOL_CHANGED, f"Tool {call.tool} defines {call.action} in another way now"
     )
 
 
@@ -217,11 +233,18 @@ def _look_again(
     observed: ObservedRequest, trusted: Trust, state: RequestState, now: datetime
 ) -> float | None:
     """Return when time alone may change something, or somebody is to be told again; None for never."""
-    if state not in OPEN_STATES or (not observed.is_call and state is RequestState.APPROVED):
+    if state not in OPEN_STATES:
         return None
+    times = _times(observed) if observed.is_call or state is RequestState.PENDING else []
+    if trusted.again_at is not None:
+        times.append(trusted.again_at)
+    return min(((time - now).total_seconds() for time in times if time > now), default=None)
+
+
+def _times(observed: ObservedRequest) -> list[datetime]:
     request = observed.request
     created = created_of(request)
-    times = [
+    return [
         request.spec.expires_at,
         request.spec.expires_at + timedelta(seconds=USE_GRACE_SECONDS),
         _task_grace_ends(observed),
@@ -229,9 +252,6 @@ def _look_again(
         *(quorum.remind_at for quorum in request.spec.quorums if quorum.remind_at is not None),
         *(quorum.escalation.at for quorum in request.spec.quorums if quorum.escalation is not None),
     ]
-    if trusted.again_at is not None:
-        times.append(trusted.again_at)
-    return min(((time - now).total_seconds() for time in times if time > now), default=None)
 
 
 def _decided_after_seconds(observed: ObservedRequest, state: RequestState, now: datetime) -> float | None:

@@ -3,6 +3,7 @@
 from aos.model.approval_request import (
     ApprovalRequestStatus,
     CountedDecision,
+    RequestRun,
     RequestState,
     RequestType,
     Verdict,
@@ -29,7 +30,7 @@ def events_of(
 
 
 def told_of(observed: ObservedRequest, ending: Ending) -> tuple[Happening, ...]:
-    """Return the events about the request's Agent and Task."""
+    """Return the events about the request's Agent and Task, or about the run that waits."""
     about = f"ApprovalRequest {observed.request.metadata.name}, {_what(observed)}"
     ended = _ended(observed, ending)
     return happenings(
@@ -49,8 +50,11 @@ def used_late(observed: ObservedRequest) -> Happening:
 
 def _what(observed: ObservedRequest) -> str:
     spec = observed.request.spec
+    subject = spec.subject
+    if isinstance(subject, RequestRun):
+        return f"to approve that run {subject.name} goes on after step {subject.step}"
     asked = "to review" if spec.type is RequestType.REVIEW else "to approve"
-    return f"{asked} {spec.tool}.{spec.action} of {spec.agent.name}, risk {spec.risk}"
+    return f"{asked} {subject.title} of {subject.agent.name}, risk {subject.risk}"
 
 
 def _decided(item: CountedDecision, count: Count) -> Happening:

@@ -60,14 +60,26 @@ class CalledAction:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingRun:
+    """The run that waits at a gate.
+
+    Attributes:
+        over: why it does not wait there any more, as a phrase; empty while it does.
+    """
+
+    over: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedRequest:
     """All that becomes of a request is decided from.
 
     Attributes:
         request: as the API server has it.
-        agent: who calls; None if there is no such Agent.
-        action: what is called; None if there is no such Tool, or it does not declare the action.
-        task: what the call belongs to; None if there is no such Task.
+        agent: who calls; None if there is no such Agent, and at a gate.
+        action: what is called; None if there is no such Tool, or it does not declare the action, and at a gate.
+        task: what the call belongs to; None if there is no such Task, and at a gate.
+        run: what waits at the gate; None if there is no such run, and for a call.
         guard: whether, and since when, the admission policies are in place.
         confirmed: whether the agent's digest was computed from its policies, and not only read from its status, which may lag.
     """
@@ -76,13 +88,19 @@ class ObservedRequest:
     agent: CallingAgent | None = field(default_factory=CallingAgent)
     action: CalledAction | None = field(default_factory=CalledAction)
     task: CallingTask | None = field(default_factory=CallingTask)
+    run: WaitingRun | None = None
     guard: Guard = field(default_factory=Guard)
     confirmed: bool = False
 
     @property
     def is_call(self) -> bool:
-        """Whether a call waits; else one that was made is reviewed."""
+        """Whether a call waits."""
         return self.request.spec.type is RequestType.CALL
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether a run waits."""
+        return self.request.spec.type is RequestType.GATE
 
     @property
     def is_first_look(self) -> bool:

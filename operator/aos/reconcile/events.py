@@ -60,7 +60,7 @@ class EventDoc:
 
 
 _ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
-_ASKING: Final = ("ApprovalRequest", "Agent", "Task")
+_ASKING: Final = ("ApprovalRequest", "Agent", "Task", "WorkflowRun")
 _N, _W = EventType.NORMAL, EventType.WARNING
 
 EVENTS: Final[Mapping[EventReason, EventDoc]] = {
@@ -128,13 +128,13 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
         _N,
         _ASKING,
         "Ask",
-        "People are asked about a call: it waits for them, or was made and is to be reviewed.",
+        "People are asked about a call, which waits for them or was made and is to be reviewed, or about a gate of a run.",
     ),
     EventReason.APPROVAL_DECIDED: EventDoc(
         _N,
         _ASKING,
         "Decide",
-        "Somebody decided; who it was stands on the ApprovalRequest alone. On Agent and Task once it is final.",
+        "Somebody decided; who it was stands on the ApprovalRequest alone. On Agent, Task and WorkflowRun once it is final.",
     ),
     EventReason.APPROVAL_REFUSED: EventDoc(
         _W, ("ApprovalRequest",), "Decide", "Somebody decided who counts for no quorum; the note says why."
@@ -145,7 +145,9 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
     EventReason.APPROVAL_STALE: EventDoc(
         _W, _ASKING, "Withdraw", "What people were asked about does not hold any more; the note says why."
     ),
-    EventReason.APPROVAL_USED: EventDoc(_N, _ASKING, "Use", "The call was let through, once."),
+    EventReason.APPROVAL_USED: EventDoc(
+        _N, ("ApprovalRequest", "Agent", "Task"), "Use", "The call was let through, once."
+    ),
 }
 
 

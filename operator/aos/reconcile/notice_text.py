@@ -9,10 +9,19 @@ from pydantic import JsonValue
 
 from aos.inspection.visible import visible
 from aos.model.approval import Approvers
-from aos.model.approval_request import ApprovalRequest, Quorum, RequestState, RequestType, Verdict
+from aos.model.approval_request import (
+    ApprovalRequest,
+    AskedCall,
+    Quorum,
+    RequestRun,
+    RequestState,
+    RequestType,
+    Verdict,
+)
 from aos.model.base import JsonObject
 from aos.model.meta import ConditionStatus
 from aos.policy.quorums import tally
+from aos.reconcile.approval_subject import subject_fields
 from aos.reconcile.notices import NoticeEvent
 
 MAX_TEXT_LENGTH: Final = 2_900
@@ -46,9 +55,8 @@ def body_of(
 def text_of(request: ApprovalRequest, event: NoticeEvent, now: datetime) -> str:
     """Return a notice for people, in a few lines."""
     spec = request.spec
-    who = f"agent {spec.agent.name} in {request.metadata.namespace}"
     facts = [
-        f"{spec.risk.value} risk, {spec.access.value} by {who}",
+        f"{_subject(spec.subject)} in {request.metadata.namespace}",
         *([f"for {plain(spec.requested_by)}"] if spec.requested_by else []),
         *([f"record {plain(spec.record)}"] if spec.record else []),
     ]
@@ -58,6 +66,12 @@ def text_of(request: ApprovalRequest, event: NoticeEvent, now: datetime) -> str:
         *(_asking(request, now) if request.status.state is RequestState.PENDING else _ended(request)),
     ]
     return "\n".join(lines)[:MAX_TEXT_LENGTH]
+
+
+def _subject(subject: AskedCall | RequestRun) -> str:
+    if isinstance(subject, RequestRun):
+        return f"step {subject.step} of run {subject.name}"
+    return f"{subject.risk.value} risk, {subject.access.value} by agent {subject.agent.name}"
 
 
 def plain(text: str) -> str:
@@ -81,7 +95,7 @@ def _headline(request: ApprovalRequest, event: NoticeEvent) -> str:
     if event is NoticeEvent.DECIDED:
         return "Rejected" if request.status.state is RequestState.REJECTED else "Approved"
     said = _HEADLINES[event]
-    return said if request.spec.type is RequestType.CALL else said.replace("Approval", "Review")
+    return said.replace("Approval", "Review") if request.spec.type is RequestType.REVIEW else said
 
 
 def _asking(request: ApprovalRequest, now: datetime) -> list[str]:
@@ -164,14 +178,8 @@ def _fields(request: ApprovalRequest) -> JsonObject:
         "uid": request.metadata.uid,
         "type": spec.type.value,
         "state": request.status.state.value,
-        "agent": spec.agent.name,
-        "task": spec.task.name,
         "requestedBy": spec.requested_by,
-        "tool": spec.tool,
-        "action": spec.action,
-        "access": spec.access.value,
-        "risk": spec.risk.value,
-        "record": spec.record,
+        **subject_fields(spec),
         "summary": spec.summary,
         "expiresAt": spec.expires_at.astimezone(UTC).isoformat(),
         "need": progress.need,

@@ -35,8 +35,11 @@ class Judged:
 
 
 def judged(request: ApprovalRequest) -> Judged | None:
-    """Return what people said of a request that is not marked as counted; None if they said nothing that is final."""
-    if request.status.tallied:
+    """Return what people said of a request that is not marked as counted; None if they said nothing that is final.
+
+    What they said at a gate is about a run, and about no agent.
+    """
+    if request.status.tallied or request.spec.type is RequestType.GATE:
         return None
     approved = _approved(request)
     if approved is None:
@@ -45,7 +48,7 @@ def judged(request: ApprovalRequest) -> Judged | None:
         judgement = Judgement.CONFIRMED if approved else Judgement.OVERTURNED
     else:
         judgement = Judgement.APPROVED if approved else Judgement.REJECTED
-    return Judged(request.spec.risk, judgement)
+    return Judged(request.spec.asked_call.risk, judgement)
 
 
 def _approved(request: ApprovalRequest) -> bool | None:

@@ -64,8 +64,8 @@ def created_of(request: ApprovalRequest) -> datetime:
 
 
 def wait_of(request: ApprovalRequest) -> Wait | None:
-    """Return the time that a call waits; None for a call that was made and is to be reviewed."""
-    if request.spec.type is RequestType.REVIEW:
+    """Return the time that a call waits; None for a call that was made and is to be reviewed, and for a gate."""
+    if request.spec.type is not RequestType.CALL:
         return None
     since, latest = created_of(request), request.spec.expires_at
     end = _end_of(request)

@@ -12,7 +12,7 @@ from aos.kube.objects import child, children
 from aos.kube.resources import APPROVAL_REQUESTS, Resource
 from aos.model.approval_request import ApprovalRequestSpec, ApprovalRequestStatus
 from aos.model.base import JsonObject
-from tests.cluster.operator.approvals import DIGEST, LEADS, Desk, approve
+from tests.cluster.operator.approvals import DIGEST, LEADS, STAFF, Desk, approve
 from tests.cluster.operator.rig import Rig
 
 DEFINITIONS = Resource(
@@ -26,7 +26,7 @@ CALLS: JsonObject = {"use": CALL, "overtaken": CALL, "outcome": "Succeeded"}
 
 async def test_attack_20_nobody_but_aos_asks_people(desk: Desk) -> None:
     asked = await desk.manifest()
-    with pytest.raises(Forbidden, match="made by AOS when a call has to wait"):
+    with pytest.raises(Forbidden, match="made by the AOS gateway when one has to wait"):
         await desk.rig.admin.create(APPROVAL_REQUESTS, asked)
     await desk.rig.gateway.create(APPROVAL_REQUESTS, asked)
 
@@ -57,6 +57,7 @@ async def test_attack_20_a_request_belongs_to_the_task_that_it_names(
 
 OTHER: JsonObject = {
     "type": "Review",
+    "run": {"name": "r1", "uid": "r1-uid", "workflow": "outreach", "step": "review"},
     "agent": {"name": "enricher", "revision": "enricher-1"},
     "task": {"name": "t1", "uid": "another"},
     "requestedBy": None,
@@ -314,3 +315,79 @@ async def test_attack_21_no_request_comes_back_from_its_end(desk: Desk, state: s
             continue
         with pytest.raises(Forbidden, match="goes from Pending to Approved, and from there to its end"):
             await desk.set_state(later, name=name)
+
+
+RUN: JsonObject = {"name": "r1", "uid": "0f3b9e6c-r1", "workflow": "outreach", "step": "review"}
+OF_A_CALL = (
+    "agent",
+    "task",
+    "tool",
+    "action",
+    "access",
+    "risk",
+    "record",
+    "definitionDigest",
+    "policyDigest",
+)
+
+
+async def gate(desk: Desk, owner: JsonObject | None = None, **spec: JsonValue) -> JsonObject:
+    """Return a request as the operator makes it when a run comes to a gate."""
+    asked = await desk.manifest("gate-1")
+    owned: JsonObject = {
+        "apiVersion": "aos.dev/v1alpha1",
+        "kind": "WorkflowRun",
+        "name": RUN["name"],
+        "uid": RUN["uid"],
+        **(owner or {}),
+    }
+    kept = {name: value for name, value in child(asked, "spec").items() if name not in OF_A_CALL}
+    metadata: JsonObject = {**child(asked, "metadata"), "ownerReferences": [owned]}
+    return {**asked, "metadata": metadata, "spec": {**kept, "type": "Gate", "run": RUN, **spec}}
+
+
+async def test_attack_20_nobody_but_the_operator_asks_at_a_gate_and_nobody_but_the_gateway_about_a_call(
+    desk: Desk,
+) -> None:
+    rig = desk.rig
+    for client in (rig.admin, rig.gateway):
+        with pytest.raises(Forbidden, match="made by the AOS operator when a run comes to one"):
+            await client.create(APPROVAL_REQUESTS, await gate(desk))
+    with pytest.raises(Forbidden, match="made by the AOS gateway when one has to wait"):
+        await rig.operator.create(APPROVAL_REQUESTS, await desk.manifest("apr-2"))
+    await rig.operator.create(APPROVAL_REQUESTS, await gate(desk))
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [{"uid": "another"}, {"name": "r9"}, {"kind": "Task"}, {"apiVersion": "example.com/v1"}],
+    ids=json.dumps,
+)
+async def test_attack_20_a_gate_belongs_to_the_run_that_it_names(desk: Desk, owner: JsonObject) -> None:
+    with pytest.raises(Forbidden, match="belongs to the WorkflowRun that"):
+        await desk.rig.operator.create(APPROVAL_REQUESTS, await gate(desk, owner))
+
+
+async def test_a_gate_has_a_run_and_nothing_of_a_call(desk: Desk) -> None:
+    asked = await desk.manifest()
+    call = child(asked, "spec")
+    strays: list[JsonObject] = [{name: call[name]} for name in OF_A_CALL]
+    strays += [{"preview": {"before": "1", "after": "2"}}, {"call": "gw-1/7"}, {"run": None}]
+    for stray in strays:
+        with pytest.raises(ApiError, match="a Gate asks about a run"):
+            await desk.rig.operator.create(APPROVAL_REQUESTS, await gate(desk, None, **stray))
+    for name in (*OF_A_CALL, "run"):
+        if name == "record":
+            continue
+        spec = {**call, name: RUN if name == "run" else None}
+        with pytest.raises(ApiError, match="a Call and a Review ask about a call"):
+            await desk.rig.gateway.create(APPROVAL_REQUESTS, {**asked, "spec": spec})
+
+
+async def test_people_decide_at_a_gate_as_they_do_about_calls(desk: Desk) -> None:
+    await desk.rig.operator.create(APPROVAL_REQUESTS, await gate(desk))
+    await desk.decide(await desk.lead("grace"), approve("grace", LEADS), "gate-1")
+    with pytest.raises(Forbidden, match="you asked for this work yourself"):
+        await desk.decide(await desk.lead("ada"), approve("ada", LEADS), "gate-1")
+    with pytest.raises(Forbidden, match="not among those whom this request asks"):
+        await desk.decide(await desk.person("linus", STAFF), approve("linus"), "gate-1")

@@ -85,3 +85,26 @@ def approval_request(
             "status": status or {},
         }
     )
+
+
+def gate_request(name: str = "gate-0123456789abcdef", **spec: JsonValue) -> ApprovalRequest:
+    """Return a request by which a run waits at a gate."""
+    metadata = {"name": name, "namespace": "sales", "uid": f"uid-{name}", "resourceVersion": "7"}
+    status = spec.pop("status", {})
+    return ApprovalRequest.parse(
+        {
+            "metadata": metadata,
+            "spec": {
+                "type": "Gate",
+                "run": {"name": "outreach-x7", "uid": "uid-r", "workflow": "outreach", "step": "review"},
+                "requestedBy": "ana",
+                "summary": "Workflow outreach, step review of run outreach-x7 asks to go on",
+                "arguments": '{"subject": "Hello"}',
+                "argumentsDigest": DIGEST,
+                "quorums": [{**LEADS, "rule": "Workflow outreach, step review"}],
+                "expiresAt": later(3 * 3600),
+                **spec,
+            },
+            "status": status,
+        }
+    )

@@ -6,7 +6,17 @@ from aos.cli.approval_view import Shown, pending_data, pending_lines, show_lines
 from aos.cli.approvals import Caller, Hindrance, Pending, hindrance
 from aos.inspection.visible import visible
 from aos.model.approval_request import ApprovalRequest
-from tests.unit.cli.make import LEADS, NOW, TWO_PEOPLE, approval_request, condition, counted, decision, later
+from tests.unit.cli.make import (
+    LEADS,
+    NOW,
+    TWO_PEOPLE,
+    approval_request,
+    condition,
+    counted,
+    decision,
+    gate_request,
+    later,
+)
 
 BEA: Final = Caller("bea", frozenset({"sales-leads"}))
 HIGH: Final = approval_request(
@@ -170,3 +180,55 @@ def test_nothing_that_others_wrote_drives_the_terminal(width: int | None) -> Non
     ]:
         assert visible(line) == line
         assert not line.startswith("zz")
+
+
+def test_a_gate_is_shown_with_its_run_its_step_and_what_there_is_to_look_at() -> None:
+    assert shown(gate_request(), None) == [
+        "sales/gate-0123456789abcdef: a gate at which a run waits; 3h left, until 06:04 UTC",
+        "",
+        "Workflow outreach, step review of run outreach-x7 asks to go on",
+        "",
+        "workflow   outreach",
+        "step       review",
+        "for        ana, by run outreach-x7",
+        "",
+        "to look at",
+        "  subject  Hello",
+        "",
+        "held by",
+        "  Workflow outreach, step review: group sales-leads: 0 of 1",
+        "",
+        "you may decide it; your approval counts for: Workflow outreach, step review",
+        "  aos approve gate-0123456789abcdef -n sales",
+        '  aos reject gate-0123456789abcdef -n sales -m "WHY"',
+    ]
+
+
+def test_a_gate_that_shows_nothing_has_nothing_to_look_at() -> None:
+    assert "to look at" not in shown(gate_request(arguments='""'), None)
+    assert "  Please read it." in shown(gate_request(arguments='"Please read it."'), None)
+
+
+def test_whoever_asked_for_the_run_does_not_decide_at_its_gates() -> None:
+    lines = shown(gate_request(), None, Caller("ana", frozenset({"sales-leads"})))
+    assert "you asked for its run, so that others must decide" in lines
+
+
+def test_a_gate_stands_in_the_list_beside_calls() -> None:
+    found = (pending(HIGH), pending(gate_request()))
+    assert pending_lines(found, BEA, NOW, 120, everywhere=False)[2].split()[:3] == [
+        "gate-0123456789abcdef",
+        "3h",
+        "gate",
+    ]
+    call, gate = pending_data(found)
+    assert isinstance(call, dict)
+    assert isinstance(gate, dict)
+    assert call.keys() == gate.keys()
+    assert (gate["type"], gate["workflow"], gate["run"], gate["step"], gate["agent"]) == (
+        "Gate",
+        "outreach",
+        "outreach-x7",
+        "review",
+        "",
+    )

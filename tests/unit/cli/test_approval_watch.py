@@ -8,7 +8,7 @@ from aos.cli.approvals import Caller, Rights
 from aos.kube.errors import Target, Unavailable
 from aos.kube.reviews import AccessRequest
 from aos.model.approval_request import ApprovalRequest
-from tests.unit.cli.make import LEADS, NOW, Object, approval_request, counted, decision, later
+from tests.unit.cli.make import LEADS, NOW, Object, approval_request, counted, decision, gate_request, later
 
 BEA = Caller("bea", frozenset({"sales-leads"}))
 RULE = str(LEADS["rule"])
@@ -96,6 +96,17 @@ async def test_a_request_that_goes_with_its_task_while_it_waits_is_told_of() -> 
     await news(teller, rights, NOW)
     teller.take(Seen(approval_request().key, None))
     assert told(await news(teller, rights, NOW)) == [("Gone", "gone with its Task")]
+
+
+async def test_a_gate_is_told_of_and_goes_with_its_run() -> None:
+    teller, rights = Teller(BEA), Rights(Everything())
+    teller.take(seen(gate_request()))
+    (waiting,) = await news(teller, rights, NOW)
+    assert waiting.said == (
+        "gate, 3h left, needs you: Workflow outreach, step review of run outreach-x7 asks to go on"
+    )
+    teller.take(Seen(gate_request().key, None))
+    assert told(await news(teller, rights, NOW)) == [("Gone", "gone with its run")]
 
 
 class Silent:

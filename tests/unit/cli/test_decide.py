@@ -15,7 +15,7 @@ from aos.kube.resources import APPROVAL_REQUESTS, Resource
 from aos.kube.reviews import AccessRequest, UserInfo
 from aos.model.approval_request import ApprovalRequest, Verdict
 from aos.model.base import JsonObject
-from tests.unit.cli.make import LEADS, NOW, TWO_PEOPLE, approval_request, counted, decision
+from tests.unit.cli.make import LEADS, NOW, TWO_PEOPLE, approval_request, counted, decision, gate_request
 
 BEA = Caller("bea", frozenset({"sales-leads"}))
 TARGET = Target("patch", "approvalrequests", "sales/apr-1")
@@ -49,6 +49,13 @@ RULE = str(LEADS["rule"])
                 status={"state": "Approved", "counted": [counted("bea", RULE)]},
             ),
             "apr-0123456789abcdef approved: 1 of 1; that was the review",
+        ),
+        (
+            gate_request(
+                decisions=[decision("bea", "Approve", "", "sales-leads")],
+                status={"state": "Approved", "counted": [counted("bea", "Workflow outreach, step review")]},
+            ),
+            "gate-0123456789abcdef approved: 1 of 1; the run goes on",
         ),
         (approval_request(status={"state": "Stale"}), "apr-0123456789abcdef approved: Stale"),
     ],

@@ -8,7 +8,7 @@ from aos.model.agent import Agent
 from aos.model.approval_request import ApprovalRequest
 from aos.model.model import Model
 from aos.model.task import Task
-from tests.unit.cli.make import NOW, Object, approval_request, condition, task
+from tests.unit.cli.make import NOW, Object, approval_request, condition, gate_request, task
 from tests.unit.policy.make import agent, tool
 
 READY = condition("Ready", "True", "Ready")
@@ -186,6 +186,11 @@ def test_what_waits_for_people_is_shown_with_how_far_it_is() -> None:
         "apr-0123456789abcdef  3h    Medium  0 of 1  enricher  t1"
         "    enricher would call crm.update_contact on contact/emea-1"
     )
+    assert lines_of(inventory(agent_with(READY), requests=(gate_request(),)))[6].split()[2:7] == [
+        "gate",
+        *("0", "of", "1"),
+        "workflow/outreach",
+    ]
     listed = data(shown)["requests"]
     assert isinstance(listed, list)
     first = listed[0]

@@ -6,6 +6,7 @@ from pydantic import JsonValue
 from aos.controllers.histories import gather
 from aos.controllers.keys import Key
 from aos.controllers.objects import Objects
+from aos.kube.objects import child
 from aos.model.base import JsonObject
 from tests.unit.controllers.make import AGENT, TASK, TOOL, raw
 from tests.unit.controllers.test_objects import ENDED
@@ -111,6 +112,29 @@ def test_a_review_holds_no_task_up_and_keeps_it(heard: Heard) -> None:
         "History/enricher",
     }
     assert [item.name for item in gather(heard.objects, "sales", "enricher")] == ["t1"]
+
+
+RUN: JsonObject = {"workflowRef": {"name": "outreach"}}
+
+
+def gate(version: int = 1, state: str = "Pending") -> JsonObject:
+    """Return the request by which the run ``r1`` waits at a gate."""
+    call = ("agent", "task", "tool", "action", "access", "risk", "definitionDigest", "policyDigest")
+    made = request("gate-1", version, state, type="Gate")
+    spec = {name: value for name, value in child(made, "spec").items() if name not in call}
+    run: JsonObject = {"name": "r1", "uid": "r1-uid", "workflow": "outreach", "step": "review"}
+    return {**made, "spec": {**spec, "run": run}}
+
+
+def test_a_gate_concerns_its_run_alone_and_its_run_concerns_the_gate(heard: Heard) -> None:
+    heard.see(raw("WorkflowRun", "r1", RUN))
+    assert heard.see(gate()) == {"ApprovalRequest/gate-1", "WorkflowRun/r1"}
+    assert "ApprovalRequest/gate-1" in heard.see(raw("WorkflowRun", "r1", RUN, version=2))
+    assert heard.see(gate(2, "Approved")) == {"ApprovalRequest/gate-1", "WorkflowRun/r1"}
+    assert heard.see(gate(3, "Stale")) == {"ApprovalRequest/gate-1", "WorkflowRun/r1"}
+    assert "ApprovalRequest/gate-1" not in heard.see(raw("WorkflowRun", "r1", RUN, version=3))
+    heard.objects.forget("ApprovalRequest", "sales", "gate-1", "gate-1-uid")
+    assert heard.take() == {"WorkflowRun/r1"}
 
 
 @pytest.mark.parametrize(

@@ -535,6 +535,14 @@ def raw_approval(name: str, agent: str = "enricher", kind: str = "Call", **statu
     )
 
 
+def raw_gate() -> JsonObject:
+    run: JsonObject = {"name": "r1", "uid": "r1-uid", "workflow": "outreach", "step": "review"}
+    call = child(raw_approval("gate-1"), "spec")
+    kept = ("summary", "arguments", "argumentsDigest", "quorums", "expiresAt")
+    spec: JsonObject = {"type": "Gate", "run": run, **{name: call[name] for name in kept}}
+    return raw("ApprovalRequest", "gate-1", spec=spec, status={})
+
+
 async def test_requests_are_kept_without_what_only_people_read_and_counted_while_they_are_pending(
     api: FakeApiServer,
 ) -> None:
@@ -545,13 +553,14 @@ async def test_requests_are_kept_without_what_only_people_read_and_counted_while
             raw_approval("apr-1"),
             raw_approval("apr-2", agent="writer"),
             raw_approval("rev-1", kind="Review"),
+            raw_gate(),
         ):
             api.put(APPROVAL_REQUESTS, item)
         await settled()
         found = made.approval("sales", "apr-1")
         assert found is not None
         assert (found.spec.arguments, found.spec.preview, found.status.notices) == ("", None, ())
-        assert len(made.approvals()) == 3
+        assert len(made.approvals()) == 4
         assert list(made.pending_approvals("sales", "enricher", RequestType.CALL)) == ["apr-1"]
         assert list(made.pending_approvals("sales", "enricher", RequestType.REVIEW)) == ["rev-1"]
         assert made.waiting == 2
@@ -566,4 +575,4 @@ async def test_requests_are_kept_without_what_only_people_read_and_counted_while
         assert (ended.spec.quorums, ended.status.state.value) == ((), "Used")
         assert made.pending_approvals("sales", "writer", RequestType.CALL) == ()
         assert made.approval("sales", "apr-2") is None
-        assert (made.waiting, len(told)) == (0, 6)
+        assert (made.waiting, len(told)) == (0, 7)

@@ -29,10 +29,11 @@ def made(*asked_for: BoundQuorum, preview: Preview | None = None) -> ApprovalReq
 def test_a_request_freezes_the_call_exactly() -> None:
     held = call()
     spec = made().spec
-    assert (spec.type, spec.tool, spec.action) == (RequestType.CALL, "crm", "update_contact")
-    assert (spec.agent.name, spec.agent.revision) == ("enricher", "enricher-1")
-    assert (spec.task.name, spec.task.uid, spec.requested_by) == ("t1", "uid-t1", "ana@example.com")
-    assert (spec.access.value, spec.risk.value, spec.record) == ("Write", "Medium", "contact/7")
+    asked = spec.asked_call
+    assert (spec.type, asked.tool, asked.action) == (RequestType.CALL, "crm", "update_contact")
+    assert (asked.agent.name, asked.agent.revision) == ("enricher", "enricher-1")
+    assert (asked.task.name, asked.task.uid, spec.requested_by) == ("t1", "uid-t1", "ana@example.com")
+    assert (asked.access.value, asked.risk.value, spec.record) == ("Write", "Medium", "contact/7")
     assert spec.arguments == '{"id":"7","stage":"won"}'
     assert spec.arguments_digest == held.asked.arguments_digest
     assert spec.policy_digest == held.asked.caller.policy.digest

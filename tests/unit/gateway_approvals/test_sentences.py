@@ -3,7 +3,7 @@ import pytest
 from aos.gateway.approvals import sentences
 from aos.gateway.approvals.held import HeldCall
 from aos.gateway.approvals.sentences import MAX_SENTENCE_LENGTH
-from aos.gateway.approvals.showing import redacted
+from aos.inspection.showing import redacted
 from aos.model.approval_request import Preview
 from aos.model.base import JsonObject
 from tests.unit.gateway_approvals.held_calls import held_call

@@ -15,6 +15,7 @@ from aos.reconcile.approval_step import (
     CallingTask,
     ObservedRequest,
     RequestPlan,
+    WaitingRun,
 )
 from aos.reconcile.guard import Guard
 from tests.unit.reconcile.make import NOW, metadata
@@ -25,6 +26,7 @@ EXPIRES = NOW + timedelta(hours=4)
 GUARD = Guard(fingerprint="g1", changed_at=NOW - timedelta(days=1), seen_at=NOW - timedelta(days=1))
 AGENT = CallingAgent(revision="enricher-1", policy_digest=DIGEST)
 LEADS: JsonObject = {"rule": "Policy p, approval outbound", "required": 1, "approvers": {"groups": ["leads"]}}
+GATE_LEADS: JsonObject = {**LEADS, "rule": "Workflow outreach, step review"}
 TWO: JsonObject = {"rule": "risk High", "required": 2}
 
 
@@ -69,10 +71,40 @@ def request(
     return ApprovalRequest.parse(made | {"status": dict(status)} if status else made)
 
 
-def observed(item: ApprovalRequest, **changes: object) -> ObservedRequest:
-    base = ObservedRequest(
-        request=item, agent=AGENT, action=CalledAction(DIGEST), task=CallingTask(), guard=GUARD
+def gate(
+    *decisions: JsonObject,
+    quorums: Sequence[JsonObject] = (GATE_LEADS,),
+    created: datetime = NOW,
+    **spec: JsonValue,
+) -> ApprovalRequest:
+    """Return a request by which a run waits at a gate, made at ``created``."""
+    meta: JsonObject = {"creationTimestamp": moment(created), "generation": 1 + len(decisions)}
+    return ApprovalRequest.parse(
+        {
+            "metadata": metadata("gate-1", meta),
+            "spec": {
+                "type": "Gate",
+                "run": {"name": "r1", "uid": "r1-uid", "workflow": "outreach", "step": "review"},
+                "requestedBy": "rita",
+                "summary": "Workflow outreach, step review of run r1 asks to go on",
+                "arguments": '{"subject":"Hello"}',
+                "argumentsDigest": DIGEST,
+                "quorums": list(quorums),
+                "expiresAt": moment(EXPIRES),
+                "decisions": list(decisions),
+                **spec,
+            },
+        }
     )
+
+
+def observed(item: ApprovalRequest, **changes: object) -> ObservedRequest:
+    if item.spec.run is not None:
+        base = ObservedRequest(item, agent=None, action=None, task=None, run=WaitingRun(), guard=GUARD)
+    else:
+        base = ObservedRequest(
+            request=item, agent=AGENT, action=CalledAction(DIGEST), task=CallingTask(), guard=GUARD
+        )
     return replace(base, **changes)  # type: ignore[arg-type]
 
 

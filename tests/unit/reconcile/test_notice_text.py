@@ -9,7 +9,7 @@ from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
 from aos.reconcile.notice_text import MAX_TEXT_LENGTH, NoticeFormat, body_of, plain, text_of
 from aos.reconcile.notices import NoticeEvent
-from tests.unit.reconcile.asked import LEADS, TWO, moment, request, said
+from tests.unit.reconcile.asked import LEADS, TWO, gate, moment, request, said
 from tests.unit.reconcile.make import NOW, condition
 
 EVIL = "<!channel> [x](https://evil.example) *b*\n\x1b[2J\u202e & www.evil.example"
@@ -35,6 +35,23 @@ def test_what_people_are_asked_is_told_in_a_few_lines_with_the_commands() -> Non
         "Decide: aos approve apr-1 -n sales",
         "    or: aos reject apr-1 -n sales -m WHY",
     ]
+
+
+def test_a_gate_is_told_with_its_step_and_its_run() -> None:
+    assert text(gate())[:2] == [
+        "Approval needed: Workflow outreach, step review of run r1 asks to go on",
+        "step review of run r1 in sales, for rita",
+    ]
+    body = body_of(gate(), NoticeEvent.ASKED, "n1", NoticeFormat.GENERIC, NOW)
+    fields = body["request"]
+    assert isinstance(fields, dict)
+    assert (fields["type"], fields["workflow"], fields["run"], fields["step"], fields["agent"]) == (
+        "Gate",
+        "outreach",
+        "r1",
+        "review",
+        "",
+    )
 
 
 @pytest.mark.parametrize(

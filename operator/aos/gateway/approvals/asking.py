@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from aos.gateway.approvals.held import HeldCall
 from aos.gateway.approvals.sentences import wish
-from aos.gateway.approvals.showing import redacted, redacted_text, shown
+from aos.inspection.showing import redacted, redacted_text, shown
 from aos.kube.resources import APPROVAL_REQUESTS, TASKS
 from aos.model.approval import Approvers
 from aos.model.approval_request import Preview, Quorum, QuorumEscalation, RequestType

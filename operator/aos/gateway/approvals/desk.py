@@ -275,7 +275,7 @@ class ApprovalDesk:
 
     async def _used(self, held: HeldCall, request: ApprovalRequest) -> Refused:
         created_at = request.metadata.creation_timestamp or self._now()
-        made = await self._trail.made(held.name, request.spec.task.uid, created_at)
+        made = await self._trail.made(held.name, request.spec.asked_call.task.uid, created_at)
         if made is not None:
             return used(held, made.call, known=made.known)
         said = request.status.use

@@ -157,7 +157,7 @@ class MarkSweeper:
 
     async def _mend(self, request: ApprovalRequest, now: datetime) -> bool:
         created_at = request.metadata.creation_timestamp or now
-        made = await self._trail.made(request.metadata.name, request.spec.task.uid, created_at)
+        made = await self._trail.made(request.metadata.name, request.spec.asked_call.task.uid, created_at)
         # A call that may still be under way is marked by whoever makes it, or given back.
         if made is None or not (made.is_over or self._is_lost(made, now)):
             return False

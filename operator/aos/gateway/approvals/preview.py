@@ -13,18 +13,16 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.approvals.held import HeldCall
-from aos.gateway.approvals.showing import rules_for_people, shown
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import OfferedAction
-from aos.gateway.mcp.header_values import headers_for
-from aos.gateway.mcp.protocol import Method
-from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.system import SystemCall, Systems
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.off_loop import OFF_LOOP, size_of
 from aos.gateway.registry import Registry
 from aos.gateway.upstream.outbound import target_of
 from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.inspection.inspector import inspector_for
+from aos.inspection.showing import rules_for_people, shown
 from aos.inspection.sizes import DataTooLargeError
 from aos.model.approval_request import MAX_PREVIEW_LENGTH, Preview
 from aos.model.base import JsonObject
@@ -55,11 +53,11 @@ class ToolPreviewer:
     """Reads the record of a held Write at its Tool."""
 
     def __init__(
-        self, registry: Registry, catalogue: Catalogue, upstream: Upstream, metrics: GatewayMetrics
+        self, registry: Registry, catalogue: Catalogue, systems: Systems, metrics: GatewayMetrics
     ) -> None:
         self._registry = registry
         self._catalogue = catalogue
-        self._upstream = upstream
+        self._systems = systems
         self._metrics = metrics
 
     async def preview(self, held: HeldCall) -> Preview | None:
@@ -93,12 +91,11 @@ class ToolPreviewer:
         }
         if not action.input.is_valid(arguments):
             raise PreviewError(f"its arguments do not fit the input schema of {declared.action}")
-        result = await self._upstream.request(
-            target_of(self._registry, tool),
-            Method.CALL_TOOL,
-            {"name": declared.action, "arguments": arguments},
-            owner=held.asked.caller.task.metadata.uid,
-            param_headers=headers_for(action.mirrored, arguments),
+        if action.binding is not None and action.binding.problem(arguments):
+            raise PreviewError(f"its arguments can't be sent to {declared.action}")
+        target = target_of(self._registry, tool)
+        result = await self._systems[tool.spec.type].call(
+            SystemCall(tool, target, action, arguments, held.asked.caller.task)
         )
         found = record_of(result)
         if size_of(found) > MAX_RECORD_BYTES:

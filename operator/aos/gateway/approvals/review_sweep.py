@@ -60,7 +60,7 @@ class ReviewSweeper:
 
     async def _outcome(self, request: ApprovalRequest, created_at: datetime) -> str:
         since = micro_time(created_at - BEFORE_CREATION)
-        async for row in self._store.rows(AuditQuery(task=request.spec.task.uid, since=since)):
+        async for row in self._store.rows(AuditQuery(task=request.spec.asked_call.task.uid, since=since)):
             event = row.event
             if event.call == request.spec.call and event.phase is Phase.OUTCOME:
                 return outcome_text(event.outcome, event.reason)

@@ -6,7 +6,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.approvals.held import HeldCall
-from aos.gateway.approvals.showing import visible
+from aos.inspection.showing import visible
 from aos.model.approval_request import Preview
 from aos.model.base import JsonObject
 

@@ -67,19 +67,20 @@ def _refused(request: ApprovalRequest, held: HeldCall, now: datetime) -> Refused
 def is_about(request: ApprovalRequest, held: HeldCall) -> bool:
     """Whether people were asked about this call, exactly, and as many of them as it takes now."""
     spec, asked = request.spec, held.asked
-    caller = asked.caller
+    if spec.type is not RequestType.CALL:
+        return False
+    call, caller = spec.asked_call, asked.caller
     return (
-        spec.type is RequestType.CALL
-        and (request.metadata.namespace, request.metadata.name) == (held.namespace, held.name)
+        (request.metadata.namespace, request.metadata.name) == (held.namespace, held.name)
         and request.metadata.deletion_timestamp is None
-        and (spec.agent.name, spec.agent.revision) == (caller.agent, caller.revision)
-        and (spec.task.name, spec.task.uid) == (caller.task.metadata.name, caller.task.metadata.uid)
+        and (call.agent.name, call.agent.revision) == (caller.agent, caller.revision)
+        and (call.task.name, call.task.uid) == (caller.task.metadata.name, caller.task.metadata.uid)
         and spec.requested_by == caller.task.spec.requested_by
-        and (spec.tool, spec.action) == (asked.name, asked.action)
-        and (spec.access, spec.risk) == (held.declared.access, held.declared.risk)
+        and (call.tool, call.action) == (asked.name, asked.action)
+        and (call.access, call.risk) == (held.declared.access, held.declared.risk)
         and spec.arguments_digest == asked.arguments_digest
-        and spec.definition_digest == held.definition_digest
-        and spec.policy_digest == caller.policy.digest
+        and call.definition_digest == held.definition_digest
+        and call.policy_digest == caller.policy.digest
         and covers(spec.quorums, held.quorums)
     )
 

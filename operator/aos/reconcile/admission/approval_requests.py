@@ -10,18 +10,15 @@ APPROVAL_REQUESTS_GUARD: Final = "aos-approval-requests"
 
 
 def approval_requests(who: Who) -> Policy:
-    """AOS alone asks, for a Task that is there and without answers; nobody changes a question or makes one vanish.
+    """AOS alone asks, for a Task or run that is there and without answers; nobody changes a question or makes one vanish.
+
+    At a gate the operator asks, which runs Workflows, and about a call the gateway, which every call passes.
 
     A request goes with its owners and stays for its finalizers: to change those takes what it takes to delete it, which
     Kubernetes' own controllers may, and who only decides may not.
 
     The kind's schema refuses changes too; the operator, which compares these policies and no schema, knows of this one.
     """
-    belongs = (
-        "object.metadata.?ownerReferences.orValue([]).exists_one(o, o.kind == 'Task'"
-        f" && o.apiVersion.startsWith('{GROUP}/')"
-        " && o.name == object.spec.task.name && o.uid == object.spec.task.uid)"
-    )
     stays = " && ".join(
         f"object.metadata.?{field}.orValue({empty}) == oldObject.metadata.?{field}.orValue({empty})"
         for field, empty in (("ownerReferences", "[]"), ("finalizers", "[]"), ("labels", "{}"))
@@ -35,20 +32,29 @@ def approval_requests(who: Who) -> Policy:
         rules=(Rule(GROUP, "*", ("CREATE", "UPDATE", "DELETE"), ("approvalrequests",)),),
         variables=(
             ("isCreated", "request.operation == 'CREATE'"),
-            ("isAOS", f"{who.operator.is_caller} || {who.gateway.is_caller}"),
+            ("isGate", f"variables.isCreated && object.spec.?type.orValue('') == '{RequestType.GATE}'"),
         ),
         checks=(
             Check(
-                "!variables.isCreated || variables.isAOS",
-                "ApprovalRequests are made by AOS when a call has to wait for people; create a Task, and its agent will ask",
+                f"!variables.isCreated || variables.isGate || {who.gateway.is_caller}",
+                "ApprovalRequests of calls are made by the AOS gateway when one has to wait for people; create a Task, and its"
+                " agent will ask",
+            ),
+            Check(
+                f"!variables.isGate || {who.operator.is_caller}",
+                "ApprovalRequests of gates are made by the AOS operator when a run comes to one; create a WorkflowRun",
             ),
             Check(
                 "!variables.isCreated || size(object.spec.?decisions.orValue([])) == 0",
                 "a new ApprovalRequest has no decisions; people add theirs to spec.decisions once it stands",
             ),
             Check(
-                f"!variables.isCreated || {belongs}",
+                f"!variables.isCreated || variables.isGate || {_belongs('Task', 'task')}",
                 "an ApprovalRequest belongs to the Task that spec.task names: give it as an owner, with its uid",
+            ),
+            Check(
+                f"!variables.isGate || {_belongs('WorkflowRun', 'run')}",
+                "a gate's ApprovalRequest belongs to the WorkflowRun that spec.run names: give it as an owner, with its uid",
             ),
             Check(
                 f"request.operation != 'UPDATE' || ({same_call('object.spec', 'oldObject.spec')})",
@@ -66,4 +72,13 @@ def approval_requests(who: Who) -> Policy:
                 "of ApprovalRequests the gateway deletes only the review of a call that was not made",
             ),
         ),
+    )
+
+
+def _belongs(kind: str, field: str) -> str:
+    """Return CEL for: the object that the spec names in ``field`` is one of its owners, and no other of that kind."""
+    return (
+        f"object.metadata.?ownerReferences.orValue([]).exists_one(o, o.kind == '{kind}'"
+        f" && o.apiVersion.startsWith('{GROUP}/')"
+        f" && o.name == object.spec.{field}.name && o.uid == object.spec.{field}.uid)"
     )

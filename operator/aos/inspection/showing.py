@@ -1,4 +1,4 @@
-"""What people are shown of a call's arguments: without personal data and secrets, short enough, and still JSON. Pure."""
+"""What people are shown of what they decide on: without personal data and secrets, short enough, and still JSON. Pure."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -21,7 +21,7 @@ _CUT: Final = "(cut here: {} more)"
 _SEEN_IN_JSON: Final = frozenset("\t\n\r")
 """Controls that JSON writes so that they can be seen."""
 _UNREADABLE: Final[JsonObject] = {
-    "(cut here)": "the arguments are too large to be looked through, so nothing of them is shown"
+    "(cut here)": "it is too large to be looked through, so nothing of it is shown"
 }
 
 
@@ -43,19 +43,25 @@ def redacted(arguments: JsonObject, rules: DataRules = _NO_RULES) -> JsonObject:
     return inspected if isinstance(inspected, dict) else _UNREADABLE
 
 
+def redacted_value(value: JsonValue) -> JsonValue:
+    """Return any JSON without data of the built-in classes; where it can't be looked through, a note that says so."""
+    found = redacted({"value": value})
+    return found.get("value", found)
+
+
 def redacted_text(text: str, rules: DataRules = _NO_RULES) -> str:
     """Return ``text`` without such data, and with nothing in it that is not seen."""
     shown = redacted({"text": text}, rules).get("text")
     return visible(shown) if isinstance(shown, str) else ""
 
 
-def shown(arguments: JsonObject, max_length: int = MAX_ARGUMENTS_LENGTH) -> str:
-    """Return ``arguments`` as JSON of at most so many characters; where something is left out, it says so there."""
-    written = _written(arguments)
+def shown(value: JsonValue, max_length: int = MAX_ARGUMENTS_LENGTH) -> str:
+    """Return ``value`` as JSON of at most so many characters; where something is left out, it says so there."""
+    written = _written(value)
     for text_length, items in _STEPS:
         if len(written) <= max_length:
             return written
-        written = _written(_cut(arguments, text_length, items))
+        written = _written(_cut(value, text_length, items))
     return written if len(written) <= max_length else _written(_UNREADABLE)
 
 

@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
-from aos.gateway.approvals import showing
-from aos.gateway.approvals.showing import redacted, redacted_text, shown, visible
+from aos.inspection import showing
+from aos.inspection.showing import redacted, redacted_text, shown, visible
 from aos.model.approval_request import MAX_ARGUMENTS_LENGTH
 from aos.model.base import JsonObject
 
