@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from aos.controllers.executions import Executions
+from aos.controllers.executions import Executions, RunFacts
 from aos.controllers.keys import Key, Subject
 from aos.controllers.requests import RequestFacts, Requests
 from aos.controllers.store import Change, F, Shelf, Store, T
@@ -108,7 +108,7 @@ class Objects:
             "ClusterPolicy": self._door(self.cluster_policies, self._cluster_policy_changed),
             "ApprovalRequest": self._door(self.requests.store, self._request_changed),
             "Workflow": self._door(self.executions.workflows, self.executions.workflow_changed),
-            "WorkflowRun": self._door(self.executions.runs, self.executions.run_changed),
+            "WorkflowRun": self._door(self.executions.runs, self._run_changed),
         }
 
     def observe(self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False) -> None:
@@ -285,9 +285,15 @@ class Objects:
                 self._touch(Key(Subject.TASK, change.namespace, task))
         if after is not None and after.judged is not None:
             self._touch(Key(Subject.AGENT, change.namespace, after.agent))
-        if after is None or not after.is_open:
+        if facts.run:
+            self._touch(Key(Subject.WORKFLOW_RUN, change.namespace, facts.run))
+        if facts.agent and (after is None or not after.is_open):
             # Its Task was kept for as long as somebody could be asked about it.
             self._touch(Key(Subject.HISTORY, change.namespace, facts.agent))
+
+    def _run_changed(self, change: Change[RunFacts]) -> None:
+        self.executions.run_changed(change)
+        self.requests.touch_of_run(change.namespace, change.name)
 
     def _with_tasks_above(self, namespace: str, task: str) -> Iterator[str]:
         seen: set[str] = set()
