@@ -123,6 +123,10 @@ class ClusterRegistry:
         for _, informer in self._informers:
             await informer.synced.wait()
 
+    async def credentials_read(self) -> None:
+        """Return once the Secrets that Tools, Models and webhooks refer to were read; call it when `synced`."""
+        await self._credentials.read()
+
     @property
     def is_synced(self) -> bool:
         """Whether everything was read for the first time."""

@@ -68,6 +68,10 @@ class CredentialStore:
         secret = next(iter(watch.informer.items.values()), None)
         return secret.credential(reference.key) if secret else None
 
+    async def read(self) -> None:
+        """Return once every Secret that is referred to now was read; one that may not be read keeps this waiting."""
+        await asyncio.gather(*(watch.informer.synced.wait() for watch in tuple(self._watches.values())))
+
     def _is_stale(self, informer: Informer[SecretData]) -> bool:
         # Without any contact yet, what is there came with the first list, which is being read this very moment.
         return (

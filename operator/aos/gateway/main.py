@@ -1,10 +1,12 @@
 """Starts the gateway, wires its parts, and ends it in good order."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from typing import Final
 
 from aos.gateway.a2a.endpoint import A2aEndpoint
@@ -65,6 +67,8 @@ CLOSE_SECONDS: Final = 5.0
 """Time in which the last rows and settlements are written."""
 LAST_HEAD_SECONDS: Final = 0.2
 """Time in which the end of the audit chain reaches the operator; a stream does not say when it was read."""
+READ_CREDENTIALS_SECONDS: Final = 5.0
+"""How long a start waits for Secrets that Tools and Models refer to."""
 TELL_BOUNDS_SECONDS: Final = 5.0
 """How often it is looked whether bounds persist for which calls are refused, or have freed."""
 REPORTER: Final = "aos.dev/gateway"
@@ -73,6 +77,14 @@ REPORTER: Final = "aos.dev/gateway"
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = logging.getLogger(__name__)
+
+
+class Stage(Enum):
+    """Where a gateway's life is."""
+
+    STARTING = auto()
+    SERVING = auto()
+    STOPPING = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +113,7 @@ class Gateway:
             settings: of the process.
         """
         self._settings = settings
-        self._is_stopping = False
+        self._stage = Stage.STARTING
         self._certificate = Certificate()
         self._metrics = GatewayMetrics()
         self._lines = LineWriter(failed=self._metrics.journal_failure)
@@ -175,7 +187,7 @@ class Gateway:
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(self._run(ports), name="gateway")
                 await stop.wait()
-                self._is_stopping = True
+                self._stage = Stage.STOPPING
                 await asyncio.sleep(self._settings.stop_delay_seconds)
                 self._mcp.end_waiting()
                 self._inbox.end_waiting()
@@ -204,7 +216,7 @@ class Gateway:
 
     def problem(self) -> str:
         """Return why the gateway is not ready; empty if it is."""
-        if self._is_stopping:
+        if self._stage is Stage.STOPPING:
             return "stopping"
         if not self._registry.is_synced:
             return "the cluster was not read yet"
@@ -212,6 +224,8 @@ class Gateway:
             return "there is no certificate yet"
         if self._registry.staleness_seconds() > self._settings.max_staleness_seconds:
             return f"the cluster's {self._registry.stalest()} are out of date"
+        if self._stage is Stage.STARTING:
+            return "policies and credentials were not read yet"
         return self._upkeep.problem
 
     async def _run(self, ports: Ports) -> None:
@@ -233,11 +247,19 @@ class Gateway:
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
             await self._report.compiled.wait()
+            await self._read_credentials()
             await self._sampling_key.read()
             group.create_task(ports.admin.serve(), name="admin")
             group.create_task(ports.agents.serve(), name="agents")
             group.create_task(ports.hooks.serve(), name="webhooks")
+            self._stage = Stage.SERVING
             _log.info("serving agents on port %d", ports.agents.port)
+
+    async def _read_credentials(self) -> None:
+        """Read the Secrets before the first call needs one; who waits for one that is not there would wait for ever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(READ_CREDENTIALS_SECONDS):
+                await self._registry.credentials_read()
 
     def _watch(self) -> None:
         """Show what is measured when somebody asks."""

@@ -22,6 +22,7 @@ from aos.kube.resources import (
     SERVICE_ACCOUNTS,
     TASKS,
     TOOLS,
+    WORKFLOWS,
 )
 from aos.model.approval_request import RequestType
 from aos.model.base import JsonObject
@@ -302,6 +303,36 @@ async def test_a_credential_is_read_while_something_refers_to_it_and_forgotten_a
         api.put(SECRETS, raw_secret())
         api.remove(TOOLS, "crm")
         await settled()
+        assert made.credential("sales", KEY) is None
+
+
+async def test_a_start_can_wait_for_the_secrets_that_are_referred_to(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret())
+    api.put(TOOLS, raw_tool(secret="crm-key"))
+    api.refusals["secrets"] = Forbidden(Target("list", "secrets"), 403, "Forbidden", "no Role yet")
+    async with registry(api) as made:
+        reading = asyncio.create_task(made.credentials_read())
+        await settled()
+        assert not reading.done()
+        del api.refusals["secrets"]
+        async with asyncio.timeout(20):
+            await reading
+        assert made.credential("sales", KEY) == "s3cret"
+
+
+async def test_the_secret_of_a_webhook_is_read_while_its_trigger_names_it(api: FakeApiServer) -> None:
+    api.put(SECRETS, raw_secret())
+    webhook: JsonObject = {"secretRef": {"name": "crm-key", "key": "token"}}
+    spec: JsonObject = {"steps": [{"name": "enrich", "agent": "enricher"}]}
+    hooked: JsonObject = {**spec, "triggers": [{"name": "new-lead", "webhook": webhook}]}
+    async with registry(api) as made:
+        api.put(WORKFLOWS, raw("Workflow", "outreach", spec=hooked))
+        await settled()
+        assert made.trigger_secret("sales", "outreach", "new-lead") == "s3cret"
+        assert made.trigger_secret("sales", "outreach", "another") is None
+        api.put(WORKFLOWS, raw("Workflow", "outreach", spec=spec, metadata=_newer("outreach")))
+        await settled()
+        assert made.trigger_secret("sales", "outreach", "new-lead") is None
         assert made.credential("sales", KEY) is None
 
 
