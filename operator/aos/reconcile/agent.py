@@ -17,7 +17,7 @@ from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType, Reason
 from aos.model.model import Model
-from aos.model.names import agent_service_account
+from aos.model.names import agent_deployment, agent_service_account
 from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy import glob
@@ -26,17 +26,23 @@ from aos.policy.prices import prices_of
 from aos.policy.schemas import check_schema
 from aos.reconcile.bounds import ExceededBound, within_bounds
 from aos.reconcile.children import controller_revision, network_policy, service_account
+from aos.reconcile.claim import Spare, is_service
 from aos.reconcile.conditions import Verdict, conditions, no, unchanged, yes
+from aos.reconcile.deployment import deployment, service_ready
 from aos.reconcile.events import EventReason, Happening, happenings, restored
 from aos.reconcile.fingerprint import fingerprint
 from aos.reconcile.guard import Guard
 from aos.reconcile.plan import ChildKey, Deletion, ObservedChild, Plan
+from aos.reconcile.pod import PodMaker
 from aos.reconcile.reliability import Judged, counted
 from aos.reconcile.revision import ObservedRevision, Revision, number_of, revision_of, superfluous
-from aos.reconcile.settings import OperatorSettings
+from aos.reconcile.settings import OperatorSettings, Platform
 from aos.reconcile.transitions import AGENT, transitions
+from aos.reconcile.warm import WarmBounds, WarmPlan, lost_pods, warm_asked, warm_plan
 
 _NAMES_SHOWN: Final = 3
+_OUR_CHANGES: Final = ("ControllerRevision", "Deployment")
+"""Children that change as the agent does; what people do to them is not told from that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,11 @@ class ObservedAgent:
         revisions_in_use: those that open Tasks run.
         gateways: one report for each ready replica, and for others that say why they are not.
         guard: whether the admission policies are in place.
+        platform: where the gateway is.
+        can_own_users: whether the agent's runtime can give a pod users of its own wherever it may land.
+        spares: its pods that were made before they had a Task.
+        confirmed: whether the Tasks that such pods are claimed for were read from the API server, where the cache has none.
+        warm: what bounds the pods that are kept warm.
         judged: what people said of its calls, by the uid of each ApprovalRequest that is not marked as counted.
         refused: what the API server said when a child was to be written; empty if it took all.
     """
@@ -99,6 +110,11 @@ class ObservedAgent:
     revisions_in_use: frozenset[str] = frozenset()
     gateways: Sequence[GatewayReport] = ()
     guard: Guard = field(default_factory=Guard)
+    platform: Platform = field(default_factory=Platform)
+    can_own_users: bool = False
+    spares: Sequence[Spare] = ()
+    confirmed: bool = False
+    warm: WarmBounds = field(default_factory=WarmBounds)
     judged: Mapping[str, Judged] = field(default_factory=dict)
     refused: str = ""
 
@@ -115,14 +131,24 @@ def reconcile_agent(observed: ObservedAgent, settings: OperatorSettings, now: da
         key: child for key, child in desired.items() if not _is_there(child, observed.children.get(key))
     }
     status = _status(observed, accepted, revision, policy, now)
+    warm = _warm(observed, revision, settings, now)
+    lost = lost_pods(observed.spares, observed.agent)
     return Plan(
         apply=tuple(missing.values()),
-        delete=_obsolete(observed, revision),
+        keep=warm.keep,
+        delete=(
+            *_obsolete(observed, revision),
+            *_obsolete_deployment(observed),
+            *warm.delete,
+            *(lost if observed.confirmed else ()),
+        ),
         status=None if _stands(observed.agent.status, status) else _as_json(status),
         events=(
             *_child_events(observed, missing, revision),
             *transitions(observed.agent.status.conditions, status.conditions, AGENT),
         ),
+        requeue_after_seconds=warm.look_again_seconds,
+        confirm=bool(lost) and not observed.confirmed,
     )
 
 
@@ -248,7 +274,37 @@ def _children(
     if revision is not None:
         number = number_of(revision.name, observed.revisions)
         made.append(controller_revision(metadata, revision, number))
+        if is_service(observed.agent) and _may_run(observed):
+            made.append(deployment(_maker(observed, revision.name, settings)))
     return {ChildKey.of(child): child for child in made}
+
+
+def _may_run(observed: ObservedAgent) -> bool:
+    """Whether all is there that a pod needs to be made."""
+    return not observed.guard.problem and not observed.platform.missing
+
+
+def _maker(observed: ObservedAgent, revision: str, settings: OperatorSettings) -> PodMaker:
+    return PodMaker(observed.agent, revision, settings, observed.platform, observed.can_own_users)
+
+
+def _warm(
+    observed: ObservedAgent, revision: Revision | None, settings: OperatorSettings, now: datetime
+) -> WarmPlan:
+    name = revision.name if revision is not None else observed.agent.status.revision
+    return warm_plan(
+        _maker(observed, name, settings),
+        observed.spares,
+        observed.warm,
+        now,
+        may_create=revision is not None and _may_run(observed),
+    )
+
+
+def _obsolete_deployment(observed: ObservedAgent) -> tuple[Deletion, ...]:
+    key = ChildKey("Deployment", agent_deployment(observed.agent.metadata.name))
+    found = observed.children.get(key)
+    return (Deletion(key.kind, key.name, found.uid),) if found and not is_service(observed.agent) else ()
 
 
 def _is_there(desired: JsonObject, observed: ObservedChild | None) -> bool:
@@ -278,7 +334,7 @@ def _status(
         ConditionType.ADMISSION_GUARDED: _guarded(observed.guard),
         ConditionType.POLICY_ENFORCED: enforced,
         ConditionType.SUSPENDED: _suspended(agent),
-        ConditionType.READY: _ready(observed, accepted, enforced),
+        ConditionType.READY: _ready(observed, accepted, enforced, revision),
         ConditionType.WITHIN_BOUNDS: within_bounds(
             report.exceeded for report in observed.gateways if report.exceeded
         ),
@@ -355,7 +411,9 @@ def _suspended(agent: Agent) -> Verdict:
     return yes(Reason.SUSPENDED) if agent.spec.suspend else no(Reason.NOT_SUSPENDED)
 
 
-def _ready(observed: ObservedAgent, accepted: Verdict, enforced: Verdict) -> Verdict:
+def _ready(
+    observed: ObservedAgent, accepted: Verdict, enforced: Verdict, revision: Revision | None
+) -> Verdict:
     if observed.guard.problem:
         return no(Reason.POLICY_MISSING, observed.guard.problem)
     if not accepted.holds:
@@ -366,7 +424,17 @@ def _ready(observed: ObservedAgent, accepted: Verdict, enforced: Verdict) -> Ver
         return no(Reason.PROVISIONING, observed.refused)
     if not enforced.holds:
         return no(Reason.NOT_ENFORCED, enforced.message)
-    return yes(Reason.READY)
+    return _staffed(observed, revision)
+
+
+def _staffed(observed: ObservedAgent, revision: Revision | None) -> Verdict:
+    if is_service(observed.agent) and revision is not None:
+        return service_ready(observed.agent, revision.name, observed.spares)
+    asked, share = warm_asked(observed.agent), observed.warm.share
+    return yes(
+        Reason.READY,
+        f"{share} of {asked} warm pods are kept: the namespace may have no more" if share < asked else "",
+    )
 
 
 def _stands(observed: AgentStatus, desired: AgentStatus) -> bool:
@@ -393,9 +461,9 @@ def _child_events(
     altered = [
         key
         for key in missing
-        if key in observed.children or (was_provisioned and key.kind != "ControllerRevision")
+        if key in observed.children or (was_provisioned and key.kind not in _OUR_CHANGES)
     ]
-    renumbered = [key for key in altered if key.kind == "ControllerRevision"]
+    renumbered = [key for key in altered if key.kind in _OUR_CHANGES]
     is_new = revision is not None and observed.agent.status.revision != revision.name
     return (
         *restored(key for key in altered if key not in renumbered),

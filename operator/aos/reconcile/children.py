@@ -15,10 +15,12 @@ from aos.model.names import (
     LABEL_MANAGED_BY,
     LABEL_NAME,
     LABEL_PART_OF,
+    LABEL_WORKFLOW,
     MANAGED_BY,
     agent_network_policy,
     agent_service_account,
     credential_role,
+    webhook_role,
 )
 from aos.reconcile.revision import Revision
 from aos.reconcile.settings import OperatorSettings
@@ -26,6 +28,7 @@ from aos.reconcile.settings import OperatorSettings
 COMPONENT_AGENT: Final = "agent"
 COMPONENT_GATEWAY: Final = "gateway"
 COMPONENT_CREDENTIAL: Final = "credential"
+COMPONENT_WORKFLOW: Final = "workflow"
 NAMESPACE_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 CREDENTIAL_VERBS: Final = ("get", "list", "watch")
@@ -57,7 +60,7 @@ def service_account(agent: ObjectMeta) -> JsonObject:
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": _agent_metadata(agent, agent_service_account(agent.name)),
+        "metadata": agent_metadata(agent, agent_service_account(agent.name)),
         "automountServiceAccountToken": False,
     }
 
@@ -71,7 +74,7 @@ def network_policy(agent: ObjectMeta, settings: OperatorSettings) -> JsonObject:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": _agent_metadata(agent, agent_network_policy(agent.name)),
+        "metadata": agent_metadata(agent, agent_network_policy(agent.name)),
         "spec": {
             "podSelector": {"matchLabels": {LABEL_AGENT: agent.name}},
             "policyTypes": ["Ingress", "Egress"],
@@ -87,9 +90,27 @@ def controller_revision(agent: ObjectMeta, revision: Revision, number: int) -> J
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": _agent_metadata(agent, revision.name),
+        "metadata": agent_metadata(agent, revision.name),
         "revision": number,
         "data": revision.data,
+    }
+
+
+def workflow_revision_record(
+    workflow: ObjectMeta, name: str, data: JsonObject, number: int
+) -> JsonObject:
+    """Return the record of what a Workflow does; its content never changes, its number may grow."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": name,
+            "namespace": workflow.namespace,
+            "labels": {**labels(COMPONENT_WORKFLOW), LABEL_WORKFLOW: workflow.name},
+            "ownerReferences": [owner_reference("Workflow", workflow)],
+        },
+        "revision": number,
+        "data": data,
     }
 
 
@@ -97,7 +118,17 @@ def credential_access(
     kind: str, metadata: ObjectMeta, secret: str, settings: OperatorSettings
 ) -> Sequence[JsonObject]:
     """Return the Role and RoleBinding by which the gateway may read the one Secret that ``kind/name`` names."""
-    name = credential_role(kind, metadata.name)
+    return _access(credential_role(kind, metadata.name), kind, metadata, secret, settings)
+
+
+def webhook_access(metadata: ObjectMeta, secret: str, settings: OperatorSettings) -> Sequence[JsonObject]:
+    """Return the Role and RoleBinding by which the gateway may read one Secret of a Workflow's webhooks."""
+    return _access(webhook_role(metadata.name, secret), "Workflow", metadata, secret, settings)
+
+
+def _access(
+    name: str, kind: str, metadata: ObjectMeta, secret: str, settings: OperatorSettings
+) -> Sequence[JsonObject]:
     about: JsonObject = {
         "name": name,
         "namespace": metadata.namespace,
@@ -133,7 +164,8 @@ def credential_access(
     return role, binding
 
 
-def _agent_metadata(agent: ObjectMeta, name: str) -> JsonObject:
+def agent_metadata(agent: ObjectMeta, name: str) -> JsonObject:
+    """Return the metadata of a child of ``agent``."""
     return {
         "name": name,
         "namespace": agent.namespace,

@@ -12,6 +12,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.model.names import (
+    ANNOTATION_CHILD_DIGEST,
     LABEL_AGENT,
     LABEL_COMPONENT,
     LABEL_MANAGED_BY,
@@ -88,12 +89,19 @@ def _role_binding(child: _Object) -> JsonValue:
     return [child.get("roleRef"), child.get("subjects")]
 
 
+def _deployment(child: _Object) -> JsonValue:
+    # Nobody but the operator may change what pods are made from; how many there are, whoever may scale.
+    annotations = _mapping(_mapping(child.get("metadata")).get("annotations"))
+    return [annotations.get(ANNOTATION_CHILD_DIGEST), _mapping(child.get("spec")).get("replicas")]
+
+
 _CONTENT: Final[Mapping[str, Callable[[_Object], JsonValue]]] = {
     "ServiceAccount": _service_account,
     "NetworkPolicy": _network_policy,
     "ControllerRevision": _controller_revision,
     "Role": _role,
     "RoleBinding": _role_binding,
+    "Deployment": _deployment,
 }
 CHILD_KINDS: Final = tuple(_CONTENT)
 

@@ -1,7 +1,7 @@
 """A pod and a node as far as a Task's fate depends on them, read from what the API server stores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -10,7 +10,15 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from pydantic.alias_generators import to_camel
 
 from aos.model.meta import ObjectMeta
-from aos.model.names import LABEL_TASK
+from aos.model.names import (
+    ANNOTATION_AGENT_UID,
+    ANNOTATION_CHILD_DIGEST,
+    ANNOTATION_CLAIM,
+    ANNOTATION_TASK_UID,
+    API_VERSION,
+    LABEL_AGENT,
+    LABEL_TASK,
+)
 from aos.reconcile.conditions import shortened
 from aos.reconcile.pod import ANNOTATION_REVISION, CONTAINER
 
@@ -44,6 +52,52 @@ class PodPhase(StrEnum):
     UNKNOWN = "Unknown"
 
 
+class PodOwner(StrEnum):
+    """What controls an agent's pod."""
+
+    TASK = "Task"
+    """The Task that it does; it does no other."""
+    AGENT = "Agent"
+    """None yet: it is kept started for a Task to come."""
+    SERVICE = "ReplicaSet"
+    """The Deployment of a Service: it does one Task after the other."""
+    OTHER = ""
+
+
+_OWNERS: Final = {
+    (API_VERSION, "Task"): PodOwner.TASK,
+    (API_VERSION, "Agent"): PodOwner.AGENT,
+    ("apps/v1", "ReplicaSet"): PodOwner.SERVICE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The Task that a pod which was there before is to do, as the operator wrote it on the pod.
+
+    Attributes:
+        task: its name.
+        uid: which Task of that name.
+        restarts: how often the pod's container had been started anew by then.
+    """
+
+    task: str
+    uid: str
+    restarts: int = 0
+
+    def __str__(self) -> str:
+        """Return the annotation's text."""
+        return f"{self.task}/{self.uid}/{self.restarts}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Claim | None":
+        """Return the claim of an annotation; None if it holds none."""
+        parts = text.split("/")
+        if len(parts) != 3 or not all(parts) or not parts[2].isdecimal():  # noqa: PLR2004
+            return None
+        return cls(parts[0], parts[1], int(parts[2]))
+
+
 @dataclass(frozen=True, slots=True)
 class ObservedPod:
     """A pod.
@@ -51,11 +105,21 @@ class ObservedPod:
     Attributes:
         name: its name.
         uid: which pod of that name.
+        version: its resource version; two that differ in nothing else are the same.
+        digest: of what it was made from, if it was made for Tasks to come; empty otherwise.
+        agent: name of the agent that its label gives.
+        agent_uid: uid of the Agent that it was made for before it had a Task; empty if it was made for a Task.
         task: name of the Task that its label gives.
+        task_uid: uid of the Task that it belongs to; empty if it belongs to none.
+        claim: the Task that it is to do or did last, if it was there before; None if there is none.
+        owner: what kind of object controls it.
         owner_uid: uid of its controller; empty if it has none.
         service_account: the account that it runs under.
         revision: the ControllerRevision that it was made to run.
         phase: where it is in its life.
+        created_at: when it was made.
+        started_at: when the kubelet took it on.
+        is_ready: whether it is ready to work.
         is_deleting: whether its end was asked for.
         node: where it runs; empty before it is scheduled.
         scheduled_at: when it got its node.
@@ -63,6 +127,10 @@ class ObservedPod:
         image_problem: why its image can't be had; empty otherwise.
         waiting: what else keeps its container from starting; empty otherwise.
         is_running: whether its container runs or ran.
+        restarts: how often its container was started anew.
+        last_ending: how its container ended before it was last started anew; empty if it was not.
+        last_exit_code: its exit code then.
+        last_out_of_memory: whether it was killed at its memory limit then.
         out_of_memory: whether its container was killed at its memory limit.
         overdue: whether the kubelet ended it at its own deadline.
         node_lost: why its node is taken for lost; empty otherwise.
@@ -71,11 +139,21 @@ class ObservedPod:
 
     name: str
     uid: str
+    version: str = field(default="", compare=False)
+    digest: str = ""
+    agent: str = ""
+    agent_uid: str = ""
     task: str = ""
+    task_uid: str = ""
+    claim: Claim | None = None
+    owner: PodOwner = PodOwner.OTHER
     owner_uid: str = ""
     service_account: str = ""
     revision: str = ""
     phase: PodPhase = PodPhase.PENDING
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    is_ready: bool = False
     is_deleting: bool = False
     node: str = ""
     scheduled_at: datetime | None = None
@@ -83,6 +161,10 @@ class ObservedPod:
     image_problem: str = ""
     waiting: str = ""
     is_running: bool = False
+    restarts: int = 0
+    last_ending: str = ""
+    last_exit_code: int = 0
+    last_out_of_memory: bool = False
     out_of_memory: bool = False
     overdue: bool = False
     node_lost: str = ""
@@ -92,6 +174,26 @@ class ObservedPod:
     def has_ended(self) -> bool:
         """Whether its containers will never run again."""
         return self.phase in (PodPhase.SUCCEEDED, PodPhase.FAILED)
+
+    @property
+    def is_service(self) -> bool:
+        """Whether it is of a Service."""
+        return self.owner is PodOwner.SERVICE
+
+    @property
+    def done_by(self) -> str:
+        """Name of the Task that it belongs to or is claimed for; empty if there is none."""
+        return self.claim.task if self.claim is not None else self.task
+
+    def is_for(self, task_uid: str) -> bool:
+        """Whether it is the pod of the Task with this uid: made for it, or claimed for it."""
+        if self.claim is not None:
+            return self.claim.uid == task_uid
+        return self.owner is PodOwner.TASK and self.owner_uid == task_uid
+
+    def was_made_for(self, agent_uid: str) -> bool:
+        """Whether it was made for the Tasks to come of the Agent with this uid, which nobody knew before that Agent was there."""
+        return self.owner is not PodOwner.OTHER and self.agent_uid == agent_uid != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +241,9 @@ class _State(_View):
 
 class _ContainerStatus(_View):
     name: str = ""
+    restart_count: int = 0
     state: _State = _State()
+    last_state: _State = _State()
 
 
 class _Condition(_View):
@@ -159,6 +263,7 @@ class _PodStatus(_View):
     phase: PodPhase = PodPhase.PENDING
     reason: str = ""
     message: str = ""
+    start_time: datetime | None = None
     conditions: tuple[_Condition, ...] = ()
     container_statuses: tuple[_ContainerStatus, ...] = ()
 
@@ -211,25 +316,42 @@ def observe_pod(raw: Mapping[str, JsonValue]) -> ObservedPod:
         pydantic.ValidationError: it is no pod.
     """
     pod = _Pod.model_validate(raw)
-    status = pod.status
-    state = next((item.state for item in status.container_statuses if item.name == CONTAINER), _State())
-    scheduled = _condition(status.conditions, "PodScheduled")
-    owner = next((item for item in pod.metadata.owner_references if item.controller), None)
+    metadata, status = pod.metadata, pod.status
+    container = next(
+        (item for item in status.container_statuses if item.name == CONTAINER), _ContainerStatus()
+    )
+    state, last = container.state, container.last_state.terminated
+    scheduled, ready = _condition(status.conditions, "PodScheduled"), _condition(status.conditions, "Ready")
+    owner = next((item for item in metadata.owner_references if item.controller), None)
     return ObservedPod(
-        name=pod.metadata.name,
-        uid=pod.metadata.uid,
-        task=pod.metadata.labels.get(LABEL_TASK, ""),
+        name=metadata.name,
+        uid=metadata.uid,
+        version=metadata.resource_version,
+        digest=metadata.annotations.get(ANNOTATION_CHILD_DIGEST, ""),
+        agent=metadata.labels.get(LABEL_AGENT, ""),
+        agent_uid=metadata.annotations.get(ANNOTATION_AGENT_UID, ""),
+        task=metadata.labels.get(LABEL_TASK, ""),
+        task_uid=metadata.annotations.get(ANNOTATION_TASK_UID, ""),
+        claim=Claim.parse(metadata.annotations.get(ANNOTATION_CLAIM, "")),
+        owner=_OWNERS.get((owner.api_version, owner.kind), PodOwner.OTHER) if owner else PodOwner.OTHER,
         owner_uid=owner.uid if owner else "",
         service_account=pod.spec.service_account_name,
-        revision=pod.metadata.annotations.get(ANNOTATION_REVISION, ""),
+        revision=metadata.annotations.get(ANNOTATION_REVISION, ""),
         phase=status.phase,
-        is_deleting=pod.metadata.deletion_timestamp is not None,
+        created_at=metadata.creation_timestamp,
+        started_at=status.start_time,
+        is_ready=ready is not None and ready.status == "True",
+        is_deleting=metadata.deletion_timestamp is not None,
         node=pod.spec.node_name,
         scheduled_at=scheduled.last_transition_time if scheduled and scheduled.status == "True" else None,
         unschedulable=_unschedulable(scheduled),
         image_problem=_waiting(state, images=True),
         waiting=_waiting(state, images=False),
         is_running=state.running is not None or state.terminated is not None,
+        restarts=container.restart_count,
+        last_ending=_told(last) if last else "",
+        last_exit_code=last.exit_code if last else 0,
+        last_out_of_memory=last is not None and last.reason == _OUT_OF_MEMORY,
         out_of_memory=state.terminated is not None and state.terminated.reason == _OUT_OF_MEMORY,
         overdue=status.reason == "DeadlineExceeded",
         node_lost=_node_lost(status),
@@ -302,9 +424,16 @@ def _ending(status: _PodStatus, state: _State) -> str:
         return ""
     parts = [_joined(status.reason, status.message)]
     if ended := state.terminated:
-        parts.append(f"exit code {ended.exit_code}")
-        parts.append(_joined(ended.reason, ended.message.strip()))
+        parts.append(_told(ended))
     return shortened("; ".join(part for part in parts if part) or "the kubelet gave no reason")
+
+
+def _told(ended: _Terminated) -> str:
+    return "; ".join(
+        part
+        for part in (f"exit code {ended.exit_code}", _joined(ended.reason, ended.message.strip()))
+        if part
+    )
 
 
 def _joined(reason: str, message: str) -> str:

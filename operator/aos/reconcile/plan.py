@@ -7,6 +7,7 @@ from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 from aos.reconcile.events import Happening
+from aos.reconcile.observed_pod import ObservedPod
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +47,23 @@ class Deletion:
 
 
 @dataclass(frozen=True, slots=True)
+class PodChange:
+    """A change of a pod, to be made only if it still is as it was observed: a merge patch without the version."""
+
+    pod: ObservedPod
+    patch: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What is to be done, in this order.
 
     Attributes:
         apply: children to make or mend, whole manifests.
-        create: a pod to create, never to change; None for none.
+        create: a pod to create; None for none.
+        keep: pods to create that wait for Tasks to come.
+        claim: a pod that is there, to be claimed for the Task; None for none.
+        adopt: a pod to be made the Task's own, once it is recorded; None for none.
         delete: objects to delete.
         status: all that the operator has to say in the object's status; None if it stands there already.
         events: what to tell people.
@@ -61,6 +73,9 @@ class Plan:
 
     apply: tuple[JsonObject, ...] = ()
     create: JsonObject | None = None
+    keep: tuple[JsonObject, ...] = ()
+    claim: PodChange | None = None
+    adopt: PodChange | None = None
     delete: tuple[Deletion, ...] = ()
     status: JsonObject | None = None
     events: tuple[Happening, ...] = ()

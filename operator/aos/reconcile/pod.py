@@ -1,6 +1,10 @@
-"""The one pod of a Task as a manifest: locked down, with no credential but its own token, and one address to talk to."""
+"""Pods that do Tasks, as manifests: locked down, with no credential but their own token, and one address to talk to.
+
+The one pod of a Task; pods that are kept started for Tasks to come; and the template of the pods of a Service.
+"""
 
 import math
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -9,6 +13,7 @@ from pydantic import JsonValue
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
 from aos.model.names import (
+    ANNOTATION_AGENT_UID,
     ANNOTATION_GATEWAY_CA,
     ANNOTATION_TASK_UID,
     AUDIENCE_GATEWAY,
@@ -49,38 +54,92 @@ def pod(
     *,
     can_own_users: bool = False,
 ) -> JsonObject:
-    """Return the pod that does ``task``.
+    """Return the pod that does ``task``, which has ``remaining_seconds`` until its deadline; the rest as in `PodMaker`."""
+    maker = PodMaker(agent, revision, settings, platform, can_own_users)
+    return maker.of_task(task, remaining_seconds)
 
-    Args:
-        task: the work.
-        agent: who does it; its spec is what ``revision`` records.
-        revision: name of the ControllerRevision that the pod runs.
+
+@dataclass(frozen=True, slots=True)
+class PodMaker:
+    """What every pod of an agent is made from.
+
+    Attributes:
+        agent: whose pods; its spec is what ``revision`` records.
+        revision: name of the ControllerRevision that they run.
         settings: of the operator.
         platform: where the gateway is; nothing of it may be missing.
-        remaining_seconds: until the Task's deadline.
-        can_own_users: whether its runtime can give it users of its own wherever it may land.
+        can_own_users: whether their runtime can give them users of their own wherever they may land.
     """
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": task_pod(task.metadata.name, task.metadata.uid),
-            "namespace": task.metadata.namespace,
-            "labels": {
-                **labels(COMPONENT_AGENT),
-                LABEL_AGENT: agent.metadata.name,
-                LABEL_TASK: task.metadata.name,
+
+    agent: Agent
+    revision: str
+    settings: OperatorSettings
+    platform: Platform
+    can_own_users: bool = False
+
+    def of_task(self, task: Task, remaining_seconds: float) -> JsonObject:
+        """Return the pod that does ``task``, which has ``remaining_seconds`` until its deadline."""
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": task_pod(task.metadata.name, task.metadata.uid),
+                "namespace": task.metadata.namespace,
+                "labels": {**self._labels(), LABEL_TASK: task.metadata.name},
+                "annotations": {**self._annotations(), ANNOTATION_TASK_UID: task.metadata.uid},
+                "ownerReferences": [owner_reference("Task", task.metadata)],
             },
-            "annotations": {
-                ANNOTATION_TASK_UID: task.metadata.uid,
-                ANNOTATION_REVISION: revision,
-                ANNOTATION_GATEWAY_CA: platform.authorities,
+            "spec": self._spec()
+            | {
+                "restartPolicy": "Never",
+                "activeDeadlineSeconds": active_seconds(remaining_seconds, self.settings),
+                "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
             },
-            "ownerReferences": [owner_reference("Task", task.metadata)],
-        },
-        "spec": _spec(agent, settings, platform, remaining_seconds)
-        | _users(settings.host_users, can_own_users=can_own_users),
-    }
+        }
+
+    def kept_warm(self, name: str) -> JsonObject:
+        """Return a pod that waits for a Task; it has no deadline before it has one."""
+        metadata = self.agent.metadata
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "namespace": metadata.namespace,
+                "labels": self._labels(),
+                "annotations": {**self._annotations(), ANNOTATION_AGENT_UID: metadata.uid},
+                "ownerReferences": [owner_reference("Agent", metadata)],
+            },
+            "spec": self._spec()
+            | {"restartPolicy": "Never", "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS},
+        }
+
+    def template(self, drain_seconds: int) -> JsonObject:
+        """Return what the pods of a Service are made from; one that is to go has ``drain_seconds`` to end its Task."""
+        return {
+            "metadata": {
+                "labels": self._labels(),
+                "annotations": {**self._annotations(), ANNOTATION_AGENT_UID: self.agent.metadata.uid},
+            },
+            "spec": self._spec()
+            | {"restartPolicy": "Always", "terminationGracePeriodSeconds": drain_seconds},
+        }
+
+    def _labels(self) -> dict[str, JsonValue]:
+        return {**labels(COMPONENT_AGENT), LABEL_AGENT: self.agent.metadata.name}
+
+    def _annotations(self) -> dict[str, JsonValue]:
+        return {ANNOTATION_REVISION: self.revision, ANNOTATION_GATEWAY_CA: self.platform.authorities}
+
+    def _spec(self) -> JsonObject:
+        users = _users(self.settings.host_users, can_own_users=self.can_own_users)
+        return _spec(self.agent, self.settings, self.platform) | users
+
+
+def active_seconds(remaining_seconds: float, settings: OperatorSettings) -> int:
+    """Return after how long the kubelet ends a pod whose Task has ``remaining_seconds``: a net for when the operator is down."""
+    # It can't be raised later, and the deadline moves while people decide: how far is not known yet.
+    return math.ceil(remaining_seconds) + MAX_WAIT_SECONDS + settings.deadline_grace_seconds
 
 
 def remaining_seconds(deadline: datetime, now: datetime) -> float:
@@ -88,18 +147,10 @@ def remaining_seconds(deadline: datetime, now: datetime) -> float:
     return max(1.0, (deadline - now).total_seconds())
 
 
-def _spec(
-    agent: Agent, settings: OperatorSettings, platform: Platform, remaining_seconds: float
-) -> JsonObject:
+def _spec(agent: Agent, settings: OperatorSettings, platform: Platform) -> JsonObject:
     spec: JsonObject = {
         "serviceAccountName": agent_service_account(agent.metadata.name),
         "automountServiceAccountToken": False,
-        "restartPolicy": "Never",
-        # It can't be raised later, and the deadline moves while people decide: how far is not known yet.
-        "activeDeadlineSeconds": math.ceil(remaining_seconds)
-        + MAX_WAIT_SECONDS
-        + settings.deadline_grace_seconds,
-        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
         "enableServiceLinks": False,
         # A resolver that nobody runs: with the policy None the kubelet writes no other into the pod.
         "dnsPolicy": "None",

@@ -39,6 +39,8 @@ class OperatorSettings:
         finished_pod_seconds: how long the pod of a completed Task stays, for its logs.
         failed_pod_seconds: how long the pod of a failed Task stays, for its logs.
         node_lost_seconds: how long a node may be away before the Tasks on it are given up.
+        max_task_pods: pods of Tasks that may run in the cluster at once, those kept warm too and those of Services not; 0 for any number.
+        max_warm_pods: pods that may be kept warm in one namespace.
         pod_retry_seconds: between attempts at a pod that the API server refuses.
         audit_anchor_file: where anchors of the audit trail are copied to; None for nowhere.
         deadline_grace_seconds: how much later than the operator the kubelet ends a pod; a net for when the operator is down.
@@ -54,6 +56,8 @@ class OperatorSettings:
     finished_pod_seconds: int = 60
     failed_pod_seconds: int = 300
     node_lost_seconds: int = 60
+    max_task_pods: int = 0
+    max_warm_pods: int = 10
     pod_retry_seconds: int = 10
     audit_anchor_file: Path | None = None
     deadline_grace_seconds: int = 30

@@ -1,7 +1,8 @@
 """Task: one run by one pod, from waiting to its one end. Level-based: what is observed decides, not what was seen before.
 
 The pod's uid is recorded in the status before the gateway takes calls from it. A pod that vanished before it was recorded did
-nothing and may be made again; one that was recorded never is. The record and the end are written against the version
+nothing and may be made again; one that was recorded never is. So it is with pods that were there before (see
+`aos.reconcile.claim`). The record and the end are written against the version
 of the Task that they were decided on, so that a stale cache can neither start a second run nor end a Task wrongly.
 
 A Task that was handed over ends with the one that it came from. Where that one was deleted, the cluster's garbage
@@ -16,9 +17,12 @@ from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType, Reason
 from aos.model.meta import Condition, ConditionStatus
 from aos.model.task import Task
+from aos.reconcile.claim import adopted
 from aos.reconcile.conditions import Verdict, as_json, conditions, find, no, unchanged, unknown
 from aos.reconcile.events import EventReason, Happening, happenings
-from aos.reconcile.plan import Deletion, Plan
+from aos.reconcile.observed_pod import ObservedPod, PodOwner
+from aos.reconcile.plan import Deletion, Plan, PodChange
+from aos.reconcile.pod import remaining_seconds
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.task_run import run_step
 from aos.reconcile.task_start import start_step
@@ -34,6 +38,7 @@ _WORTH_WAITING: Final = frozenset(
         Reason.AGENT_SUSPENDED,
         Reason.QUOTA_EXCEEDED,
         Reason.POD_REJECTED,
+        Reason.WAITING_FOR_CAPACITY,
         Reason.UNSCHEDULABLE,
         Reason.IMAGE_PULL_FAILED,
     }
@@ -51,7 +56,7 @@ def reconcile_task(observed: ObservedTask, settings: OperatorSettings, now: date
     step = _step(observed, settings, now)
     if step.confirm:
         return Plan(confirm=True)
-    return _plan(observed, step, now)
+    return _plan(observed, step, settings, now)
 
 
 def _step(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Step:
@@ -77,7 +82,7 @@ def _parent_ended(observed: ObservedTask) -> Verdict | None:
     )
 
 
-def _plan(observed: ObservedTask, step: Step, now: datetime) -> Plan:
+def _plan(observed: ObservedTask, step: Step, settings: OperatorSettings, now: datetime) -> Plan:
     task = observed.task
     after = conditions(
         task.status.conditions,
@@ -85,9 +90,12 @@ def _plan(observed: ObservedTask, step: Step, now: datetime) -> Plan:
         task.metadata.generation,
         now,
     )
-    status = None if step.create is not None else _status(observed, step, after, now)
+    is_made = step.create is not None or step.claim is not None
+    status = None if is_made else _status(observed, step, after, now)
     return Plan(
         create=step.create,
+        claim=step.claim,
+        adopt=_adoption(observed, step, settings, now),
         delete=_strays(observed, step),
         status=status,
         events=() if status is None else _events(task, step, after),
@@ -156,9 +164,30 @@ def _strays(observed: ObservedTask, step: Step) -> tuple[Deletion, ...]:
         return ()
     return tuple(
         Deletion("Pod", item.name, item.uid)
-        for item in observed.pods
-        if item.owner_uid == observed.task.metadata.uid and item.uid != uid and not item.is_deleting
+        for item in _own(observed)
+        # One of a Service that was claimed and never recorded has done nothing, and is free once this Task has its result.
+        if item.uid != uid and not item.is_service
     )
+
+
+def _own(observed: ObservedTask) -> list[ObservedPod]:
+    return [
+        item for item in observed.pods if item.is_for(observed.task.metadata.uid) and not item.is_deleting
+    ]
+
+
+def _adoption(
+    observed: ObservedTask, step: Step, settings: OperatorSettings, now: datetime
+) -> PodChange | None:
+    """Return how the pod that is recorded becomes the Task's own, if it was kept warm and is not yet."""
+    recorded = observed.task.status.pod
+    if recorded is None or step.ended is not None:
+        return None
+    found = next((item for item in _own(observed) if item.uid == recorded.uid), None)
+    if found is None or found.owner is not PodOwner.AGENT:
+        return None
+    left_seconds = remaining_seconds(deadline_of(observed, now), now)
+    return adopted(found, observed.task, settings, left_seconds, now)
 
 
 def _look_again(observed: ObservedTask, step: Step, now: datetime) -> float | None:
@@ -203,12 +232,9 @@ def _end_event(ended: Verdict) -> Happening:
 
 def _after_end(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Plan:
     """Return what is left to do once the Task has ended: its pods go, some at once, some when their logs were there long enough."""
-    own = [
-        item
-        for item in observed.pods
-        if item.owner_uid == observed.task.metadata.uid and not item.is_deleting
-    ]
-    seconds = {item.uid: _linger_seconds(observed.task, item.has_ended, settings, now) for item in own}
+    # A pod of a Service goes on to the next Task, unless it may still be at work on this one.
+    own = [item for item in _own(observed) if not (item.is_service and observed.task.status.result)]
+    seconds = {item.uid: _linger_seconds(observed.task, item, settings, now) for item in own}
     due = tuple(Deletion("Pod", item.name, item.uid) for item in own if seconds[item.uid] <= 0)
     waiting = [left for left in seconds.values() if left > 0]
     return Plan(
@@ -218,9 +244,9 @@ def _after_end(observed: ObservedTask, settings: OperatorSettings, now: datetime
     )
 
 
-def _linger_seconds(task: Task, has_ended: bool, settings: OperatorSettings, now: datetime) -> float:  # noqa: FBT001
+def _linger_seconds(task: Task, pod: ObservedPod, settings: OperatorSettings, now: datetime) -> float:
     end = find(task.status.conditions, ConditionType.SUCCEEDED)
-    if end is None or (not has_ended and end.reason not in _SELF_ENDING):
+    if end is None or pod.is_service or (not pod.has_ended and end.reason not in _SELF_ENDING):
         return 0
     succeeded = end.status is ConditionStatus.TRUE
     stay_seconds = settings.finished_pod_seconds if succeeded else settings.failed_pod_seconds

@@ -16,13 +16,12 @@ def run_step(observed: ObservedTask, recorded: TaskPod, settings: OperatorSettin
     found = next((item for item in observed.pods if item.uid == recorded.uid), None)
     if found is None:
         # The cache may lag behind the record; what is final is believed only after a look at the API server itself.
-        lost = no(
-            Reason.POD_LOST, f"pod {recorded.name} was removed by someone else before it handed in a result"
-        )
+        lost = no(Reason.POD_LOST, f"pod {recorded.name} was removed before it handed in a result")
         return Step(started=started_of(task), ended=lost, confirm=not observed.confirmed)
     started = _started(found)
     ended = (
         _finished(found)
+        or _started_anew(found)
         or _node_lost(found, observed, settings, now)
         or _revision_lost(observed)
         or _overdue(observed, found, started, now)
@@ -44,25 +43,37 @@ def _started(found: ObservedPod) -> Verdict:
 
 def _finished(found: ObservedPod) -> Verdict | None:
     """Return the end of a pod that ended without a result."""
-    if found.phase is PodPhase.SUCCEEDED:
+    if found.phase is PodPhase.SUCCEEDED and not (found.is_service and found.is_deleting):
         return no(Reason.NO_RESULT, "the pod ended well but handed in no result")
-    return _failed(found) if found.phase is PodPhase.FAILED else None
+    return _failed(found) if found.has_ended else None
+
+
+def _started_anew(found: ObservedPod) -> Verdict | None:
+    """Return the end of a Task whose pod goes on, but not with it: what was begun is not begun again."""
+    if found.claim is None or found.restarts <= found.claim.restarts:
+        return None
+    if found.last_out_of_memory:
+        return _out_of_memory(found.last_ending)
+    if found.last_exit_code == 0:
+        return no(Reason.NO_RESULT, "the agent's container ended well but handed in no result")
+    return no(Reason.POD_FAILED, found.last_ending or "the agent's container was started anew")
+
+
+def _out_of_memory(ending: str) -> Verdict:
+    return no(Reason.OUT_OF_MEMORY, f"the pod hit its memory limit; raise spec.runtime.resources: {ending}")
 
 
 def _failed(found: ObservedPod) -> Verdict:
     if found.node_lost:
         return no(Reason.NODE_LOST, found.node_lost)
     if found.out_of_memory:
-        return no(
-            Reason.OUT_OF_MEMORY,
-            f"the pod hit its memory limit; raise spec.runtime.resources: {found.ending}",
-        )
+        return _out_of_memory(found.ending)
     if found.overdue:
         return no(Reason.DEADLINE_EXCEEDED, "the kubelet ended the pod after the deadline")
     if found.is_deleting:
         return no(
             Reason.POD_LOST,
-            f"the pod was removed by someone else before it handed in a result: {found.ending}",
+            f"the pod was removed before it handed in a result: {found.ending or 'it ended'}",
         )
     return no(Reason.POD_FAILED, found.ending)
 

@@ -10,33 +10,55 @@ from aos.model.meta import ConditionStatus
 from aos.model.names import agent_service_account, task_pod
 from aos.policy.schemas import MessageSchema, SchemaError
 from aos.reconcile.agent import instructions_of
+from aos.reconcile.claim import belongs_to, claimed, free_pods, is_service
 from aos.reconcile.conditions import Verdict, find, no
 from aos.reconcile.observed_pod import ObservedPod
 from aos.reconcile.pod import pod, remaining_seconds
 from aos.reconcile.revision import revision_of
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.task_step import ObservedTask, Step, deadline_of
+from aos.reconcile.turns import Shortage, Turn, place
 
 _ADOPTED: Final = "the pod is there and is being started"
 
 
 def start_step(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Step:
     """Return the next step of a Task whose pod is not recorded."""
-    found = _standing(observed)
-    if found is not None and _is_own(observed, found) and not found.is_deleting:
-        return Step(started=no(Reason.STARTING, _ADOPTED), record=found, revision=found.revision)
-    blocker = _blocker(observed, found, settings)
+    own = _own(observed)
+    if own is not None:
+        return Step(started=no(Reason.STARTING, _ADOPTED), record=own, revision=own.revision)
+    blocker = _blocker(observed, _standing(observed), settings)
     if blocker is None:
-        misfit = _misfit(observed)
-        if misfit:
-            return Step(
-                started=no(Reason.PENDING, "the input does not fit"), ended=no(Reason.INPUT_INVALID, misfit)
-            )
+        ended = _unfit(observed)
+        if ended is not None:
+            return Step(started=no(Reason.PENDING, "the Task can't be started"), ended=ended)
+        blocker = _short(observed)
     if now >= deadline_of(observed, now):
         return _too_late(observed, blocker)
     if blocker is not None:
         return Step(started=blocker, look_again_seconds=_patience_seconds(blocker, settings))
-    return _creating(observed, settings, now)
+    return _claiming(observed) or _creating(observed, settings, now)
+
+
+def _own(observed: ObservedTask) -> ObservedPod | None:
+    """Return the pod that was made or claimed for this Task and is not recorded yet."""
+    found = _standing(observed)
+    if found is not None and _is_own(observed, found) and not found.is_deleting:
+        return found
+    agent, uid = observed.agent, observed.task.metadata.uid
+    return next(
+        (
+            item
+            for item in observed.pods
+            if agent is not None
+            and item.claim is not None
+            and item.is_for(uid)
+            and belongs_to(item, agent)
+            and not item.is_deleting
+            and not item.has_ended
+        ),
+        None,
+    )
 
 
 def _standing(observed: ObservedTask) -> ObservedPod | None:
@@ -67,6 +89,46 @@ def _patience_seconds(blocker: Verdict, settings: OperatorSettings) -> float | N
     """Return when to try again what no event tells of; the rest wakes the Task by events."""
     refused = blocker.reason in (Reason.QUOTA_EXCEEDED, Reason.POD_REJECTED)
     return settings.pod_retry_seconds if refused else None
+
+
+def _claiming(observed: ObservedTask) -> Step | None:
+    """Return the claim of a pod that is there already; None if there is none that is free."""
+    found = _free(observed)
+    if not found:
+        return None
+    at = observed.ahead if observed.agent is not None and is_service(observed.agent) else 0
+    return Step(
+        started=no(Reason.PENDING, "a pod that is there is being claimed"),
+        claim=claimed(found[at], observed.task),
+    )
+
+
+def _free(observed: ObservedTask) -> tuple[ObservedPod, ...]:
+    agent = observed.agent
+    return free_pods(observed.spares, agent, agent.status.revision) if agent is not None else ()
+
+
+def _short(observed: ObservedTask) -> Verdict | None:
+    """Return what there is too little of for this Task; None if it may have its pod now."""
+    agent = observed.agent
+    if agent is not None and is_service(agent):
+        if observed.ahead < len(_free(observed)):
+            return None
+        name = agent.metadata.name
+        return no(Reason.WAITING_FOR_CAPACITY, f"no pod of Service {name} is free; {place(observed.ahead)}")
+    return _waiting_its_turn(observed.turn) if observed.turn is not None else None
+
+
+def _waiting_its_turn(turn: Turn) -> Verdict:
+    if turn.shortage is Shortage.QUOTA:
+        return no(
+            Reason.QUOTA_EXCEEDED,
+            f"the namespace's quota is full, and others are tried first; {place(turn.ahead)}",
+        )
+    return no(
+        Reason.WAITING_FOR_CAPACITY,
+        f"as many pods of Tasks run in the cluster as may; {place(turn.ahead)}",
+    )
 
 
 def _creating(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Step:
@@ -147,6 +209,21 @@ def _in_the_way(observed: ObservedTask, found: ObservedPod) -> Verdict:
     if _is_own(observed, found):
         return no(Reason.PENDING, f"pod {found.name} is being removed before it was used")
     return no(Reason.POD_REJECTED, f"pod {found.name} stands in the way and is not this Task's: delete it")
+
+
+def _unfit(observed: ObservedTask) -> Verdict | None:
+    """Return the end of a Task that could not be done however long it waited; None if it can."""
+    misfit = _misfit(observed)
+    if misfit:
+        return no(Reason.INPUT_INVALID, misfit)
+    agent, pinned = observed.agent, observed.task.spec.revision
+    if agent is not None and is_service(agent) and pinned and pinned != agent.status.revision:
+        return no(
+            Reason.REVISION_LOST,
+            f"revision {pinned} can't be run: the pods of Service {agent.metadata.name} run revision"
+            f" {agent.status.revision}",
+        )
+    return None
 
 
 def _misfit(observed: ObservedTask) -> str:

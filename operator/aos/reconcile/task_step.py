@@ -10,10 +10,13 @@ from aos.model.conditions import ConditionType, Reason
 from aos.model.duration import duration_seconds
 from aos.model.meta import Condition
 from aos.model.task import Outcome, Task
+from aos.reconcile.claim import Spare
 from aos.reconcile.conditions import Verdict, find, no, yes
 from aos.reconcile.guard import Guard
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod
+from aos.reconcile.plan import PodChange
 from aos.reconcile.settings import Platform
+from aos.reconcile.turns import Turn
 from aos.reconcile.waiting import Wait, Waiting, waiting
 
 
@@ -34,12 +37,15 @@ class ObservedTask:
         agent: who is to do it; None if there is no such Agent, or it can't be read.
         instructions: the ConfigMap that the agent's ``instructionsFrom`` names; None if it is missing.
         revisions: names of the agent's ControllerRevisions.
-        pods: every pod whose controller is this Task, and whatever pod stands under the name of its pod.
+        pods: every pod whose controller is this Task or that is claimed for it, and whatever pod stands under the name of its pod.
+        spares: pods of the agent that were there before any Task, but for those that are being claimed just now.
+        ahead: Tasks that wait for such a pod and come before this one.
         nodes: the cluster's nodes by name.
         platform: where the gateway is.
         can_own_users: whether the agent's runtime can give a pod users of its own wherever it may land.
         guard: whether the admission policies are in place.
         rejection: why the pod could not be created just now; None if it was not tried or it worked.
+        turn: why the pod may not be created yet though nothing else holds it up; None if it may, or nobody asked.
         parent: the Task that handed this one over, as far as it is known; None for one that nobody handed over.
         waits: the times that its calls, and those of the Tasks below it, wait for people.
         confirmed: whether pods were read from the API server itself, and not from a cache that may lag.
@@ -50,11 +56,14 @@ class ObservedTask:
     instructions: Mapping[str, str] | None = None
     revisions: frozenset[str] = frozenset()
     pods: Sequence[ObservedPod] = ()
+    spares: Sequence[Spare] = ()
+    ahead: int = 0
     nodes: Mapping[str, ObservedNode] = field(default_factory=dict)
     platform: Platform = field(default_factory=Platform)
     can_own_users: bool = False
     guard: Guard = field(default_factory=Guard)
     rejection: Rejection | None = None
+    turn: Turn | None = None
     parent: Task | None = None
     waits: Sequence[Wait] = ()
     confirmed: bool = False
@@ -75,6 +84,7 @@ class Step:
         record: the pod to record as the Task's one pod; None to leave the record as it is.
         revision: the revision that the recorded pod runs.
         create: the pod to create; None for none.
+        claim: the pod that is there, to be claimed for it; None for none.
         look_again_seconds: when time alone may change something; None for never before the deadline.
         confirm: whether the edge must read pods from the API server before this may be believed.
     """
@@ -84,6 +94,7 @@ class Step:
     record: ObservedPod | None = None
     revision: str = ""
     create: JsonObject | None = None
+    claim: PodChange | None = None
     look_again_seconds: float | None = None
     confirm: bool = False
 

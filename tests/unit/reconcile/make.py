@@ -16,7 +16,7 @@ from aos.model.task import Task
 from aos.model.tool import Tool
 from aos.reconcile.agent import GatewayReport, ObservedAgent
 from aos.reconcile.fingerprint import fingerprint
-from aos.reconcile.observed_pod import ObservedNode, ObservedPod, PodPhase
+from aos.reconcile.observed_pod import ObservedNode, ObservedPod, PodOwner, PodPhase
 from aos.reconcile.plan import ChildKey, ObservedChild, Plan
 from aos.reconcile.revision import revision_of
 from aos.reconcile.settings import OperatorSettings, Platform
@@ -183,6 +183,7 @@ def pod(phase: str = "Pending", **more: object) -> ObservedPod:
         name=pod_name(),
         uid=POD_UID,
         task="t1",
+        owner=PodOwner.TASK,
         owner_uid="t1-uid",
         service_account="aos-agent-enricher",
         revision=ready_agent().status.revision,

@@ -9,9 +9,11 @@ from aos.reconcile.children import (
     network_policy,
     service_account,
 )
+from aos.reconcile.deployment import deployment
 from aos.reconcile.fingerprint import CHILD_KINDS, fingerprint
+from aos.reconcile.pod import PodMaker
 from aos.reconcile.revision import revision_of
-from tests.unit.reconcile.make import SETTINGS, agent, tool
+from tests.unit.reconcile.make import PLATFORM, SETTINGS, agent, tool
 
 ONE = agent()
 ROLE, BINDING = credential_access("Tool", tool("s").metadata, "s", SETTINGS)
@@ -21,6 +23,7 @@ CHILDREN: list[JsonObject] = [
     controller_revision(ONE.metadata, revision_of(ONE, "x", SETTINGS), 1),
     ROLE,
     BINDING,
+    deployment(PodMaker(agent({"runtime": {"mode": "Service"}}), "r", SETTINGS, PLATFORM)),
 ]
 
 
@@ -43,7 +46,7 @@ def test_every_kind_of_child_has_a_fingerprint() -> None:
 def test_what_the_server_and_others_add_makes_no_difference(child: JsonObject) -> None:
     stored = changed(child, "metadata.resourceVersion", "7")
     stored = changed(stored, "metadata.labels.argocd", "x")
-    stored = changed(stored, "metadata.annotations", {"note": "x"})
+    stored = changed(stored, "metadata.annotations.note", "x")
     stored = changed(stored, "status", {})
     assert fingerprint(stored) == fingerprint(child)
 
@@ -64,6 +67,8 @@ def test_what_the_server_and_others_add_makes_no_difference(child: JsonObject) -
         (3, "rules.0.verbs", ["*"]),
         (4, "subjects.0.name", "default"),
         (4, "roleRef.name", "other"),
+        (5, "spec.replicas", 0),
+        (5, "metadata.annotations", {}),
     ],
 )
 def test_what_would_undo_a_child_makes_one(index: int, path: str, value: object) -> None:

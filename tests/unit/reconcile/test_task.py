@@ -15,6 +15,7 @@ from aos.reconcile.plan import Deletion, Plan
 from aos.reconcile.settings import Platform
 from aos.reconcile.task import reconcile_task
 from aos.reconcile.task_step import ObservedTask, Rejection
+from aos.reconcile.turns import Shortage, Turn
 from tests.unit.reconcile.make import (
     CREATED,
     NOW,
@@ -157,6 +158,21 @@ OPEN: Sequence[Row] = (
         waiting(rejection=Rejection(Reason.POD_REJECTED, "no")),
         ("False", "PodRejected"),
         ("Unknown", "Pending"),
+        requeue=10,
+    ),
+    Row(
+        "as many pods of Tasks run as may",
+        waiting(turn=Turn(Shortage.ROOM, 3)),
+        ("False", "WaitingForCapacity"),
+        ("Unknown", "Pending"),
+        "fewer than 10 Tasks are ahead",
+    ),
+    Row(
+        "a quota is full and others are tried first",
+        waiting(turn=Turn(Shortage.QUOTA, 0)),
+        ("False", "QuotaExceeded"),
+        ("Unknown", "Pending"),
+        "it is next",
         requeue=10,
     ),
     Row(
@@ -334,7 +350,7 @@ ENDS: Sequence[Row] = (
         running(confirmed=True),
         ("True", "Running"),
         ("False", "PodLost"),
-        "removed by someone else",
+        "was removed before it handed in",
     ),
     Row(
         "the pod ended because somebody deleted it",
@@ -441,6 +457,12 @@ ENDS: Sequence[Row] = (
         waiting(rejection=Rejection(Reason.POD_REJECTED, "no")),
         "PodRejected",
         "PodRejected",
+    ),
+    at_deadline(
+        "its turn did not come",
+        waiting(turn=Turn(Shortage.ROOM, 3)),
+        "WaitingForCapacity",
+        "WaitingForCapacity",
     ),
     at_deadline(
         "the gateway had no address",
