@@ -132,6 +132,11 @@ def credential_role(kind: str, name: str) -> str:
     return f"aos-{kind.lower()}-{name}"
 
 
+def webhook_role(workflow: str, secret: str) -> str:
+    """Name of the Role and RoleBinding that let the gateway read the ``secret`` of a webhook of ``workflow``."""
+    return f"aos-workflow-{workflow}-{hashlib.sha256(secret.encode()).hexdigest()[:_HASH_LENGTH]}"
+
+
 def gateway_host(namespace: str) -> str:
     """DNS name in the gateway's certificate, given to agent pods by ``hostAliases``."""
     return f"{GATEWAY_SERVICE}.{namespace}.svc"

@@ -17,6 +17,13 @@ from aos.model.workflow_step import MAX_ITEMS, StepName
 
 MAX_RUN_DEPTH: Final = 4
 """Runs in a row, each started by a step of the one before."""
+OWN_REQUESTERS: Final = "aos:"
+"""With what the names begin under which AOS itself asks for work; no user may have one."""
+
+
+def trigger_requester(trigger: str) -> str:
+    """Return in whose name a trigger starts runs."""
+    return f"{OWN_REQUESTERS}trigger/{trigger}"
 
 
 class WorkflowReference(ApiModel):

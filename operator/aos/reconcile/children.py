@@ -96,9 +96,7 @@ def controller_revision(agent: ObjectMeta, revision: Revision, number: int) -> J
     }
 
 
-def workflow_revision_record(
-    workflow: ObjectMeta, name: str, data: JsonObject, number: int
-) -> JsonObject:
+def workflow_revision_record(workflow: ObjectMeta, name: str, data: JsonObject, number: int) -> JsonObject:
     """Return the record of what a Workflow does; its content never changes, its number may grow."""
     return {
         "apiVersion": "apps/v1",

@@ -420,9 +420,9 @@ async def test_the_operator_lends_out_no_secret_of_its_own_namespace(rig: Rig) -
 
 
 async def author(rig: Rig, *, reads: str) -> ApiClient:
-    """Return a client of somebody who writes Tools and Models, and reads the Secret of that name."""
+    """Return a client of somebody who writes Tools, Models and Workflows, and reads the Secret of that name."""
     rules: list[JsonValue] = [
-        {"apiGroups": ["aos.dev"], "resources": ["tools", "models"], "verbs": ["*"]},
+        {"apiGroups": ["aos.dev"], "resources": ["tools", "models", "workflows"], "verbs": ["*"]},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [reads], "verbs": ["get"]},
     ]
     await rig.admin.create(ROLES, rig.manifest(ROLES, "author") | {"rules": rules})

@@ -13,7 +13,9 @@ def credential_roles(who: Who) -> Policy:
     """The operator may write Roles, or it could not lend a Secret to the gateway; this leaves it that one shape."""
     owner = (
         f"object.metadata.?ownerReferences.orValue([]).exists_one(o, o.apiVersion.startsWith('{GROUP}/')"
-        " && o.kind in ['Tool', 'Model'] && object.metadata.name == 'aos-' + o.kind.lowerAscii() + '-' + o.name)"
+        " && (o.kind in ['Tool', 'Model'] ? object.metadata.name == 'aos-' + o.kind.lowerAscii() + '-' + o.name"
+        # A Workflow may have several webhooks, each with a Secret of its own.
+        " : o.kind == 'Workflow' && object.metadata.name.matches('^aos-workflow-' + o.name + '-[0-9a-f]{8}$')))"
     )
     verbs = ", ".join(f"'{verb}'" for verb in CREDENTIAL_VERBS)
     gateway = who.gateway
@@ -22,7 +24,10 @@ def credential_roles(who: Who) -> Policy:
         rules=(Rule(RBAC_GROUP, "*", ("CREATE", "UPDATE"), ("roles", "rolebindings")),),
         conditions=(("is-operator", who.operator.is_caller),),
         checks=(
-            Check(owner, "the operator writes only Roles and RoleBindings that belong to a Tool or Model"),
+            Check(
+                owner,
+                "the operator writes only Roles and RoleBindings that belong to a Tool, a Model or a Workflow",
+            ),
             Check(
                 f"request.namespace != '{who.operator.namespace}'",
                 "the operator lends out no Secrets of its own namespace",

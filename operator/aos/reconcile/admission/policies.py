@@ -10,7 +10,9 @@ from aos.reconcile.admission.shape import Who, service_account
 from aos.reconcile.admission.status_ownership import status_ownership
 from aos.reconcile.admission.task_lineage import task_lineage
 from aos.reconcile.admission.task_requester import task_requester
-from aos.reconcile.admission.tool_credentials import tool_credentials
+from aos.reconcile.admission.task_run import task_run
+from aos.reconcile.admission.tool_credentials import tool_credentials, webhook_credentials
+from aos.reconcile.admission.workflow_runs import workflow_runs
 
 
 def admission_policies(operator_username: str, gateway_username: str) -> list[JsonObject]:
@@ -29,8 +31,11 @@ def admission_policies(operator_username: str, gateway_username: str) -> list[Js
         status_ownership(who),
         task_requester(who),
         task_lineage(who),
+        task_run(who),
+        workflow_runs(who),
         credential_roles(who),
         tool_credentials(),
+        webhook_credentials(),
         audit_anchors(who),
         approval_requests(who),
         approval_decisions(who),

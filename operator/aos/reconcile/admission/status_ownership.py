@@ -16,6 +16,8 @@ _STATUSES: Final = (
     "models/status",
     "policies/status",
     "clusterpolicies/status",
+    "workflows/status",
+    "workflowruns/status",
     "tasks/status",
     "approvalrequests/status",
 )
@@ -62,6 +64,7 @@ def status_ownership(who: Who) -> Policy:
             *_parts_of_tools(),
             *_final_parts(),
             *_parts_of_requests(),
+            *_final_parts_of_runs(),
         ),
     )
 
@@ -118,6 +121,25 @@ def _final_parts() -> tuple[Check, ...]:
             " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
             " && n.status == c.status && n.reason == c.reason))",
             "a Task's end is final",
+        ),
+    )
+
+
+def _final_parts_of_runs() -> tuple[Check, ...]:
+    """What of a WorkflowRun's status never changes again."""
+    return (
+        Check(
+            "variables.resource != 'workflowruns' || variables.oldConditions.all(c, c.type != 'Succeeded'"
+            " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
+            " && n.status == c.status && n.reason == c.reason))",
+            "a run's end is final",
+        ),
+        *(
+            Check(
+                f"variables.resource != 'workflowruns' || !variables.old.?{name}.hasValue() || {_same(name)}",
+                f"{name} of a run, what it has run since its start, is final",
+            )
+            for name in ("revision", "agents")
         ),
     )
 
