@@ -4,39 +4,22 @@ It knows nothing of AOS. Contacts live in two territories, and an id begins with
 """
 
 import csv
-import hashlib
-import hmac
 import io
-import json
 import os
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
-from pydantic import BaseModel, Field, JsonValue, ValidationError
-from starlette.applications import Starlette
-from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from pydantic import BaseModel, Field
+from starlette.types import ASGIApp
 
-DEFAULT_DATABASE: Final = "/tmp/crm.sqlite"  # noqa: S108 - a pod's only writable folder, its own
-DEFAULT_HOST: Final = "0.0.0.0"  # noqa: S104 - a pod listens on its own address
-DEFAULT_PORT: Final = 8080
+from examples.common.service import AccessLog, Settings, mcp_app, now, opened, run
+
 CONTACTS: Final = Path(__file__).with_name("contacts.csv")
-MAX_REQUEST_BYTES: Final = 1024 * 1024
-MAX_LOG_ROWS: Final = 1000
-MAX_RECORD_CHARS: Final = 32
-FINGERPRINT_DIGITS: Final = 8
+MAX_ROWS: Final = 1000
 
 SCHEMA: Final = """
 CREATE TABLE contact (
@@ -45,10 +28,6 @@ CREATE TABLE contact (
     stage TEXT NOT NULL, score REAL, next_step TEXT NOT NULL DEFAULT '', discount_percent INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE note (contact_id TEXT NOT NULL REFERENCES contact (id) ON DELETE CASCADE, time TEXT NOT NULL, text TEXT NOT NULL);
-CREATE TABLE access (
-    time TEXT NOT NULL, method TEXT NOT NULL, action TEXT NOT NULL, record TEXT NOT NULL, status INTEGER NOT NULL,
-    credential TEXT NOT NULL, headers TEXT NOT NULL
-);
 """
 
 Territory = Literal["emea", "amer"]
@@ -101,36 +80,14 @@ class Deleted(BaseModel):
     deleted: str
 
 
-class Access(BaseModel):
-    """One request, as the log keeps it.
-
-    Attributes:
-        method: The MCP method, or the HTTP request if it was none.
-        action: The tool's name of a ``tools/call``.
-        record: The id of the contact that it names.
-        credential: ``sha256:`` and the first digits of the digest of the bearer token; ``none`` without one.
-        headers: Names of all headers that came with it, sorted.
-    """
-
-    time: str
-    method: str
-    action: str
-    record: str
-    status: int
-    credential: str
-    headers: list[str]
-
-
 class Database:
-    """The contacts and the access log, in one SQLite file."""
+    """The contacts in one SQLite file, and the access log."""
 
     def __init__(self, path: str) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.row_factory = sqlite3.Row
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        if not self._connection.execute("SELECT name FROM sqlite_master WHERE name = 'contact'").fetchone():
-            self._connection.executescript(SCHEMA)
-            self._insert(_read_contacts(CONTACTS))
+        self.log = AccessLog()
+        self._connection, is_new = opened(path, SCHEMA)
+        if is_new:
+            self._insert(read_contacts())
 
     def close(self) -> None:
         """Close the file."""
@@ -191,7 +148,7 @@ class Database:
     def add_note(self, contact_id: str, text: str) -> None:
         """Add a note to a contact that exists."""
         self._connection.execute(
-            "INSERT INTO note VALUES (?, ?, ?)", (self.contact(contact_id).id, _now(), text)
+            "INSERT INTO note VALUES (?, ?, ?)", (self.contact(contact_id).id, now(), text)
         )
 
     def delete(self, contact_id: str) -> str:
@@ -200,31 +157,11 @@ class Database:
         self._connection.execute("DELETE FROM contact WHERE id = ?", (contact.id,))
         return contact.id
 
-    def record(self, access: Access) -> None:
-        """Keep one request in the log."""
-        self._connection.execute(
-            "INSERT INTO access VALUES (:time, :method, :action, :record, :status, :credential, :headers)",
-            {**access.model_dump(), "headers": json.dumps(access.headers)},
-        )
 
-    def accesses(self, limit: int) -> list[Access]:
-        """Return the last ``limit`` requests, the oldest first."""
-        rows = self._connection.execute(
-            "SELECT * FROM access ORDER BY rowid DESC LIMIT ?", (limit,)
-        ).fetchall()
-        return [
-            Access.model_validate({**dict(row), "headers": json.loads(row["headers"])})
-            for row in reversed(rows)
-        ]
-
-
-def _read_contacts(path: Path) -> Sequence[Mapping[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+def read_contacts() -> Sequence[Mapping[str, str]]:
+    """Return the made-up contacts."""
+    with CONTACTS.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def crm_server(database: Database) -> MCPServer[None]:
@@ -275,7 +212,7 @@ def crm_server(database: Database) -> MCPServer[None]:
     @server.tool(annotations=reads)
     async def export_contacts(territory: Territory) -> Export:
         """Export all contacts of a territory as comma-separated values."""
-        contacts = database.search(territory, "", MAX_LOG_ROWS)
+        contacts = database.search(territory, "", MAX_ROWS)
         table = io.StringIO()
         writer = csv.DictWriter(table, fieldnames=list(Contact.model_fields))
         writer.writeheader()
@@ -290,189 +227,15 @@ def crm_server(database: Database) -> MCPServer[None]:
     return server
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Where the CRM listens, keeps its data and finds the token that callers must present.
-
-    Attributes:
-        token_file: File with the token; read for each request, so that it can change.
-        fixed_token: The token itself, if there is no file.
-    """
-
-    token_file: Path | None = None
-    fixed_token: str = ""
-    database: str = DEFAULT_DATABASE
-    host: str = DEFAULT_HOST
-    port: int = DEFAULT_PORT
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Read CRM_TOKEN_FILE or CRM_TOKEN (one of them is required), CRM_DATABASE, CRM_HOST and CRM_PORT.
-
-        Raises:
-            ValueError: there is no token to check callers against.
-        """
-        file, fixed = environment.get("CRM_TOKEN_FILE"), environment.get("CRM_TOKEN", "")
-        if not file and not fixed:
-            raise ValueError("set CRM_TOKEN_FILE (a file) or CRM_TOKEN (the token that callers must present)")
-        return cls(
-            token_file=Path(file) if file else None,
-            fixed_token=fixed,
-            database=environment.get("CRM_DATABASE", DEFAULT_DATABASE),
-            host=environment.get("CRM_HOST", DEFAULT_HOST),
-            port=int(environment.get("CRM_PORT", DEFAULT_PORT)),
-        )
-
-    def token(self) -> str:
-        """Return the token as it is now."""
-        return self.token_file.read_text(encoding="utf-8").strip() if self.token_file else self.fixed_token
-
-
-class Guard:
-    """Lets in who presents the token, and keeps a log of every request to ``/mcp``, refused ones too."""
-
-    def __init__(self, app: ASGIApp, settings: Settings, database: Database) -> None:
-        self._app = app
-        self._settings = settings
-        self._database = database
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with 401 or 413."""
-        if scope["type"] != "http" or scope["path"] == "/healthz":
-            await self._app(scope, receive, send)
-        elif scope["path"] == "/log":
-            await self._pass_on(scope, receive, send)
-        else:
-            await self._logged(scope, receive, send)
-
-    async def _logged(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read_body(receive)
-        status = 500
-
-        async def remember(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        if body is None:
-            await PlainTextResponse("too large\n", 413)(scope, receive, remember)
-        else:
-            await self._pass_on(scope, _replay(body, receive), remember)
-        self._record(scope, body or b"", status)
-
-    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        credentials = Headers(scope=scope).getlist("authorization")
-        expected = f"Bearer {self._settings.token()}"
-        if len(credentials) == 1 and hmac.compare_digest(credentials[0].encode(), expected.encode()):
-            await self._app(scope, receive, send)
-        else:
-            challenge = {"WWW-Authenticate": "Bearer"}
-            await PlainTextResponse("the token is missing or wrong\n", 401, challenge)(scope, receive, send)
-
-    def _record(self, scope: Scope, body: bytes, status: int) -> None:
-        headers = Headers(scope=scope)
-        call = read_call(body)
-        access = Access(
-            time=_now(),
-            method=call.method or f"{scope['method']} {scope['path']}",
-            action=call.params.name,
-            record=call.params.record,
-            status=status,
-            credential=fingerprint(headers.get("authorization", "")),
-            headers=sorted(set(headers.keys())),
-        )
-        self._database.record(access)
-        print(access.model_dump_json(), flush=True)
-
-
-class CallParams(BaseModel):
-    """The part of a call's parameters that the log shows."""
-
-    name: str = ""
-    arguments: JsonValue = None
-
-    @property
-    def record(self) -> str:
-        """The contact's id, if the arguments name one."""
-        named = self.arguments.get("id") if isinstance(self.arguments, dict) else None
-        return named[:MAX_RECORD_CHARS] if isinstance(named, str) else ""
-
-
-class Call(BaseModel):
-    """The part of a JSON-RPC request that the log shows."""
-
-    method: str = ""
-    params: CallParams = CallParams()
-
-
-def read_call(body: bytes) -> Call:
-    """Return what ``body`` calls; nothing if it is no request."""
-    try:
-        return Call.model_validate_json(body)
-    except ValidationError:
-        return Call()
-
-
-def fingerprint(authorization: str) -> str:
-    """Return enough of a credential's digest to tell it from another one, and nothing to use it with."""
-    if not authorization:
-        return "none"
-    token = authorization.removeprefix("Bearer ")
-    return "sha256:" + hashlib.sha256(token.encode()).hexdigest()[:FINGERPRINT_DIGITS]
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the request's body; None if it is larger than MAX_REQUEST_BYTES."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MAX_REQUEST_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    replayed = False
-
-    async def replay() -> Message:
-        nonlocal replayed
-        if replayed:
-            return await receive()
-        replayed = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay
-
-
 def crm_app(settings: Settings, database: Database) -> ASGIApp:
-    """Return the whole application: MCP at ``/mcp``, the log at ``/log``, and ``/healthz``."""
-    server = crm_server(database)
-
-    async def healthz(_: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    async def log(_: Request) -> Response:
-        return JSONResponse([access.model_dump() for access in database.accesses(MAX_LOG_ROWS)])
-
-    app: Starlette = server.streamable_http_app(
-        stateless_http=True,
-        json_response=True,
-        max_request_body_size=MAX_REQUEST_BYTES,
-        # Callers come by the Service's name, and only with the token.
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-    )
-    app.routes.extend((Route("/healthz", healthz), Route("/log", log)))
-    return Guard(app, settings, database)
+    """Return the whole application."""
+    return mcp_app(crm_server(database), settings, database.log, "id")
 
 
 def main() -> None:
     """Serve until the process is ended."""
-    settings = Settings.from_environment(os.environ)
-    app = crm_app(settings, Database(settings.database))
-    uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_level="warning")
+    settings = Settings.from_environment(os.environ, "crm")
+    run(crm_app(settings, Database(settings.database)), settings)
 
 
 if __name__ == "__main__":

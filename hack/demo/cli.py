@@ -80,7 +80,7 @@ def model_sentence(settings: Settings) -> str:
     """Return which model answers, so that nobody takes the script for a language model."""
     if settings.model is None:
         return (
-            "the model in this demonstration is a script (examples/sales/model.py), not a language model;"
+            "the model in this demonstration is a script (examples/common/model.py), not a language model;"
             f" {MODEL_URL_VARIABLE} points it at a real one"
         )
     return f"the model in this demonstration is {settings.model.name} at {settings.model.url}"
@@ -117,7 +117,7 @@ def _show_proof(access: Access, settings: Settings, worked: Worked) -> None:
     found = proof.Proof(
         decisions=proof.decisions(gateway, task.metadata.name),
         accesses=proof.accesses(crm, created - _CLOCK_MARGIN, ended + _CLOCK_MARGIN),
-        fingerprint=proof.fingerprint(access.secret(example.TEAM, "crm-credentials")),
+        fingerprint=proof.fingerprint(access.secret(example.TEAM, example.credentials("crm"))),
         decided=worked.decided,
     )
     _show("What the gateway decided (its log):", *found.decision_table())

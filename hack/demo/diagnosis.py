@@ -7,7 +7,11 @@ from hack.cluster.kubectl import Kubectl
 from hack.demo import example
 from hack.demo.installation import SYSTEM
 
-_NAMESPACES: Final = (SYSTEM, example.SYSTEMS, example.TEAM)
+_NAMESPACES: Final = (
+    SYSTEM,
+    example.MODELS,
+    *(namespace for one in example.ALL.values() for namespace in (one.systems_namespace, one.name)),
+)
 _WARNINGS: Final = 8
 _LOG_LINES: Final = 15
 _PODS: Final = 5

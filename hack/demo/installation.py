@@ -1,4 +1,4 @@
-"""Brings AOS and the sales example into a cluster. A second time changes only what differs."""
+"""Brings AOS and the examples into a cluster. A second time changes only what differs."""
 
 import secrets
 import subprocess
@@ -9,6 +9,7 @@ from hack.cluster.paths import Paths
 from hack.cluster.progress import say, step
 from hack.demo import example
 from hack.demo.access import Access, chart
+from hack.demo.example import Example
 from hack.demo.settings import Settings
 from hack.image.builders import Request
 from hack.image.cli import build
@@ -69,22 +70,32 @@ def _upgrade(access: Access, settings: Settings) -> None:
         _restart_on_new_image(access, _identity(settings.image, access.paths), outdated=stood)
 
 
-def apply_example(access: Access, settings: Settings) -> None:
-    """Apply ``examples/sales`` with credentials, and wait until its agent can take Tasks.
+def apply_example(access: Access, settings: Settings, chosen: Example = example.SALES) -> None:
+    """Apply an example with credentials, and wait until its agents can take Tasks.
 
     Raises:
         DemoError: something did not become ready in time.
     """
-    with step("examples/sales: namespaces, credentials, systems, tool, model, policy, agent"):
-        access.apply(example.manifests([example.NAMESPACES], settings))
-        for name in example.CREDENTIALS:
-            put_credentials(access, name, settings)
-        access.apply(example.manifests(example.REST, settings))
-    with step("the CRM and the model start"):
-        access.rollout(example.SYSTEMS, "crm", "model", seconds=READY_SECONDS)
-    with step(f"agent {example.AGENT} becomes Ready"):
+    with step(
+        f"examples/{chosen.name}: namespaces, credentials, systems, tools, model, policies, agents, workflow"
+    ):
+        namespaces = [folder / example.NAMESPACES for folder in (example.COMMON, chosen.folder)]
+        access.apply(example.manifests(namespaces, settings))
+        for system in chosen.systems:
+            put_credentials(access, system, chosen.systems_namespace, chosen.name, settings)
+        put_credentials(access, example.MODEL, example.MODELS, chosen.name, settings)
+        access.apply(example.manifests([*example.COMMON_FILES, *chosen.files], settings))
+    with step(f"{' and '.join(chosen.systems)} and the model start"):
+        access.rollout(chosen.systems_namespace, *chosen.systems, seconds=READY_SECONDS)
+        access.rollout(example.MODELS, example.MODEL, seconds=READY_SECONDS)
+    with step(f"{', '.join(chosen.agents)} and workflow {chosen.workflow} become Ready"):
         access.wait_ready(
-            example.TEAM, "tool/crm", "model/default", f"agent/{example.AGENT}", seconds=READY_SECONDS
+            chosen.name,
+            *(f"tool/{system}" for system in chosen.systems),
+            "model/default",
+            *(f"agent/{agent}" for agent in chosen.agents),
+            f"workflow/{chosen.workflow}",
+            seconds=READY_SECONDS,
         )
 
 
@@ -121,20 +132,33 @@ def _restart_on_new_image(access: Access, wanted: str, *, outdated: bool) -> Non
         return
     if outdated:
         with step("pods restart on the new image"):
-            for namespace in (SYSTEM, example.SYSTEMS):
+            for namespace in (
+                SYSTEM,
+                example.MODELS,
+                *(one.systems_namespace for one in example.ALL.values()),
+            ):
                 access.kubectl.run("rollout", "restart", "deployment", "-n", namespace)
             access.rollout(SYSTEM, "aos-operator", "aos-gateway", seconds=READY_SECONDS)
     access.kubectl.must("annotate", "namespace", SYSTEM, f"{_IMAGE_ANNOTATION}={wanted}", "--overwrite")
 
 
-def put_credentials(access: Access, name: str, settings: Settings) -> None:
-    """Give the system and the gateway the same token; one that is there stays, and the agent gets none."""
-    token = access.secret(example.SYSTEMS, name)
+def put_credentials(access: Access, system: str, namespace: str, team: str, settings: Settings) -> None:
+    """Give a system and the gateway the same token; one that is there stays, and no agent gets any.
+
+    Args:
+        access: the cluster.
+        system: whose token.
+        namespace: where the system runs.
+        team: the namespace whose Tool or Model names the Secret.
+        settings: may bring a key of a real model along.
+    """
+    name = example.credentials(system)
+    token = access.secret(namespace, name)
     if not token:
         token = secrets.token_hex(_TOKEN_BYTES)
-        access.put_secret(example.SYSTEMS, name, token)
+        access.put_secret(namespace, name, token)
     presented = token
-    if name == example.MODEL_CREDENTIALS and settings.model is not None and settings.model.key:
+    if system == example.MODEL and settings.model is not None and settings.model.key:
         presented = settings.model.key
-    if access.secret(example.TEAM, name) != presented:
-        access.put_secret(example.TEAM, name, presented)
+    if access.secret(team, name) != presented:
+        access.put_secret(team, name, presented)

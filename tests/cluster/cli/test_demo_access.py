@@ -29,30 +29,35 @@ def access(cluster: Handle) -> Access:
     return Access(cluster, Paths.from_environment())
 
 
+SALES = example.SALES
+FILES = [*example.COMMON_FILES, *SALES.files]
+
+
 @pytest.fixture
 def example_namespaces(access: Access) -> Iterator[None]:
-    access.apply(example.manifests([example.NAMESPACES], SCRIPTED))
+    folders = (example.COMMON, SALES.folder)
+    access.apply(example.manifests([folder / example.NAMESPACES for folder in folders], SCRIPTED))
     yield
     # Namespaces can't be made anew while they end, so only what the test put there goes.
-    for namespace in (example.TEAM, example.SYSTEMS):
+    for namespace in (example.TEAM, example.SYSTEMS, example.MODELS):
         access.kubectl.run("delete", "secret,deployment", "--all", "-n", namespace)
 
 
 def test_the_whole_example_is_accepted_twice(access: Access, example_namespaces: None) -> None:
     for _ in range(2):
-        access.apply(example.manifests(example.REST, SCRIPTED))
+        access.apply(example.manifests(FILES, SCRIPTED))
     shown = access.kubectl.must("get", "agents,tools,models,policies", "-n", example.TEAM, "-o", "name")
-    assert len(shown.split()) == 4
+    assert len(shown.split()) == 9
 
 
 def test_system_and_gateway_get_one_token_and_a_second_run_keeps_it(
     access: Access, example_namespaces: None
 ) -> None:
-    put_credentials(access, "crm-credentials", SCRIPTED)
+    put_credentials(access, "crm", example.SYSTEMS, example.TEAM, SCRIPTED)
     token = access.secret(example.SYSTEMS, "crm-credentials")
     assert len(token) == 48
     assert access.secret(example.TEAM, "crm-credentials") == token
-    put_credentials(access, "crm-credentials", SCRIPTED)
+    put_credentials(access, "crm", example.SYSTEMS, example.TEAM, SCRIPTED)
     assert access.secret(example.SYSTEMS, "crm-credentials") == token
     assert access.secret(example.TEAM, "crm-credentials") == token
 
@@ -60,12 +65,12 @@ def test_system_and_gateway_get_one_token_and_a_second_run_keeps_it(
 def test_a_real_models_key_goes_to_the_gateway_alone_and_leaves_with_it(
     access: Access, example_namespaces: None
 ) -> None:
-    name = example.MODEL_CREDENTIALS
-    put_credentials(access, name, REAL)
+    name = example.credentials(example.MODEL)
+    put_credentials(access, example.MODEL, example.MODELS, example.TEAM, REAL)
     assert access.secret(example.TEAM, name) == "made-up-key"
-    scripted = access.secret(example.SYSTEMS, name)
+    scripted = access.secret(example.MODELS, name)
     assert scripted != "made-up-key"
-    put_credentials(access, name, SCRIPTED)
+    put_credentials(access, example.MODEL, example.MODELS, example.TEAM, SCRIPTED)
     assert access.secret(example.TEAM, name) == scripted
 
 
@@ -87,7 +92,7 @@ def test_a_deployment_that_does_not_start_is_told(access: Access, namespace: Nam
 
 
 def test_the_diagnosis_shows_what_does_not_start(access: Access, example_namespaces: None) -> None:
-    access.apply(example.manifests(example.REST, SCRIPTED))
+    access.apply(example.manifests(FILES, SCRIPTED))
     until(lambda: any(block.startswith("pods in sales-tools:") for block in diagnosis(access.kubectl)))
 
 

@@ -46,7 +46,11 @@ VERBS: dict[str, JsonValue] = {
 @pytest.fixture(scope="module")
 def access(cluster: Handle, tmp_path_factory: pytest.TempPathFactory) -> Access:
     made = Access(cluster, replace(Paths.from_environment(), state=tmp_path_factory.mktemp("state")))
-    made.apply(example.manifests([example.NAMESPACES, "approvers.yaml"], SCRIPTED))
+    made.apply(
+        example.manifests(
+            [example.SALES.folder / name for name in (example.NAMESPACES, "approvers.yaml")], SCRIPTED
+        )
+    )
     made.apply(json.dumps(VERBS))
     return made
 
@@ -148,7 +152,7 @@ def end(access: Access, status: str, reason: str) -> None:
 
 @pytest.fixture
 def agent(access: Access) -> Iterator[None]:
-    access.apply(example.manifests(["agent.yaml"], SCRIPTED))
+    access.apply(example.manifests([example.SALES.folder / "agents.yaml"], SCRIPTED))
     yield
     access.kubectl.must("delete", "agents,tasks", "--all", "-n", example.TEAM)
 

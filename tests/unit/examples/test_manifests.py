@@ -1,58 +1,30 @@
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeVar
 
 import jsonschema_rs
 import pytest
-import yaml
 from pydantic import JsonValue
 
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.meta import ApiObject
-from aos.model.model import Model
-from aos.model.policy import Policy
 from aos.model.task import Task
-from aos.model.tool import Tool
+from aos.model.workflow import Workflow
+from aos.model.workflow_run import WorkflowRun
 from aos.policy.decision import Call, Decision, DecisionReason, decide
-from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
+from aos.policy.effective import EffectivePolicy
+from aos.workflow.graph import graph_of
+from examples.common.model import SCRIPTS
+from hack.demo import example
+from hack.demo.example import Example
+from tests.unit.examples.loading import MODELS, all_of, documents, effective, parsed
 
-Kind = TypeVar("Kind", bound=ApiObject)
-
-FOLDER = Path(__file__).parents[3] / "examples" / "sales"
-KINDS: dict[str, type[ApiObject]] = {
-    "Agent": Agent,
-    "ClusterPolicy": ClusterPolicy,
-    "Model": Model,
-    "Policy": Policy,
-    "Task": Task,
-    "Tool": Tool,
-}
-
-
-def documents(pattern: str = "*.yaml") -> Iterator[dict[str, JsonValue]]:
-    for path in sorted(FOLDER.glob(pattern)):
-        yield from yaml.safe_load_all(path.read_text(encoding="utf-8"))
-
-
-def parsed(kind: type[Kind]) -> Kind:
-    [raw] = [document for document in documents() if document["kind"] == kind.__name__]
-    return kind.parse(raw)
+EXAMPLES = pytest.mark.parametrize("chosen", example.ALL.values(), ids=lambda one: one.name)
 
 
 @pytest.fixture(name="effective")
 def effective_fixture() -> EffectivePolicy:
-    return effective_policy(
-        PolicyInputs(
-            agent=parsed(Agent),
-            namespace_labels={"aos.dev/environment": "demo", "aos.dev/tenant": "sales"},
-            tools={"crm": parsed(Tool)},
-            policies=[parsed(Policy)],
-            cluster_policies=[parsed(ClusterPolicy)],
-        )
-    )
+    return effective("lead-enricher")
 
 
 @pytest.mark.parametrize(
@@ -97,14 +69,49 @@ def decided(effective: EffectivePolicy, action: str, args: JsonObject) -> Decisi
     return decide(effective, Call("crm", action, args, task="t", requested_by="ana", now=now))
 
 
-def test_every_object_of_aos_parses_and_stands_in_the_namespace_of_the_team() -> None:
-    objects = [
-        KINDS[str(raw["kind"])].parse(raw)
-        for raw in documents()
-        if str(raw["apiVersion"]).startswith("aos.dev/")
-    ]
-    assert sorted(type(item).__name__ for item in objects) == sorted(KINDS)
-    assert {item.metadata.namespace for item in objects if not isinstance(item, ClusterPolicy)} == {"sales"}
+@EXAMPLES
+def test_every_object_of_aos_parses_and_stands_in_the_namespace_of_the_team(chosen: Example) -> None:
+    own = [raw for raw in documents(chosen) if str(raw["apiVersion"]).startswith("aos.dev/")]
+    objects = [MODELS[str(raw["kind"])].parse(named(raw)) for raw in own]
+    assert {type(item).__name__ for item in objects} >= {"Agent", "Tool", "Model", "Policy", "Workflow"}
+    assert {namespace_of(item) for item in objects} == {chosen.name, ""}
+
+
+def named(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """With the name that the API server would make up."""
+    metadata = raw["metadata"]
+    assert isinstance(metadata, dict)
+    return {**raw, "metadata": {"name": "made-up", **metadata}}
+
+
+def namespace_of(item: ApiObject) -> str:
+    return "" if isinstance(item, ClusterPolicy) else item.metadata.namespace
+
+
+@EXAMPLES
+def test_each_agent_is_played_by_a_script_of_its_own(chosen: Example) -> None:
+    openings = [(agent.spec.instructions or "").partition("\n")[0] for agent in all_of(Agent, chosen)]
+    assert len(openings) == len(set(openings))
+    assert set(openings) <= set(SCRIPTS)
+
+
+@EXAMPLES
+def test_each_agent_is_held_by_both_layers_of_policy(chosen: Example) -> None:
+    for agent in chosen.agents:
+        policy = effective(agent, chosen)
+        assert [layer.kind for layer in policy.layers] == ["ClusterPolicy", "Policy"]
+        assert policy.problems == ()
+
+
+@EXAMPLES
+def test_a_workflow_is_one_graph_and_what_its_run_gives_fits_it(chosen: Example) -> None:
+    workflow = parsed(Workflow, chosen=chosen)
+    graph_of(workflow.spec)
+    [raw] = documents(chosen, "run.yaml")
+    run = WorkflowRun.parse(named(raw))
+    assert run.spec.workflow_ref.name == workflow.metadata.name
+    assert workflow.spec.input is not None
+    jsonschema_rs.validate(workflow.spec.input.schema_, run.spec.input)
 
 
 def test_the_ceiling_and_the_teams_policy_both_hold_the_agent(effective: EffectivePolicy) -> None:
@@ -126,18 +133,20 @@ def test_the_ceiling_and_the_teams_policy_both_hold_the_agent(effective: Effecti
 
 
 def test_the_tasks_input_fits_the_agents_schema() -> None:
-    schema = parsed(Agent).spec.input
+    schema = parsed(Agent, "lead-enricher").spec.input
     assert schema is not None
     jsonschema_rs.validate(schema.schema_, parsed(Task).spec.input)
 
 
-def test_no_secret_is_in_the_repository() -> None:
-    assert "Secret" not in {document["kind"] for document in documents()}
+@EXAMPLES
+def test_no_secret_is_in_the_repository(chosen: Example) -> None:
+    assert "Secret" not in {document["kind"] for document in documents(chosen)}
 
 
-def test_the_systems_are_as_restricted_as_an_agents_pod() -> None:
-    deployments = [document for document in documents("systems.yaml") if document["kind"] == "Deployment"]
-    assert len(deployments) == 2
+@EXAMPLES
+def test_the_systems_are_as_restricted_as_an_agents_pod(chosen: Example) -> None:
+    deployments = [raw for raw in documents(chosen, "systems.yaml") if raw["kind"] == "Deployment"]
+    assert len(deployments) == len(chosen.systems) + 1
     for deployment in deployments:
         assert at(deployment, "spec", "template", "spec", "automountServiceAccountToken") is False
         assert at(deployment, "spec", "template", "spec", "containers", 0, "securityContext") == {

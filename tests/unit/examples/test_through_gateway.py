@@ -10,14 +10,11 @@ import pytest
 from mcp.types import CallToolResult
 from pydantic import JsonValue
 
-from aos.model.agent import Agent
-from aos.model.cluster_policy import ClusterPolicy
-from aos.model.policy import Policy
 from aos.model.tool import Tool
-from aos.policy.effective import PolicyInputs, effective_policy
+from examples.common.service import Settings
 from examples.sales import crm
 from tests.unit.agent.serving import serve
-from tests.unit.examples.test_manifests import parsed
+from tests.unit.examples.loading import effective, parsed
 from tests.unit.gateway_mcp.make import CREDENTIAL, caller, task
 from tests.unit.gateway_mcp.world import Gateway, gateway
 
@@ -28,21 +25,13 @@ SHOWN = {"id", "name", "title", "company", "industry", "employees"}
 async def front(tmp_path: Path) -> AsyncIterator[Gateway]:
     """A gateway before the CRM; who calls is the example's agent."""
     database = crm.Database(str(tmp_path / "crm.sqlite"))
-    settings = crm.Settings(fixed_token=CREDENTIAL)
+    settings = Settings(fixed_token=CREDENTIAL)
     async with serve(crm.crm_app(settings, database)) as url, gateway() as made:
-        declared = parsed(Tool)
+        declared = parsed(Tool, "crm")
         spec = declared.spec.model_copy(update={"url": f"{url}/mcp"})
         target = declared.model_copy(update={"spec": spec})
         await made.offer(target)
-        policy = effective_policy(
-            PolicyInputs(
-                agent=parsed(Agent),
-                namespace_labels={"aos.dev/environment": "demo"},
-                tools={"crm": target},
-                policies=[parsed(Policy)],
-                cluster_policies=[parsed(ClusterPolicy)],
-            )
-        )
+        policy = effective("lead-enricher", tools=[target])
         made.caller = replace(caller(policy), task=task())
         yield made
     database.close()

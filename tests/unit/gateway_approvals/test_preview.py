@@ -15,6 +15,7 @@ from aos.gateway.metrics import GatewayMetrics
 from aos.model.approval_request import MAX_PREVIEW_LENGTH, Preview
 from aos.model.base import JsonObject
 from aos.policy.obligations import DataRules, PatternRule
+from examples.common.service import Settings, fingerprint
 from examples.sales import crm
 from tests.unit.agent.serving import serve
 from tests.unit.gateway_approvals.held_calls import crm_tool, held_call
@@ -36,7 +37,7 @@ class World:
 
     @property
     def previewer(self) -> ToolPreviewer:
-        return ToolPreviewer(self.front.registry, self.front.catalogue, self.front.upstream, self.metrics)
+        return ToolPreviewer(self.front.registry, self.front.catalogue, self.front.systems, self.metrics)
 
     async def preview(self, arguments: JsonObject, declared: JsonValue = None) -> Preview | None:
         tool = crm_tool(self.url, declared)
@@ -52,7 +53,7 @@ class World:
 @asynccontextmanager
 async def world() -> AsyncGenerator[World]:
     database = crm.Database(":memory:")
-    app = crm.crm_app(crm.Settings(fixed_token=CREDENTIAL), database)
+    app = crm.crm_app(Settings(fixed_token=CREDENTIAL), database)
     metrics = GatewayMetrics()
     async with serve(app) as url, gateway() as front:
         yield World(front, f"{url}/mcp", database, metrics)
@@ -83,9 +84,9 @@ async def test_people_see_the_record_as_it_is_and_as_it_would_be() -> None:
 async def test_the_tool_is_asked_with_its_own_credential_and_only_to_read() -> None:
     async with world() as made:
         await made.preview({"id": CONTACT, "stage": "won"})
-        calls = [access for access in made.database.accesses(100) if access.method == "tools/call"]
+        calls = [access for access in made.database.log.last(100) if access.method == "tools/call"]
     assert [(access.action, access.status) for access in calls] == [("get_contact", 200)]
-    assert calls[0].credential == crm.fingerprint(f"Bearer {CREDENTIAL}")
+    assert calls[0].credential == fingerprint(f"Bearer {CREDENTIAL}")
 
 
 async def test_personal_data_is_shown_to_nobody() -> None:
@@ -102,7 +103,7 @@ async def test_an_action_without_a_preview_has_none_and_nothing_is_asked() -> No
         await made.front.offer(tool)
         held = held_call({"id": CONTACT, "text": "a"}, tool, "add_note")
         assert await made.previewer.preview(held) is None
-        assert not [access for access in made.database.accesses(100) if access.method == "tools/call"]
+        assert not [access for access in made.database.log.last(100) if access.method == "tools/call"]
         assert made.failures == 0
 
 
@@ -157,7 +158,7 @@ async def scripted_preview(script: object) -> Preview | None:
     async with scripted(definitions, script) as (url, _, _), gateway(SETTINGS) as front:  # type: ignore[arg-type]
         tool = crm_tool(url)
         await front.offer(tool)
-        previewer = ToolPreviewer(front.registry, front.catalogue, front.upstream, metrics)
+        previewer = ToolPreviewer(front.registry, front.catalogue, front.systems, metrics)
         try:
             return await previewer.preview(held_call({"id": "1", "stage": "won"}, tool))
         finally:

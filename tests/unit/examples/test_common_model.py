@@ -8,7 +8,9 @@ from openai import AsyncOpenAI, AuthenticationError, BadRequestError, InternalSe
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from pydantic import JsonValue
 
-from examples.sales import model
+from examples.common import model
+from examples.common.conversation import Conversation, Scripted
+from examples.common.service import Settings
 from tests.unit.agent.serving import serve
 
 LEAD: dict[str, JsonValue] = {"lead": {"company": "Halden Robotics", "territory": "emea"}}
@@ -26,7 +28,7 @@ DENIED = "denied: DeniedByRule: crm.export_contacts is denied"
 async def url_fixture(tmp_path: Path) -> AsyncGenerator[str]:
     token_file = tmp_path / "token"
     token_file.write_text("model-token\n")
-    async with serve(model.model_app(model.Settings(token_file=token_file))) as url:
+    async with serve(model.model_app(Settings(token_file=token_file))) as url:
         yield f"{url}/v1"
 
 
@@ -159,8 +161,8 @@ async def test_a_script_that_is_over_ends_in_a_report_of_what_failed(client: Asy
 
 
 async def test_a_script_can_go_round_in_circles() -> None:
-    task = model.TaskInput.model_validate({"script": [{"calls": [{"tool": "a.b"}], "repeat": True}]})
-    turns = [model.next_turn(model.Conversation(task, turn, ())) for turn in range(5)]
+    script = Scripted.model_validate({"script": [{"calls": [{"tool": "a.b"}], "repeat": True}]}).script
+    turns = [model.next_turn(Conversation("", {}, script, turn, ())) for turn in range(5)]
     assert all(turn.calls for turn in turns)
 
 
@@ -211,13 +213,3 @@ async def test_nobody_is_answered_without_the_token(url: str) -> None:
 async def test_probes_need_no_token(url: str) -> None:
     async with httpx2.AsyncClient() as http:
         assert (await http.get(url.removesuffix("/v1") + "/healthz")).status_code == 200
-
-
-def test_settings_come_from_the_environment() -> None:
-    environment = {"MODEL_TOKEN": "t", "MODEL_HOST": "127.0.0.1", "MODEL_PORT": "1"}
-    assert model.Settings.from_environment(environment) == model.Settings(
-        fixed_token="t", host="127.0.0.1", port=1
-    )
-    assert model.Settings.from_environment({"MODEL_TOKEN_FILE": "/f"}).token_file == Path("/f")
-    with pytest.raises(ValueError, match="MODEL_TOKEN_FILE"):
-        model.Settings.from_environment({})
