@@ -7,13 +7,14 @@ import pytest
 from pydantic import JsonValue
 from starlette.types import Send
 
-from aos.gateway.mcp.catalogue import MAX_PAGES, Catalogue
+from aos.gateway.mcp.catalogue import Catalogue
+from aos.gateway.mcp.mcp_system import MAX_PAGES, McpSystem
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
-from aos.model.tool import ActionState, Tool
+from aos.model.tool import ActionState, Tool, ToolType
 from tests.unit.gateway_mcp.make import KeptReports, StubRegistry, definition, tool
 from tests.unit.gateway_mcp.world import answer, respond, scripted
 
@@ -58,7 +59,8 @@ async def world() -> AsyncGenerator[World]:
     registry, reports, clock = StubRegistry(), KeptReports(), Clock()
     async with open_client(SETTINGS) as http:
         upstream = Upstream(http, SETTINGS)
-        yield World(registry, reports, clock, Catalogue(registry, upstream, reports, SETTINGS, clock))
+        systems = {ToolType.MCP: McpSystem(upstream, SETTINGS)}
+        yield World(registry, reports, clock, Catalogue(registry, systems, reports, SETTINGS, clock))
         await upstream.close()
 
 

@@ -19,12 +19,14 @@ from aos.gateway.caller import Caller
 from aos.gateway.http import HttpRequest, send_refusal
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.endpoint import McpEndpoint
+from aos.gateway.mcp.mcp_system import McpSystem
+from aos.gateway.mcp.system import Systems
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.refusal import Refusal
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
 from aos.model.base import JsonObject
-from aos.model.tool import Tool
+from aos.model.tool import Tool, ToolType
 from aos.store.interface import Store
 from tests.unit.agent.serving import serve
 from tests.unit.gateway_control.world import Held, controlled, opened
@@ -47,7 +49,7 @@ class Gateway:
     journal: KeptJournal
     reports: KeptReports
     catalogue: Catalogue
-    upstream: Upstream
+    systems: Systems
     endpoint: McpEndpoint
     settings: GatewaySettings
     held: Held
@@ -100,9 +102,10 @@ async def gateway(
         controlled(used, settings, sampler) as control,
     ):
         upstream = Upstream(http, settings)
-        catalogue = Catalogue(registry, upstream, reports, settings)
-        endpoint = McpEndpoint(registry, catalogue, upstream, journal, control.control, settings)
-        made = Gateway(registry, journal, reports, catalogue, upstream, endpoint, settings, control)
+        systems: Systems = {ToolType.MCP: McpSystem(upstream, settings)}
+        catalogue = Catalogue(registry, systems, reports, settings)
+        endpoint = McpEndpoint(registry, catalogue, systems, journal, control.control, settings)
+        made = Gateway(registry, journal, reports, catalogue, systems, endpoint, settings, control)
         async with serve(made) as url:
             made.url = url
             yield made

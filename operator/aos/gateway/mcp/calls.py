@@ -21,17 +21,15 @@ from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_
 from aos.gateway.mcp import answers
 from aos.gateway.mcp.catalogue import Catalogue
 from aos.gateway.mcp.definitions import OfferedAction
-from aos.gateway.mcp.header_values import headers_for
 from aos.gateway.mcp.holding import Gate, Passed
 from aos.gateway.mcp.inspecting import Sendable, request_inspected, result_inspected
 from aos.gateway.mcp.judging import Cleared, ToolCall, judge
-from aos.gateway.mcp.protocol import Method
-from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.system import SystemCall, Systems
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Registry
 from aos.gateway.settings import GatewaySettings
-from aos.gateway.upstream.outbound import Target, target_of
+from aos.gateway.upstream.outbound import target_of
 from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
 from aos.model.tool import Access, Tool
@@ -91,7 +89,7 @@ class ToolCalls:
         self,
         registry: Registry,
         catalogue: Catalogue,
-        upstream: Upstream,
+        systems: Systems,
         journal: Journal,
         control: Control,
         settings: GatewaySettings,
@@ -99,7 +97,7 @@ class ToolCalls:
     ) -> None:
         self._registry = registry
         self._catalogue = catalogue
-        self._upstream = upstream
+        self._systems = systems
         self._journal = journal
         self._control = control
         self._gate = Gate(control.desk, control.reviews, control.calls, catalogue)
@@ -224,7 +222,11 @@ class ToolCalls:
         target = target_of(self._registry, cleared.tool)
         sent_at = self._clock()
         try:
-            result = await self._ask(call, cleared, target, dict(ticket.asked.arguments))
+            result = await self._ask(
+                SystemCall(
+                    cleared.tool, target, cleared.action, dict(ticket.asked.arguments), call.caller.task
+                )
+            )
         finally:
             record.upstream_seconds = self._clock() - sent_at
         _check_result(result, cleared.action)
@@ -252,27 +254,20 @@ class ToolCalls:
         record.result = self._kept(checked.result) if keeps else None
         return answer
 
-    async def _ask(
-        self, call: ToolCall, cleared: Cleared, target: Target, arguments: JsonObject
-    ) -> JsonObject:
+    async def _ask(self, call: SystemCall) -> JsonObject:
         """Send the call, and once more where that can do no harm and the Tool's retries are not used up."""
-        retries, tool = self._control.retries, cleared.tool.metadata
+        retries, tool = self._control.retries, call.tool.metadata
+        system = self._systems[call.tool.spec.type]
         retries.called(tool.uid)
         attempt = 1
         while True:
             try:
-                return await self._upstream.request(
-                    target,
-                    Method.CALL_TOOL,
-                    {"name": call.action, "arguments": arguments},
-                    owner=call.caller.task.metadata.uid,
-                    param_headers=headers_for(cleared.action.mirrored, arguments),
-                )
+                return await system.call(call)
             except UpstreamError as error:
-                repeats = attempt < self._max_attempts and may_repeat(cleared.action.declared, error)
+                repeats = attempt < self._max_attempts and may_repeat(call.action.declared, error)
                 if not repeats or not retries.take(tool.uid):
                     raise
-            self._control.metrics.retry(call.tool)
+            self._control.metrics.retry(tool.name)
             await asyncio.sleep(BACKOFF.delay_seconds(attempt))
             attempt += 1
 

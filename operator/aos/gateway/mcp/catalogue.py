@@ -1,22 +1,22 @@
-"""Every Tool's actions, as the tools themselves list them: read anew at intervals and on each change, and judged."""
+"""Every Tool's actions, as what stands behind the Tool defines them: read anew at intervals and on each change, and judged."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Final, TypeGuard
+from functools import partial
+from typing import Final
 
 from pydantic import JsonValue
 
 from aos.gateway.mcp.definitions import Listing, judge, unlisted
-from aos.gateway.mcp.protocol import Method
-from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.system import ListingError, System, Systems
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.registry import Registry
 from aos.gateway.reporter import Availability, Reporter
 from aos.gateway.settings import GatewaySettings
-from aos.gateway.upstream.outbound import Target, encoded, target_of
+from aos.gateway.upstream.outbound import Target, target_of
 from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.kube.backoff import Backoff
 from aos.kube.queue import WorkQueue
@@ -24,16 +24,9 @@ from aos.model.conditions import Reason
 from aos.model.meta import ObjectKey
 from aos.model.tool import Tool
 
-MAX_PAGES: Final = 64
-MAX_CURSOR_LENGTH: Final = 4096
-
 _WORKERS: Final = 16
 _INITIAL_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
-
-
-class _ListError(Exception):
-    """A tool answered ``tools/list``, but not with a list that can be used."""
 
 
 @dataclass(slots=True)
@@ -42,7 +35,9 @@ class _Known:
 
     Attributes:
         tool_uid: of the Tool.
+        system: what stands behind it.
         target: where its definitions were read, or None where there is no credential to read them with.
+        state: what they depended on besides.
         definitions: as last read; None before the first time.
         read_at: when they were last read.
         due_at: when they are to be read again.
@@ -51,7 +46,9 @@ class _Known:
     """
 
     tool_uid: str
+    system: System
     target: Target | None
+    state: Hashable = None
     definitions: list[JsonValue] | None = None
     read_at: float = 0
     due_at: float = 0
@@ -65,13 +62,13 @@ class Catalogue:
     def __init__(
         self,
         registry: Registry,
-        upstream: Upstream,
+        systems: Systems,
         reporter: Reporter,
         settings: GatewaySettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
-        self._upstream = upstream
+        self._systems = systems
         self._reporter = reporter
         self._settings = settings
         self._clock = clock
@@ -96,7 +93,6 @@ class Catalogue:
 
     async def refresh(self, key: ObjectKey) -> None:
         """Bring the listing of one Tool up to date; the tool is asked only when that is due."""
-        self._upstream.end_idle()
         tool = self._registry.tool(key.namespace, key.name)
         if tool is None:
             self._drop(key)
@@ -104,7 +100,7 @@ class Catalogue:
         known = self._current(key, tool)
         if known.target is None:
             known.listing = unlisted(tool, _credentials_missing(tool))
-        elif self._clock() >= known.due_at:
+        elif self._clock() >= known.due_at or known.state != known.system.state(tool):
             await self._read(known, tool, known.target)
         elif known.definitions is not None and not _is_of(known.listing, tool):
             known.listing = await self._judged(known, tool, known.target)
@@ -114,26 +110,33 @@ class Catalogue:
             self._reporter.report_tool(key, known.listing.availability, known.listing.observed)
 
     def _current(self, key: ObjectKey, tool: Tool) -> _Known:
-        """Return what is known of the Tool; nothing, if it is another one or its URL or credential changed."""
+        """Return what is known of the Tool; nothing, if it is another one or its type, URL or credential changed."""
+        system = self._systems[tool.spec.type]
         try:
             target = target_of(self._registry, tool)
         except UpstreamError:
             target = None
         known = self._known.get((key.namespace, key.name))
-        if known is None or known.tool_uid != tool.metadata.uid or known.target != target:
+        if (
+            known is None
+            or known.tool_uid != tool.metadata.uid
+            or known.system is not system
+            or known.target != target
+        ):
             self._drop(key)
-            known = self._known[key.namespace, key.name] = _Known(tool_uid=tool.metadata.uid, target=target)
+            known = self._known[key.namespace, key.name] = _Known(tool.metadata.uid, system, target)
         return known
 
     def _drop(self, key: ObjectKey) -> None:
         known = self._known.pop((key.namespace, key.name), None)
         if known is not None:
-            self._upstream.forget_tool(known.tool_uid)
+            known.system.forget(known.tool_uid)
 
     async def _read(self, known: _Known, tool: Tool, target: Target) -> None:
+        known.state = known.system.state(tool)
         try:
-            definitions = await self._list(target)
-        except (UpstreamError, _ListError) as error:
+            definitions = await known.system.definitions(tool, target)
+        except (UpstreamError, ListingError) as error:
             await self._failed(known, tool, target, error)
             return
         now = self._clock()
@@ -147,7 +150,7 @@ class Catalogue:
             known.listing = await self._judged(known, tool, target)
 
     async def _failed(
-        self, known: _Known, tool: Tool, target: Target, error: UpstreamError | _ListError
+        self, known: _Known, tool: Tool, target: Target, error: UpstreamError | ListingError
     ) -> None:
         known.failures += 1
         known.due_at = self._clock() + self._backoff.delay_seconds(known.failures)
@@ -156,7 +159,7 @@ class Catalogue:
         _log.warning("tool %s can't be listed (%d in a row): %s", tool.key, known.failures, message)
         if isinstance(error, UpstreamError) and error.code is RefusalCode.UPSTREAM_INVALID:
             # Whatever answers now may speak otherwise than what answered before.
-            self._upstream.forget_tool(tool.metadata.uid)
+            known.system.forget(tool.metadata.uid)
         age = self._clock() - known.read_at
         if known.definitions is None or age > self._settings.max_staleness_seconds:
             known.definitions = None
@@ -171,31 +174,6 @@ class Catalogue:
             availability=down,
         )
 
-    async def _list(self, target: Target) -> list[JsonValue]:
-        definitions: list[JsonValue] = []
-        left_bytes = self._settings.max_response_bytes
-        cursors: set[str] = set()
-        params: dict[str, JsonValue] = {}
-        for _ in range(MAX_PAGES):
-            page = await self._upstream.request(target, Method.LIST_TOOLS, params)
-            listed = page.get("tools")
-            if not isinstance(listed, list):
-                raise _ListError("it gave no list")
-            left_bytes -= len(encoded(listed))
-            if left_bytes < 0:
-                raise _ListError(f"its list has more than {self._settings.max_response_bytes} bytes")
-            definitions.extend(listed)
-            if len(definitions) > self._settings.max_tool_actions:
-                raise _ListError(f"it lists more than {self._settings.max_tool_actions} actions")
-            cursor = page.get("nextCursor")
-            if cursor is None:
-                return definitions
-            if not _is_new(cursor, cursors):
-                raise _ListError("its list has no end")
-            cursors.add(cursor)
-            params = {"cursor": cursor}
-        raise _ListError(f"its list has more than {MAX_PAGES} pages")
-
     async def _judged(self, known: _Known, tool: Tool, target: Target) -> Listing:
         # In a thread: whatever a tool lists, calls of other tools must not wait until it is judged.
         return await asyncio.to_thread(
@@ -205,11 +183,8 @@ class Catalogue:
             target.gives_away,
             self._settings.max_schema_bytes,
             known.listing.actions if known.listing is not None else None,
+            partial(known.system.bind, tool),
         )
-
-
-def _is_new(cursor: JsonValue, seen: set[str]) -> TypeGuard[str]:
-    return isinstance(cursor, str) and len(cursor) <= MAX_CURSOR_LENGTH and cursor not in seen
 
 
 def _is_of(listing: Listing | None, tool: Tool) -> bool:

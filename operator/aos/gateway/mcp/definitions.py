@@ -7,7 +7,7 @@ no others are what the digest names. Annotations come from the Tool object, and 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 import orjson
 from pydantic import JsonValue
@@ -43,6 +43,21 @@ class DefinitionChangedError(DefinitionError):
     """A definition that is sound, but not the one that the Tool is pinned to."""
 
 
+class Binding(Protocol):
+    """How calls of an action are made, where its definition does not say all of it."""
+
+    @property
+    def content(self) -> JsonObject:
+        """What of it the definition's digest names, too."""
+
+    def problem(self, arguments: JsonObject) -> str:
+        """Return why a call with these arguments, which fit the schema, can't be made; empty if it can."""
+
+
+Bind = Callable[[JsonValue], Binding | None]
+"""Returns how calls of a defined action are made; raises `DefinitionError` where they can't be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """The parts of a tool's definition that reach agents.
@@ -52,7 +67,9 @@ class Definition:
         description: empty where the tool gives none.
         input_schema: of its arguments.
         output_schema: of its structured results; None where the tool gives none.
-        digest: ``sha256:`` over the canonical JSON of the four, absent ones as ``""`` and ``null``.
+        binding: how its calls are made; None where the four say all.
+        digest: ``sha256:`` over the canonical JSON of the four, absent ones as ``""`` and ``null``, and of the binding's
+            content where there is one.
     """
 
     name: str
@@ -60,6 +77,7 @@ class Definition:
     input_schema: JsonObject
     output_schema: JsonObject | None
     digest: str
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,7 @@ class OfferedAction:
         offers: how it is shown, by era.
         open_offers: the same without the output's schema, for agents whose results policy cuts down or redacts: what is
             left need not fit it any more.
+        binding: how calls are made, where the rest does not say it.
     """
 
     declared: ToolAction
@@ -97,6 +116,7 @@ class OfferedAction:
     mirrored: tuple[ParamHeader, ...]
     offers: Mapping[Era, Offer]
     open_offers: Mapping[Era, Offer]
+    binding: Binding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +142,15 @@ class Listing:
         return next((item.state for item in self.observed if item.name == action), ActionState.MISSING)
 
 
-def read_definition(listed: JsonValue) -> Definition:
+def read_definition(listed: JsonValue, bind: Bind = lambda _: None) -> Definition:
     """Return the definition that one entry of ``tools/list`` is.
 
     Raises:
-        DefinitionError: it is not shaped as MCP asks.
+        DefinitionError: it is not shaped as MCP asks, or no call of it can be made.
     """
     if not isinstance(listed, dict):
         raise DefinitionError("the definition is not an object")
+    binding = bind(listed)
     name, description = listed.get("name"), listed.get("description") or ""
     input_schema, output_schema = listed.get("inputSchema"), listed.get("outputSchema")
     if not isinstance(name, str) or not isinstance(description, str):
@@ -146,13 +167,15 @@ def read_definition(listed: JsonValue) -> Definition:
         "inputSchema": input_schema,
         "outputSchema": output_schema,
     }
+    if binding is not None:
+        content["binding"] = binding.content
     try:
         digest = json_digest(content)
     except (ValueError, RecursionError):
         raise DefinitionError(
             "the definition holds a number or nesting that JSON can't carry exactly"
         ) from None
-    return Definition(name, description, input_schema, output_schema, digest)
+    return Definition(name, description, input_schema, output_schema, digest, binding)
 
 
 def judge(
@@ -161,6 +184,7 @@ def judge(
     gives_away: Callable[[bytes], bool],
     max_schema_bytes: int,
     known: Mapping[str, OfferedAction] | None = None,
+    bind: Bind = lambda _: None,
 ) -> Listing:
     """Judge what a tool listed against what its Tool declares; what is not declared is not looked at.
 
@@ -170,6 +194,7 @@ def judge(
         gives_away: whether JSON holds the tool's credential.
         max_schema_bytes: bound of each schema.
         known: actions offered before; those that are the same are taken over, not compiled again.
+        bind: says how calls are made.
     """
     by_name: defaultdict[str, list[JsonValue]] = defaultdict(list)
     for entry in listed:
@@ -181,7 +206,7 @@ def judge(
         name = declared.name
         digest: str | None = None
         try:
-            definition = read_definition(_small(_only(by_name[name]), max_schema_bytes))
+            definition = read_definition(_small(_only(by_name[name]), max_schema_bytes), bind)
             digest = definition.digest
             offered[name] = _offered(tool, declared, definition, gives_away, max_schema_bytes, known or {})
         except DefinitionError as error:
@@ -279,6 +304,7 @@ def _offered(
             era: _offer(tool.metadata.name, declared, replace(definition, output_schema=None), era)
             for era in Era
         },
+        binding=definition.binding,
     )
 
 
@@ -288,6 +314,7 @@ def _check_text(definition: Definition, gives_away: Callable[[bytes], bool]) -> 
         definition.description,
         definition.input_schema,
         definition.output_schema,
+        definition.binding.content if definition.binding is not None else None,
     ]
     hidden = find_hidden_within(parts)
     if hidden is not None:

@@ -24,7 +24,7 @@ from aos.gateway.mcp.message import (
     read_message,
 )
 from aos.gateway.mcp.protocol import INVALID_PARAMS, METHOD_NOT_FOUND, PARSE_ERROR, Era, Method
-from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.mcp.system import Systems
 from aos.gateway.mcp.waiting import Line, WaitingRoom
 from aos.gateway.refusal import Refusal, RefusalCode
 from aos.gateway.registry import Registry
@@ -48,15 +48,20 @@ class McpEndpoint:
         self,
         registry: Registry,
         catalogue: Catalogue,
-        upstream: Upstream,
+        systems: Systems,
         journal: Journal,
         control: Control,
         settings: GatewaySettings,
     ) -> None:
         self._catalogue = catalogue
-        self._calls = ToolCalls(registry, catalogue, upstream, journal, control, settings)
+        self._calls = ToolCalls(registry, catalogue, systems, journal, control, settings)
         self._room = WaitingRoom(settings)
         self._max_json_depth = settings.max_json_depth
+
+    @property
+    def calls(self) -> ToolCalls:
+        """What makes calls of all Tools."""
+        return self._calls
 
     @property
     def waiting(self) -> int:

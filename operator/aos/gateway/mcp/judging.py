@@ -128,7 +128,14 @@ def _not_offered(call: ToolCall, listing: Listing | None) -> Refused:
 
 def _check_arguments(call: ToolCall, action: OfferedAction) -> Refused | None:
     if action.input.is_valid(call.arguments):
-        return None
+        problem = action.binding.problem(call.arguments) if action.binding is not None else ""
+        if not problem:
+            return None
+        return Refused(
+            Effect.DENY,
+            RefusalCode.ARGUMENTS_INVALID,
+            f"the arguments of {call.tool}.{call.action} can't be sent: {problem}",
+        )
     problems = action.input.problems(call.arguments)[:_MAX_PROBLEMS]
     said = "; ".join(f"{problem.path or '/'}: {problem.message}" for problem in problems)
     return Refused(

@@ -1,6 +1,7 @@
 """The HTTP client for tools and models: lean, because each call pays for it; connections are kept and shared."""
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ KEEP_ALIVE_SECONDS: Final = 4.0
 MAX_CONNECTIONS: Final = 1024
 
 _PORTS: Final = {"http": 80, "https": 443}
+_PATH: Final = re.compile(r"/[!$-~]*")
+"""A path and query as they stand in a request line: visible ASCII, without quotation mark and number sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,16 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where requests go: an origin, and the head that all requests to one URL begin with, less the method."""
+    """Where requests go: an origin, and the head that all requests to one URL begin with, less the method.
+
+    Attributes:
+        head: with the URL's path.
+        after_path: what of it comes after the path.
+    """
 
     origin: Origin
     head: str
+    after_path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +131,7 @@ class HttpClient:
         await self.close()
 
     async def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, waits: Waits
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, waits: Waits, path: str = ""
     ) -> Response:
         """Send a request and return its answer, once the head of it has come.
 
@@ -132,12 +141,13 @@ class HttpClient:
             headers: besides Host, User-Agent, Accept-Encoding and Content-Length.
             body: whole.
             waits: bounds.
+            path: what is asked for there instead of the URL's own path, with its query, encoded as it is sent.
 
         Raises:
             UpstreamError: no connection, no answer, or none that is HTTP.
         """
         address = parse_address(url)
-        message = _head(method, address, headers, len(body)) + body
+        message = _head(method, _at(address, path) if path else address.head, headers, len(body)) + body
         connection = self._kept(address.origin) or await self._connect(address.origin)
         connection.send(message, waits.whole_seconds, waits.next_byte_seconds)
         try:
@@ -232,14 +242,25 @@ def parse_address(url: str) -> Address:
         raise _unreachable("its URL can't be used")
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise _unreachable("its URL can't be used")
+    after_path = (
+        f" HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\n"
+    )
     return Address(
         origin=Origin(host, port, parts.scheme == "https"),
-        head=f" {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: {USER_AGENT}\r\nAccept-Encoding: identity\r\n",
+        head=f" {path}{after_path}",
+        after_path=after_path,
     )
 
 
-def _head(method: str, address: Address, headers: Mapping[str, str], length: int) -> bytes:
-    lines = [method, address.head]
+def _at(address: Address, path: str) -> str:
+    if not _PATH.fullmatch(path):
+        # Every part was encoded where it came from; a blank or line end more would be another request.
+        raise _unreachable("a path can't be sent")
+    return f" {path}{address.after_path}"
+
+
+def _head(method: str, head: str, headers: Mapping[str, str], length: int) -> bytes:
+    lines = [method, head]
     for name, value in headers.items():
         if "\n" in value or "\r" in value or "\0" in value:
             # Every value was checked where it came from; one line more would be another header.

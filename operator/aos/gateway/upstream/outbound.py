@@ -12,7 +12,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.http_client import HttpClient, Response
 from aos.gateway.upstream.upstream_error import UpstreamError, invalid, too_large
 from aos.model.model import Model
-from aos.model.tool import Tool
+from aos.model.tool import AuthType, Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,22 @@ class Target:
     Attributes:
         uid: of the Tool or Model.
         url: as its spec gives it.
-        credential: a bearer token, printable ASCII; None where the spec asks for none.
+        credential: printable ASCII; None where the spec asks for none.
+        header: the header that it stands in by itself; empty for ``Authorization``, as a bearer token.
     """
 
     uid: str
     url: str
     credential: str | None = field(default=None, repr=False)
+    header: str = ""
 
     def authorization(self) -> dict[str, str]:
         """Return the header that shows the credential; none where there is none to show."""
-        return {} if self.credential is None else {"Authorization": f"Bearer {self.credential}"}
+        if self.credential is None:
+            return {}
+        return (
+            {self.header: self.credential} if self.header else {"Authorization": f"Bearer {self.credential}"}
+        )
 
     def gives_away(self, content: bytes) -> bool:
         """Whether ``content``, JSON as orjson writes it, holds the credential."""
@@ -54,7 +60,8 @@ def target_of(registry: Registry, there: Tool | Model) -> Target:
             f"the gateway has no credential that it could show {there.kind} {there.metadata.name}",
             maybe_done=False,
         )
-    return Target(uid=there.metadata.uid, url=there.spec.url, credential=credential)
+    header = (auth.header or "") if auth.type is AuthType.HEADER else ""
+    return Target(uid=there.metadata.uid, url=there.spec.url, credential=credential, header=header)
 
 
 def open_client(settings: GatewaySettings) -> HttpClient:
