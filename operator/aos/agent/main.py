@@ -14,7 +14,7 @@ from aos.agent.failure import CannotReportError
 from aos.agent.journal import Journal, Level, leave_termination_message
 from aos.agent.settings import DEFAULT_TERMINATION_LOG, AgentSettings, SettingsError
 from aos.agent.tasks import do_many, do_one
-from aos.model.agent import PodTasks
+from aos.model.pod_tasks import PodTasks
 
 
 class ExitCode(IntEnum):

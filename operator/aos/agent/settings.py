@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from aos.model.agent import PodTasks
+from aos.model.pod_tasks import PodTasks
 
 DEFAULT_TERMINATION_LOG: Final = "/dev/termination-log"
 DEFAULT_MARKER: Final = "/tmp/aos-task"  # noqa: S108 - the pod's own volume, which outlives its containers

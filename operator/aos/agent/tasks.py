@@ -10,7 +10,7 @@ from aos.agent.journal import Journal, Level
 from aos.agent.settings import AgentSettings
 from aos.agent.transport import gateway_client
 from aos.agent.worker import Worker
-from aos.model.agent import PodTasks
+from aos.model.pod_tasks import PodTasks
 
 
 async def do_one(settings: AgentSettings, journal: Journal) -> None:

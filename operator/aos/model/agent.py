@@ -108,17 +108,6 @@ class RuntimeMode(StrEnum):
     """Pods that stay, each of which does one Task at a time."""
 
 
-class PodTasks(StrEnum):
-    """Which Tasks a pod is for, as its environment tells what runs in it (``AOS_POD_TASKS``)."""
-
-    ONE = "One"
-    """The one that it was made for."""
-    LATER = "Later"
-    """One that is still to come: the pod is kept warm."""
-    MANY = "Many"
-    """One after the other: the pod is a Service's."""
-
-
 class AgentServer(ApiModel):
     """An A2A server in the agent's own image, on the pod's own loopback; the pod's helper hands it each Task.
 

@@ -42,6 +42,8 @@ TOKEN_EXPIRATION_SECONDS: Final = 600
 GATEWAY_SERVICE: Final = "aos-gateway"
 GATEWAY_PORT: Final = 8443
 GATEWAY_ADMIN_PORT: Final = 8444
+HELPER_PORT: Final = 15001
+"""On the loopback of a pod with an own image: its way to the gateway."""
 GATEWAY_HOOK_PORT: Final = 8446
 HOOK_SERVICE: Final = "aos-hooks"
 GATEWAY_TLS_SECRET: Final = "aos-gateway-tls"  # noqa: S105 - the name of a Secret, not its content

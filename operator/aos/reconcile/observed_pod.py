@@ -20,7 +20,8 @@ from aos.model.names import (
     LABEL_TASK,
 )
 from aos.reconcile.conditions import shortened
-from aos.reconcile.pod import ANNOTATION_REVISION, CONTAINER
+from aos.reconcile.containers import CONTAINER
+from aos.reconcile.pod import ANNOTATION_REVISION
 
 _IMAGE_REASONS: Final = frozenset(
     {

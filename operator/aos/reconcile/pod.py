@@ -16,32 +16,22 @@ from aos.model.names import (
     ANNOTATION_AGENT_UID,
     ANNOTATION_GATEWAY_CA,
     ANNOTATION_TASK_UID,
-    AUDIENCE_GATEWAY,
     GROUP,
     LABEL_AGENT,
     LABEL_TASK,
-    TOKEN_EXPIRATION_SECONDS,
     agent_service_account,
     task_pod,
 )
+from aos.model.pod_tasks import PodTasks
 from aos.model.task import Task
 from aos.reconcile.children import COMPONENT_AGENT, labels, owner_reference
-from aos.reconcile.resources import container_resources
-from aos.reconcile.revision import image_of
+from aos.reconcile.containers import containers
 from aos.reconcile.settings import HostUsers, OperatorSettings, Platform
 from aos.reconcile.waiting import MAX_WAIT_SECONDS
 
 ANNOTATION_REVISION: Final = f"{GROUP}/revision"
-CONTAINER: Final = "agent"
 USER_ID: Final = 65532
-TEMPORARY_SIZE: Final = "64Mi"
-TOKEN_DIRECTORY: Final = "/var/run/secrets/aos"  # noqa: S105 - where it stands, not what it is
-AUTHORITY_DIRECTORY: Final = "/var/run/aos"
-TEMPORARY_DIRECTORY: Final = "/tmp"  # noqa: S108 - of the container
 TERMINATION_GRACE_SECONDS: Final = 10
-_TOKEN_FILE: Final = "token"  # noqa: S105 - as above
-_AUTHORITY_FILE: Final = "ca.crt"
-_READ_ONLY_MODE: Final = 0o444
 
 
 def pod(
@@ -89,7 +79,7 @@ class PodMaker:
                 "annotations": {**self._annotations(), ANNOTATION_TASK_UID: task.metadata.uid},
                 "ownerReferences": [owner_reference("Task", task.metadata)],
             },
-            "spec": self._spec()
+            "spec": self._spec(PodTasks.ONE)
             | {
                 "restartPolicy": "Never",
                 "activeDeadlineSeconds": active_seconds(remaining_seconds, self.settings),
@@ -110,7 +100,7 @@ class PodMaker:
                 "annotations": {**self._annotations(), ANNOTATION_AGENT_UID: metadata.uid},
                 "ownerReferences": [owner_reference("Agent", metadata)],
             },
-            "spec": self._spec()
+            "spec": self._spec(PodTasks.LATER)
             | {"restartPolicy": "Never", "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS},
         }
 
@@ -121,8 +111,13 @@ class PodMaker:
                 "labels": self._labels(),
                 "annotations": {**self._annotations(), ANNOTATION_AGENT_UID: self.agent.metadata.uid},
             },
-            "spec": self._spec()
-            | {"restartPolicy": "Always", "terminationGracePeriodSeconds": drain_seconds},
+            "spec": self._spec(PodTasks.MANY, drain_seconds)
+            | {
+                "restartPolicy": "Always",
+                # An own image gets SIGTERM once the drain is over, and the helper after it.
+                "terminationGracePeriodSeconds": drain_seconds
+                + (TERMINATION_GRACE_SECONDS if self.agent.spec.runtime.image else 0),
+            },
         }
 
     def _labels(self) -> dict[str, JsonValue]:
@@ -131,9 +126,10 @@ class PodMaker:
     def _annotations(self) -> dict[str, JsonValue]:
         return {ANNOTATION_REVISION: self.revision, ANNOTATION_GATEWAY_CA: self.platform.authorities}
 
-    def _spec(self) -> JsonObject:
+    def _spec(self, tasks: PodTasks, drain_seconds: int = 0) -> JsonObject:
         users = _users(self.settings.host_users, can_own_users=self.can_own_users)
-        return _spec(self.agent, self.settings, self.platform) | users
+        contents = containers(self.agent, self.settings, tasks, drain_seconds)
+        return _spec(self.agent, self.settings, self.platform, contents) | users
 
 
 def active_seconds(remaining_seconds: float, settings: OperatorSettings) -> int:
@@ -147,7 +143,7 @@ def remaining_seconds(deadline: datetime, now: datetime) -> float:
     return max(1.0, (deadline - now).total_seconds())
 
 
-def _spec(agent: Agent, settings: OperatorSettings, platform: Platform) -> JsonObject:
+def _spec(agent: Agent, settings: OperatorSettings, platform: Platform, contents: JsonObject) -> JsonObject:
     spec: JsonObject = {
         "serviceAccountName": agent_service_account(agent.metadata.name),
         "automountServiceAccountToken": False,
@@ -163,8 +159,7 @@ def _spec(agent: Agent, settings: OperatorSettings, platform: Platform) -> JsonO
             "fsGroup": USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(agent, settings)],
-        "volumes": _volumes(),
+        **contents,
     }
     if agent.spec.runtime.runtime_class_name:
         spec["runtimeClassName"] = agent.spec.runtime.runtime_class_name
@@ -174,73 +169,3 @@ def _spec(agent: Agent, settings: OperatorSettings, platform: Platform) -> JsonO
 def _users(wanted: HostUsers, *, can_own_users: bool) -> JsonObject:
     has_own = wanted is HostUsers.OWN or (wanted is HostUsers.AUTO and can_own_users)
     return {"hostUsers": False} if has_own else {}
-
-
-def _container(agent: Agent, settings: OperatorSettings) -> JsonObject:
-    token_file = f"{TOKEN_DIRECTORY}/{_TOKEN_FILE}"
-    authority_file = f"{AUTHORITY_DIRECTORY}/{_AUTHORITY_FILE}"
-    environment = {
-        "AOS_GATEWAY_URL": settings.gateway_url,
-        "AOS_MCP_URL": f"{settings.gateway_url}/mcp",
-        "OPENAI_BASE_URL": f"{settings.gateway_url}/v1",
-        "AOS_TOKEN_FILE": token_file,
-        "AOS_CA_FILE": authority_file,
-        "SSL_CERT_FILE": authority_file,
-        "HOME": TEMPORARY_DIRECTORY,
-    }
-    container: JsonObject = {
-        "name": CONTAINER,
-        "image": image_of(agent, settings),
-        "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
-        "resources": container_resources(agent.spec.runtime.resources, settings.default_resources),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        # Not the fallback to the log, which may hold what the agent worked on.
-        "terminationMessagePolicy": "File",
-        "volumeMounts": [
-            {"name": "token", "mountPath": TOKEN_DIRECTORY, "readOnly": True},
-            {"name": "authority", "mountPath": AUTHORITY_DIRECTORY, "readOnly": True},
-            {"name": "temporary", "mountPath": TEMPORARY_DIRECTORY},
-        ],
-    }
-    if not agent.spec.runtime.image:
-        container["args"] = ["agent"]
-    return container
-
-
-def _volumes() -> list[JsonValue]:
-    return [
-        {
-            "name": "token",
-            "projected": {
-                "defaultMode": _READ_ONLY_MODE,
-                "sources": [
-                    {
-                        "serviceAccountToken": {
-                            "audience": AUDIENCE_GATEWAY,
-                            "expirationSeconds": TOKEN_EXPIRATION_SECONDS,
-                            "path": _TOKEN_FILE,
-                        }
-                    }
-                ],
-            },
-        },
-        {
-            "name": "authority",
-            "downwardAPI": {
-                "defaultMode": _READ_ONLY_MODE,
-                "items": [
-                    {
-                        "path": _AUTHORITY_FILE,
-                        "fieldRef": {"fieldPath": f"metadata.annotations['{ANNOTATION_GATEWAY_CA}']"},
-                    }
-                ],
-            },
-        },
-        # In memory: counted against the pod's limit, bounded by the kernel, and nothing stays on the node's disk.
-        {"name": "temporary", "emptyDir": {"medium": "Memory", "sizeLimit": TEMPORARY_SIZE}},
-    ]

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from aos.agent.settings import AgentSettings, Bounds, SettingsError
-from aos.model.agent import PodTasks
+from aos.model.pod_tasks import PodTasks
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "runtime.md"
 ENVIRONMENT = {

@@ -10,8 +10,8 @@ import pytest
 
 from aos.agent.main import ExitCode, run_agent
 from aos.agent.settings import AgentSettings
-from aos.model.agent import PodTasks
 from aos.model.base import JsonObject
+from aos.model.pod_tasks import PodTasks
 from tests.unit.agent.conftest import World
 from tests.unit.agent.test_main import GOOD, last_words, scripted
 
