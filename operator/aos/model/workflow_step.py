@@ -47,7 +47,7 @@ class Retry(ApiModel):
         attempts: in all, the first one included.
         backoff: before the second attempt; doubled before each further one, and shortened by up to a fifth at random.
         max_backoff: longest wait between two attempts.
-        on: failures after which it is tried again; what does not fit its schema never is.
+        failures: after which it is tried again; what does not fit its schema never is.
     """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
@@ -67,7 +67,7 @@ class Retry(ApiModel):
     attempts: int = Field(ge=1, le=MAX_ATTEMPTS)
     backoff: DurationString = "10s"
     max_backoff: DurationString = "5m"
-    on: tuple[FailureKind, ...] = Field(
+    failures: tuple[FailureKind, ...] = Field(
         default=tuple(FailureKind), min_length=1, max_length=5, json_schema_extra=LIST_AS_SET
     )
 
