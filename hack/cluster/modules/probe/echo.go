@@ -2,10 +2,7 @@ package main
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,16 +12,15 @@ import (
 
 const (
 	inboxTries    = 120
+	inboxTimeout  = 40 * time.Second // the gateway answers 204 earlier than that
 	inboxPause    = 500 * time.Millisecond
 	maxInboxBytes = 1 << 20
 )
 
 // echo is an agent of the smallest kind: it fetches its task from the gateway's inbox and hands the input back.
+// The helper in its pod stands at AOS_GATEWAY_URL and puts the pod's token on each request.
 func echo() error {
-	client, err := gatewayClient()
-	if err != nil {
-		return err
-	}
+	client := &http.Client{Timeout: inboxTimeout}
 	task, err := ask(client, http.MethodGet, "/v1/task", nil)
 	if err != nil {
 		return err
@@ -43,21 +39,6 @@ func echo() error {
 	return err
 }
 
-func gatewayClient() (*http.Client, error) {
-	authority, err := os.ReadFile(os.Getenv("AOS_CA_FILE"))
-	if err != nil {
-		return nil, err
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(authority) {
-		return nil, errors.New("AOS_CA_FILE holds no certificate")
-	}
-	return &http.Client{
-		Timeout:   10 * time.Second,
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
-	}, nil
-}
-
 // ask repeats a request while the gateway can't be reached or says to come back; anything else ends it.
 func ask(client *http.Client, method, path string, body []byte) ([]byte, error) {
 	var last error
@@ -66,11 +47,13 @@ func ask(client *http.Client, method, path string, body []byte) ([]byte, error) 
 		switch {
 		case err != nil:
 			last = err
-		case status == http.StatusOK || status == http.StatusNoContent:
+		case status == http.StatusOK || status == http.StatusNoContent && method == http.MethodPost:
 			return answer, nil
 		case status == http.StatusConflict && method == http.MethodPost:
 			return nil, nil // an earlier try arrived
-		case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
+		case status == http.StatusNoContent:
+			last = fmt.Errorf("%s has no task yet", path)
+		case status == http.StatusServiceUnavailable || status == http.StatusBadGateway || status == http.StatusTooManyRequests:
 			last = fmt.Errorf("%s answered %d", path, status)
 		default:
 			return nil, fmt.Errorf("%s answered %d: %s", path, status, answer)
@@ -81,15 +64,10 @@ func ask(client *http.Client, method, path string, body []byte) ([]byte, error) 
 }
 
 func once(client *http.Client, method, path string, body []byte) (int, []byte, error) {
-	token, err := os.ReadFile(os.Getenv("AOS_TOKEN_FILE"))
-	if err != nil {
-		return 0, nil, err
-	}
 	request, err := http.NewRequest(method, os.Getenv("AOS_GATEWAY_URL")+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+string(bytes.TrimSpace(token)))
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if err != nil {
