@@ -26,7 +26,7 @@ from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
 from aos.model.meta import Condition, ConditionStatus
 from aos.model.policy import Policy
-from aos.model.task import Task
+from aos.model.task import StepOfRun, Task
 from aos.model.tool import ActionState, Tool
 from aos.policy.decision import Call, Decision, Effect, decide_along
 from aos.policy.effective import EffectivePolicy, PolicyInputs, RuleReference, effective_policy
@@ -131,6 +131,7 @@ async def why(connection: Connection, request: WhyRequest) -> ExitCode:
         requested_by=asker.requested_by,
         now=datetime.now(UTC),
         lineage=asker.lineage,
+        run=asker.run,
     )
     answer = answered(inputs, call, ancestors)
     if request.style is None:
@@ -216,11 +217,12 @@ def _parsed(raw: JsonObject, parse: Callable[[JsonObject], T]) -> T:
 
 @dataclass(frozen=True, slots=True)
 class _Asker:
-    """For which Task the call is made, who asked for it, and which agents led to it."""
+    """For which Task and step the call is made, who asked for it, and which agents led to it."""
 
     task: str = ""
     requested_by: str = ""
     lineage: tuple[str, ...] = ()
+    run: StepOfRun | None = None
 
 
 async def _asker(client: ApiClient, namespace: str, request: WhyRequest) -> _Asker:
@@ -232,7 +234,7 @@ async def _asker(client: ApiClient, namespace: str, request: WhyRequest) -> _Ask
                 f"Task {request.task} is for agent {task.spec.agent_ref.name}, not {request.agent}"
             )
         lineage = tuple(ancestor.agent for ancestor in task.spec.lineage)
-        return _Asker(request.task, task.spec.requested_by, lineage)
+        return _Asker(request.task, task.spec.requested_by, lineage, task.spec.run)
     try:
         return _Asker(requested_by=(await client.self_subject_review()).username)
     except ApiError:

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from aos.model.approval_request import MAX_QUORUMS
+from aos.model.task import StepOfRun
 from aos.model.tool import ToolAction
 from aos.policy.approvals import ALWAYS, BoundQuorum
 from aos.policy.approving import CompiledApproval, MatchingApproval, Quorums, one_more, quorums_for
@@ -74,6 +75,7 @@ class Call:
         requested_by: who asked for the Task; empty if nobody said.
         now: the time at which the call is judged.
         lineage: names of the agents that led to the Task, first to last, without the one that calls.
+        run: the step of a run that the Task is done for.
     """
 
     tool: str
@@ -83,6 +85,7 @@ class Call:
     requested_by: str
     now: datetime
     lineage: tuple[str, ...] = ()
+    run: StepOfRun | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +378,7 @@ class _Bound:
         return self.context_problem if condition.variables & _CONTEXT else ""
 
 
-_CONTEXT: Final = frozenset({"agent", "ns", "task"})
+_CONTEXT: Final = frozenset({"agent", "ns", "task", "run"})
 
 
 def _bind(policy: EffectivePolicy, call: Call, action: ToolAction) -> _Bound:
@@ -385,6 +388,7 @@ def _bind(policy: EffectivePolicy, call: Call, action: ToolAction) -> _Bound:
         "lineage": list(call.lineage),
         "depth": len(call.lineage),
     }
+    run = _run_binding(call.run)
     values: dict[str, Mapping[str, JsonValue] | str | datetime] = {
         "args": call.arguments,
         "agent": policy.agent_binding,
@@ -392,9 +396,10 @@ def _bind(policy: EffectivePolicy, call: Call, action: ToolAction) -> _Bound:
         "action": call.action,
         "ns": policy.namespace_binding,
         "task": task,
+        "run": run,
         "now": call.now,
     }
-    context_problem, arguments_problem = _problems(policy, call, action, task)
+    context_problem, arguments_problem = _problems(policy, call, action, [task, run])
     return _Bound(
         activation=Activation({name: values[name] for name in policy.variables}),
         context_problem=context_problem,
@@ -402,16 +407,22 @@ def _bind(policy: EffectivePolicy, call: Call, action: ToolAction) -> _Bound:
     )
 
 
+def _run_binding(run: StepOfRun | None) -> dict[str, JsonValue]:
+    if run is None:
+        return {"name": "", "workflow": "", "step": ""}
+    return {"name": run.name, "workflow": run.workflow, "step": run.step}
+
+
 def _problems(
-    policy: EffectivePolicy, call: Call, action: ToolAction, task: dict[str, JsonValue]
+    policy: EffectivePolicy, call: Call, action: ToolAction, task: list[JsonValue]
 ) -> tuple[str, str]:
     """Return why conditions can't read the agent's and its Task's data, and why they can't read arguments."""
     room = policy.room(call.tool, action)
-    read: list[JsonValue] = [task, dict(call.arguments)] if "args" in policy.variables else [task]
+    read = [*task, dict(call.arguments)] if "args" in policy.variables else task
     whole = _sum(policy.context_size, size_of(read))
     if whole is not None and whole.fits(room):
         return "", ""
-    context = _sum(policy.context_size, size_of([task]))
+    context = _sum(policy.context_size, size_of(task))
     return (
         _problem("the agent's and its Task's data", context, room),
         _problem("the arguments, with the agent's and its Task's data,", whole, room),

@@ -28,6 +28,7 @@ VARIABLES: Final[Mapping[str, str]] = {
     "action": "the action's name",
     "ns": "the namespace, a map: name, tenant, environment (CEL reserves the word namespace)",
     "task": "a map: name, requestedBy (the person), lineage (the agents that led to it, first to last), depth (how many)",
+    "run": "the step of a run that the Task is done for, a map: name (the run's), workflow, step; all empty outside of one",
     "now": "the gateway's clock, a timestamp",
 }
 """The variables of a condition, and what each one holds."""
@@ -39,6 +40,7 @@ _TYPES: Final[Mapping[str, cel.Type]] = {
     "action": cel.Type.STRING,
     "ns": _OBJECT,
     "task": _OBJECT,
+    "run": _OBJECT,
     "now": cel.Type.TIMESTAMP,
 }
 

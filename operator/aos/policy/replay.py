@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
@@ -99,7 +100,7 @@ def _replayed(policies: Mapping[str, EffectivePolicy], recorded: RecordedCall) -
     sure = [each for each in found if each is not None]
     if len(sure) < len(found):
         return Replayed(
-            recorded, Outcome.UNKNOWN, "a condition reads args, and the arguments are not on record"
+            recorded, Outcome.UNKNOWN, "a condition reads args or run, and neither is on record"
         )
     if any(each.effect is Effect.HOLD for each in sure):
         return _compared(recorded, _Sure(Effect.HOLD), "people are asked whatever its arguments were")
@@ -166,5 +167,8 @@ def _asked_without_arguments(
     return _Sure(effect, bool(most.before)) if effect_of(least) is effect else None
 
 
+_UNRECORDED: Final = frozenset({"args", "run"})
+
+
 def _asks(rule: CompiledRule | CompiledApproval) -> bool:
-    return rule.condition is not None and "args" in rule.condition.variables
+    return rule.condition is not None and not _UNRECORDED.isdisjoint(rule.condition.variables)

@@ -1,10 +1,11 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from pydantic import JsonValue
 
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
+from aos.model.task import StepOfRun
 from aos.policy.decision import REASON_DOCS, DecisionReason, Effect, decide, decide_along, may_ever
 from aos.policy.effective import MAX_NARROWED
 from aos.policy.obligations import Obligations
@@ -231,6 +232,18 @@ def test_an_agent_whose_labels_are_too_large_fails_conditions_on_them() -> None:
     decision = decide(effective, call())
     assert decision.reason is DecisionReason.NOT_ALLOWED
     assert "the agent's and its Task's data are too large" in decision.message
+
+
+@pytest.mark.parametrize(
+    ("workflow", "step", "allowed"),
+    [("outreach", "send", True), ("outreach", "draft", False), ("other", "send", False), ("", "", False)],
+)
+def test_a_rule_may_ask_for_which_step_of_which_workflow_a_call_is_made(
+    workflow: str, step: str, *, allowed: bool
+) -> None:
+    effective = merged(policy(rule("a", when="run.workflow == 'outreach' && run.step == 'send'")))
+    run = StepOfRun(name="r", uid="u", root_uid="u", workflow=workflow, step=step) if workflow else None
+    assert decide(effective, replace(call(), run=run)).allowed is allowed
 
 
 def test_a_call_along_a_lineage_needs_every_agent_to_be_allowed() -> None:

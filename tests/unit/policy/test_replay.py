@@ -53,6 +53,7 @@ OPEN = policy(rule("a"))
         ("no such action", recorded(ALLOW, action="gone"), (OPEN,), Outcome.NOW_DENIED),
         ("no rule about it", recorded(ALLOW), (policy(rule("a", actions=["x"])),), Outcome.NOW_DENIED),
         ("an allow depends on arguments", recorded(ALLOW), (NARROW,), Outcome.UNKNOWN),
+        ("an allow depends on the run", recorded(ALLOW), (policy(rule("a", when="run.step == 'send'")),), Outcome.UNKNOWN),
         ("a deny depends on arguments", recorded(ALLOW), (policy(rule("a"), rule("d", "Deny", when=BY_ARGS)),), Outcome.UNKNOWN),
         ("an allow that does not hold", recorded(ALLOW), (policy(rule("a", when="tool == 'erp'")),), Outcome.NOW_DENIED),
         ("one layer can't allow", recorded(ALLOW), (NARROW, cluster_policy(rule("a", when="tool == 'erp'"))), Outcome.NOW_DENIED),

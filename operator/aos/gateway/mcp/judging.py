@@ -96,6 +96,7 @@ def _decide(call: ToolCall) -> Decision:
             task=caller.task.metadata.name,
             requested_by=caller.task.spec.requested_by,
             lineage=tuple([ancestor.agent for ancestor in caller.task.spec.lineage]),
+            run=caller.task.spec.run,
             now=datetime.now(UTC),
         ),
     )
