@@ -71,15 +71,29 @@ class CreateGate:
 
 @dataclass(frozen=True, slots=True)
 class CancelTask:
-    """Delete a Task that is open, if it still is the one with this uid; that it is gone is fine."""
+    """Delete a Task that is open, if it still is as it was seen; that it is gone is fine.
+
+    One that has changed since is looked at again: what was done by then can be undone only while its result is there.
+
+    Attributes:
+        name: of the Task.
+        uid: which one of this name; a precondition.
+        resource_version: as it was seen; a precondition.
+    """
 
     name: str
     uid: str
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
 class CancelRun:
-    """Set ``spec.cancel`` of a WorkflowRun that is open, if it still is the one with this uid; that it is gone is fine."""
+    """Set ``spec.cancel`` of a WorkflowRun that is open; that it is gone is fine.
+
+    Attributes:
+        name: of the WorkflowRun.
+        uid: which one of this name; a precondition.
+    """
 
     name: str
     uid: str

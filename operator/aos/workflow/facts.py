@@ -33,6 +33,7 @@ def task_attempt(task: Task, now: datetime, usage: TaskUsage | None = None) -> A
     return Attempt(
         name=task.metadata.name,
         uid=task.metadata.uid,
+        resource_version=task.metadata.resource_version,
         step=step.step,
         item=step.item,
         number=step.attempt,
@@ -62,6 +63,7 @@ def run_attempt(run: WorkflowRun, now: datetime) -> Attempt | None:
     return Attempt(
         name=run.metadata.name,
         uid=run.metadata.uid,
+        resource_version=run.metadata.resource_version,
         step=parent.step,
         item=parent.item,
         number=parent.attempt,

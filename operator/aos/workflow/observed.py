@@ -22,6 +22,7 @@ class Attempt:
     Attributes:
         name: of the object.
         uid: of the object.
+        resource_version: of the object, as it was seen.
         step: the step.
         item: which item of its forEach, from 0.
         number: which attempt, from 1.
@@ -38,6 +39,7 @@ class Attempt:
 
     name: str
     uid: str
+    resource_version: str
     step: str
     item: int | None
     number: int

@@ -1,0 +1,70 @@
+"""Why steps end or wait as they do, besides the reasons of Tasks and runs; and which failures may be tried again."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from aos.model.conditions import Reason
+from aos.model.workflow_step import FailureKind
+
+
+class StepReason(StrEnum):
+    """Reasons of steps that no Task or run has."""
+
+    CONDITION_FALSE = "ConditionFalse"
+    """Its ``when`` gave false."""
+    UPSTREAM_SKIPPED = "UpstreamSkipped"
+    """It uses what a step would have given that was skipped or failed, or depends on one that was skipped for this."""
+    NOT_NEEDED = "NotNeeded"
+    """It undoes a step, and there was nothing to undo."""
+    DELETED = "Deleted"
+    """Somebody deleted its Task, run or request, which cancels it for good."""
+    ITEMS_FAILED = "ItemsFailed"
+    """Items of its forEach failed."""
+    OUTPUT_LOST = "OutputLost"
+    """What it is given can't be told any more: somebody deleted the Task, run or request that had it."""
+    STALE = "Stale"
+    """The ApprovalRequest of its gate can't be approved any more."""
+    SUSPENDED = "Suspended"
+    """It could start, but for the run or the Workflow that is suspended."""
+    REFUSED = "Refused"
+    """The API server refused what was to be created for it; it is tried again."""
+
+
+_KINDS: Final[Mapping[FailureKind, tuple[str, ...]]] = {
+    FailureKind.AGENT: (Reason.AGENT_FAILED, Reason.NO_RESULT),
+    FailureKind.POD: (
+        Reason.POD_FAILED,
+        Reason.POD_LOST,
+        Reason.NODE_LOST,
+        Reason.OUT_OF_MEMORY,
+        Reason.REVISION_LOST,
+    ),
+    FailureKind.TIMEOUT: (Reason.DEADLINE_EXCEEDED,),
+    FailureKind.START: (
+        Reason.AGENT_NOT_FOUND,
+        Reason.AGENT_NOT_READY,
+        Reason.AGENT_SUSPENDED,
+        Reason.QUOTA_EXCEEDED,
+        Reason.POD_REJECTED,
+        Reason.UNSCHEDULABLE,
+        Reason.IMAGE_PULL_FAILED,
+        "WaitingForCapacity",
+    ),
+}
+_KIND_OF_TASK: Final = {reason: kind for kind, reasons in _KINDS.items() for reason in reasons}
+
+CANCELLED: Final = frozenset({Reason.CANCELLED, Reason.PARENT_ENDED})
+"""Ends of a Task or a run by which it was cancelled, and not tried."""
+_HOPELESS: Final = frozenset({Reason.INPUT_INVALID, Reason.TOO_DEEP})
+"""Ends that another attempt would have, too."""
+
+
+def kind_of_task(reason: str) -> FailureKind | None:
+    """Return the kind of failure that a Task ended with; None for one that is never tried again."""
+    return _KIND_OF_TASK.get(reason)
+
+
+def kind_of_run(reason: str) -> FailureKind | None:
+    """Return the kind of failure that a run below ended with; None for one that is never tried again."""
+    return None if reason in _HOPELESS or reason in CANCELLED else FailureKind.RUN
