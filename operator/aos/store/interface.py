@@ -183,6 +183,49 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
+class MemoryValue:
+    """A value that agents share.
+
+    Attributes:
+        content: JSON.
+        version: another one with each change, never used before; at least 1.
+        expires_at: when it is gone, in seconds since the epoch.
+    """
+
+    content: bytes = field(repr=False)
+    version: int
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPut:
+    """A value to be kept.
+
+    Attributes:
+        key: of the value; with the Tool and what shares it in it, so that no two meet.
+        owner: uid of the Task or run whose end deletes it; empty where only time does.
+        namespace: of the Tool.
+        content: JSON.
+        seconds: how long it is kept.
+        if_version: the version that it takes the place of, 0 for none; None for whatever is there.
+    """
+
+    key: str
+    owner: str
+    namespace: str
+    content: bytes = field(repr=False)
+    seconds: int
+    if_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryConflict:
+    """Somebody else changed the value; ``version`` is the one that it has now, 0 where there is none."""
+
+    version: int
+
+
 class LegalHold:
     """Rows of a namespace that retention does not delete; an empty namespace means all."""
 
@@ -194,7 +237,7 @@ class LegalHold:
 
 
 class Store(Protocol):
-    """Counters, leases, duplicates and the audit trail.
+    """Counters, leases, duplicates, what agents share, and the audit trail.
 
     Every method raises `StoreUnavailableError` when it can't be sure; nothing of it was done then, or, for a commit
     whose answer was lost, it is done and charged. Methods may be called by many tasks of one event loop at once.
@@ -225,7 +268,7 @@ class Store(Protocol):
         """Return units in use, for counters given with their windows in seconds."""
 
     async def end_task(self, task_uid: str) -> None:
-        """Give back the Task's leases and delete its own counters. What a call under way writes is held until that is done."""
+        """Give back the leases of a Task or run, and delete its own counters and values. What a call under way writes is held until that is done."""
 
     async def leases(self, namespace: str) -> Sequence[Lease]:
         """Return the leases that Tasks of the namespace hold; of all namespaces if empty."""
@@ -234,6 +277,18 @@ class Store(Protocol):
         """Take a record from its holder in ``namespace``; None if nobody there holds it."""
 
     async def sweep(self) -> int:
+    async def memory(self, key: str) -> MemoryValue | None:
+        """Return a value that agents share; None if there is none, or its time is up."""
+
+    async def put_memory(self, put: MemoryPut) -> MemoryValue | MemoryConflict:
+        """Keep a value, durably; or say that it is another version's place that it would take. Of those that race, one wins."""
+
+    async def delete_memory(self, key: str, if_version: int | None) -> MemoryConflict | None:
+        """Delete a value, whether there is one or not; or say that it has another version."""
+
+    async def memory_owners(self) -> frozenset[str]:
+        """Return the owners of values, those whose time is up among them."""
+
         """Close reservations whose holder died, delete what no window needs any more; return how many were closed."""
 
     async def heads(self) -> Sequence[ChainHead]:

@@ -12,8 +12,17 @@ from aos.audit.marks import gap_mark
 from aos.store.cells import COUNTER, LEASE, decode_lease, lease_of_ended_task
 from aos.store.counter import Counter
 from aos.store.gaps import deleted_row, runs
-from aos.store.interface import Lease, LegalHold, StoreRefusedError, StoreUnavailableError
+from aos.store.interface import (
+    Lease,
+    LegalHold,
+    MemoryConflict,
+    MemoryPut,
+    MemoryValue,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from aos.store.postgres_errors import is_conflict, is_of_request, unavailable
+from aos.store.postgres_memory import delete_memory, put_memory
 from aos.store.postgres_schema import Connection, Pool
 from aos.store.postgres_writer import PostgresWriter
 from aos.store.queries import HEADS, PURGEABLE, SEQUENCES_PER_CHAIN
@@ -123,6 +132,14 @@ class PostgresStore(QueuedStore[Operation]):
 
         row = await self._with_pool(free)
         return decode_lease(row["value"]).lease() if row is not None and row["held"] else None
+
+    async def put_memory(self, put: MemoryPut) -> MemoryValue | MemoryConflict:
+        """Keep a value that agents share."""
+        return await self._with_pool(lambda connection: put_memory(connection, put))
+
+    async def delete_memory(self, key: str, if_version: int | None) -> MemoryConflict | None:
+        """Delete a value that agents share."""
+        return await self._with_pool(lambda connection: delete_memory(connection, key, if_version))
 
     async def sweep(self) -> int:
         """Close calls that took too long; return how many."""

@@ -19,9 +19,11 @@ from aos.store.interface import (
     Completion,
     Lease,
     LegalHold,
+    MemoryValue,
     StoreRefusedError,
     StoreUnavailableError,
 )
+from aos.store.memory import MEMORY, SELECT_MEMORY, SELECT_OWNERS, value_of
 from aos.store.queries import DOCUMENT, GAPS, HOLDS, LEASES, SEQUENCES_PER_CHAIN, matches, page
 from aos.store.requests import Job, Request, Requests, Rows, answer
 from aos.store.settings import StoreSettings
@@ -70,6 +72,15 @@ class QueuedStore(ABC, Generic[Operation]):
         """Return the leases held by Tasks of the namespace; of all namespaces if empty."""
         rows = await self._read(LEASES, (await self._now_ms(), namespace))
         return [decode_lease(cast("str", value)).lease() for (value,) in rows]
+
+    async def memory(self, key: str) -> MemoryValue | None:
+        """Return a value that agents share."""
+        now_ms = await self._now_ms()
+        return value_of(await self._read(SELECT_MEMORY, (MEMORY + key,)), now_ms)
+
+    async def memory_owners(self) -> frozenset[str]:
+        """Return the owners of values."""
+        return frozenset(cast("str", owner) for (owner,) in await self._read(SELECT_OWNERS, ()))
 
     async def gaps(self) -> Sequence[Gap]:
         """Return what retention deleted."""

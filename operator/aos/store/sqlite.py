@@ -17,11 +17,21 @@ from aos.audit.head import ChainHead
 from aos.store import sqlite_operations as operations
 from aos.store.cells import COUNTER
 from aos.store.counter import Counter
-from aos.store.interface import Completion, Lease, LegalHold, StoreRefusedError, StoreUnavailableError
+from aos.store.interface import (
+    Completion,
+    Lease,
+    LegalHold,
+    MemoryConflict,
+    MemoryPut,
+    MemoryValue,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
 from aos.store.queued import QueuedStore, jobs
 from aos.store.requests import Job, Request
 from aos.store.settings import StoreSettings
 from aos.store.sqlite_errors import is_busy, is_of_request, unavailable
+from aos.store.sqlite_memory import delete_memory, put_memory
 from aos.store.sqlite_reader import SqliteReader
 from aos.store.sqlite_writer import SqliteWriter
 from aos.store.worker import Worker
@@ -104,6 +114,14 @@ class SqliteStore(QueuedStore[operations.Operation]):
     async def free_lease(self, record: str, namespace: str) -> Lease | None:
         """Take a record from its holder."""
         return cast("Lease | None", await self._submit(operations.free_lease(record, namespace)))
+
+    async def put_memory(self, put: MemoryPut) -> MemoryValue | MemoryConflict:
+        """Keep a value that agents share."""
+        return cast("MemoryValue | MemoryConflict", await self._submit(put_memory(put)))
+
+    async def delete_memory(self, key: str, if_version: int | None) -> MemoryConflict | None:
+        """Delete a value that agents share."""
+        return cast("MemoryConflict | None", await self._submit(delete_memory(key, if_version)))
 
     async def sweep(self) -> int:
         """Close calls that took too long; return how many."""
