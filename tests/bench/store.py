@@ -156,7 +156,7 @@ def _call() -> tuple[Admission, Completion]:
     intent = _full(name, Phase.INTENT)
     settled = {charges[1].counter: 700}
     return (
-        Admission(name, charges, None, None, intent, asked.expires_seconds),
+        Admission(name, charges, None, (), intent, asked.expires_seconds),
         Completion(name, settled, outcome=_full(name, Phase.OUTCOME, outcome="Succeeded", prompt_tokens=700)),
     )
 

@@ -437,6 +437,12 @@ def _checked_ancestors(facts: Facts, task: Task) -> tuple[EffectivePolicy, ...]:
                 RefusalCode.TASK_UNKNOWN,
                 f"the lineage of Task {task.metadata.name} is not that of Task {said.task}, which it names",
             )
+        if there is not None and there.spec.run != task.spec.run:
+            # The budgets and the writes of a run count by this.
+            raise _denied(
+                RefusalCode.TASK_UNKNOWN,
+                f"Task {task.metadata.name} is not for the step of a run that Task {said.task} is for, which it names",
+            )
         if ancestor.policy is None:
             raise _denied(
                 RefusalCode.AGENT_UNKNOWN,

@@ -6,11 +6,13 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from aos.model.bounds import Scope
 from aos.model.tool import Access, ToolAction
 from aos.policy.expression import ExpressionError
 from aos.policy.obligations import BoundBudget, BoundLimit, DataRules, Obligations
 
 _WHOLE_TASK: Final = "over the whole Task"
+_WHOLE_RUN: Final = "over the whole run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,13 @@ def _budget(bound: BoundBudget) -> str:
     budget = bound.budget
     amounts = ((budget.micro_usd, "microUSD"), (budget.tokens, "tokens"), (budget.calls, "calls"))
     most = ", ".join(f"{amount} {unit}" for amount, unit in amounts if amount is not None)
-    span = f"per {budget.per}" if budget.per is not None else _WHOLE_TASK
+    span = (
+        f"per {budget.per}"
+        if budget.per is not None
+        else _WHOLE_RUN
+        if budget.scope is Scope.WORKFLOW
+        else _WHOLE_TASK
+    )
     return f"{most} {span}, counted by {budget.scope.value}"
 
 

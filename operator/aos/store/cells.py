@@ -49,10 +49,10 @@ class Held:
 
 @dataclass(slots=True)
 class Write:
-    """A write that was made, or is under way until ``open_until_ms``."""
+    """A write that was made by ``maker``, or is under way until ``open_until_ms``."""
 
     call: str
-    task_uid: str
+    maker: str
     task: str
     agent: str
     at_ms: int
@@ -72,16 +72,23 @@ class Write:
 
 
 @dataclass(slots=True)
+class OpenWrite:
+    """What an open call writes, as one of its checks for identical writes asked."""
+
+    key: str
+    seconds: int
+    maker: str
+
+
+@dataclass(slots=True)
 class OpenCall:
-    """An admitted call that is not finished: what it reserved, by counter and bucket."""
+    """An admitted call that is not finished: what it reserved, by counter and bucket, and what it writes."""
 
     expires_ms: int
     charges: list[tuple[str, int, int]]
     record: str = ""
     lease_seconds: int = 0
-    write: str = ""
-    write_seconds: int = 0
-    task_uid: str = ""
+    writes: list[OpenWrite] = field(default_factory=list)
     task: str = ""
     agent: str = ""
 
@@ -255,9 +262,10 @@ def decode_call(text: str) -> OpenCall:
         ValueError: something else wrote it.
     """
     try:
-        call = OpenCall(**orjson.loads(text))
+        said = orjson.loads(text)
+        call = OpenCall(**{**said, "writes": [OpenWrite(**write) for write in said["writes"]]})
         call.charges = [(str(counter), int(end), int(amount)) for counter, end, amount in call.charges]
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"an open call is damaged: {text[:80]!r}") from error
     return call
 
@@ -276,8 +284,9 @@ def decode_lease(text: str) -> Held:
 
 def _write(text: str) -> Write:
     try:
-        return Write(**orjson.loads(text))
-    except (TypeError, ValueError) as error:
+        said = orjson.loads(text)
+        return Write(maker=said.pop("task_uid"), **said)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"a write is damaged: {text[:80]!r}") from error
 
 
@@ -285,7 +294,7 @@ def _write_text(write: Write) -> str:
     return orjson.dumps(
         {
             "call": write.call,
-            "task_uid": write.task_uid,
+            "task_uid": write.maker,
             "task": write.task,
             "agent": write.agent,
             "at_ms": write.at_ms,

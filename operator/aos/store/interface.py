@@ -30,7 +30,8 @@ class Charge:
         amount: units reserved, at least 1.
         limit: the most units within a window.
         window_seconds: length of the sliding window; 0 where units are never given back by time.
-        owner: uid of the Task whose end deletes the counter; empty where only time does.
+        owner: uid of the Task whose end deletes the counter, or of the run that it is of, which goes when nobody has used
+            it for long; empty where only its window does.
         name: what a refusal calls it, for people: ``Policy sales-baseline, limit calls (Agent lead-enricher)``.
         resource: unit: ``calls``, ``tokens``, ``microUSD``, ``identicalCalls`` or ``callsPerTask``.
     """
@@ -70,13 +71,13 @@ class DuplicateCheck:
     """A write that may have been made already.
 
     Attributes:
-        key: digest over tenant, Tool, action and canonical arguments.
-        task_uid: the asking Task; its own earlier writes are no duplicates.
+        key: digest over tenant, Tool, action and canonical arguments, and over what else identical writes have in common.
+        maker: who asks: uid of a Task, or an attempt of a step of a run; its own earlier writes are no duplicates.
         seconds: how far back an identical write counts.
     """
 
     key: str
-    task_uid: str
+    maker: str
     seconds: int
 
 
@@ -88,7 +89,7 @@ class Admission:
         call: the call's unique identifier.
         charges: taken together.
         lease: the record that the call writes, if any.
-        duplicate: the check for an identical write, if any.
+        duplicates: the checks for identical writes; the first one that finds any decides.
         intent: the audit row, durable when `Store.admit` returns.
         expires_seconds: when a reservation whose holder died stops being open; its amounts stay charged.
     """
@@ -96,7 +97,7 @@ class Admission:
     call: str
     charges: tuple[Charge, ...]
     lease: LeaseRequest | None
-    duplicate: DuplicateCheck | None
+    duplicates: tuple[DuplicateCheck, ...]
     intent: AuditEvent
     expires_seconds: int
 
@@ -130,7 +131,7 @@ class RecordBusy:
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Another Task made the identical write.
+    """Another Task, or another attempt, made the identical write.
 
     Attributes:
         result: the first one's answer, as given to `Completion`; None while that call is under way, or if it is
@@ -183,7 +184,6 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
-@dataclass(frozen=True, slots=True)
 class MemoryValue:
     """A value that agents share.
 
@@ -226,6 +226,7 @@ class MemoryConflict:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
 class LegalHold:
     """Rows of a namespace that retention does not delete; an empty namespace means all."""
 
@@ -276,7 +277,6 @@ class Store(Protocol):
     async def free_lease(self, record: str, namespace: str) -> Lease | None:
         """Take a record from its holder in ``namespace``; None if nobody there holds it."""
 
-    async def sweep(self) -> int:
     async def memory(self, key: str) -> MemoryValue | None:
         """Return a value that agents share; None if there is none, or its time is up."""
 
@@ -289,6 +289,7 @@ class Store(Protocol):
     async def memory_owners(self) -> frozenset[str]:
         """Return the owners of values, those whose time is up among them."""
 
+    async def sweep(self) -> int:
         """Close reservations whose holder died, delete what no window needs any more; return how many were closed."""
 
     async def heads(self) -> Sequence[ChainHead]:

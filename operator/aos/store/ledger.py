@@ -5,7 +5,7 @@ Everything that a job reads must have been put into the cells before (`missing`)
 
 from collections.abc import Sequence
 
-from aos.store.cells import COUNTER, LEASE, WRITE, Cells, Held, OpenCall, Write
+from aos.store.cells import COUNTER, LEASE, WRITE, Cells, Held, OpenCall, OpenWrite, Write
 from aos.store.interface import (
     Admission,
     AdmissionResult,
@@ -27,17 +27,16 @@ def needs(cells: Cells, job: Admission | Completion) -> list[tuple[str, str]]:
     if isinstance(job, Admission):
         keys = [(COUNTER, charge.counter) for charge in job.charges]
         record = "" if job.lease is None else job.lease.record
-        write = "" if job.duplicate is None else job.duplicate.key
+        writes = [check.key for check in job.duplicates]
     else:
         call = cells.calls.get(job.call)
         if call is None:
             return []
         keys = [(COUNTER, counter) for counter, _, _ in call.charges if counter in job.settled]
-        record, write = call.record, call.write
+        record, writes = call.record, [write.key for write in call.writes]
     if record:
         keys.append((LEASE, record))
-    if write:
-        keys.append((WRITE, write))
+    keys.extend((WRITE, write) for write in writes)
     return keys
 
 
@@ -52,7 +51,7 @@ def admit(cells: Cells, admission: Admission, now_ms: int) -> AdmissionResult:
     An identical write is looked for first, since it needs nothing; then the record; then the counters.
     """
     refused = (
-        _duplicate(cells, admission.duplicate, now_ms)
+        _duplicate(cells, admission.duplicates, now_ms)
         or _busy(cells, admission.lease, now_ms)
         or _exhausted(cells, admission.charges, now_ms)
     )
@@ -63,8 +62,8 @@ def admit(cells: Cells, admission: Admission, now_ms: int) -> AdmissionResult:
     if admission.lease is not None:
         call.record, call.lease_seconds = admission.lease.record, admission.lease.seconds
         _lease(cells, admission.lease, admission.call, now_ms, expires_ms)
-    if admission.duplicate is not None:
-        _write(cells, admission, admission.duplicate, call, now_ms)
+    for check in admission.duplicates:
+        _write(cells, admission, check, call, now_ms)
     cells.calls[admission.call] = cells.opened[admission.call] = call
     return _ADMITTED
 
@@ -78,8 +77,11 @@ def finish(cells: Cells, completion: Completion, now_ms: int, max_result_bytes: 
         _settle(cells, call, dict(completion.settled))
     if call.record:
         _end_lease(cells, call, completion.call, now_ms)
-    if call.write:
-        _end_write(cells, call, completion, now_ms, max_result_bytes)
+    result = completion.result
+    if result is not None and len(result) > max_result_bytes:
+        result = None
+    for write in call.writes:
+        _end_write(cells, call, write, completion, result, now_ms)
     if cells.opened.pop(completion.call, None) is None:
         cells.finished.add(completion.call)
     else:
@@ -87,18 +89,17 @@ def finish(cells: Cells, completion: Completion, now_ms: int, max_result_bytes: 
     return True
 
 
-def _duplicate(cells: Cells, check: DuplicateCheck | None, now_ms: int) -> Duplicate | None:
-    if check is None:
-        return None
-    write = cells.writes[check.key]
-    if write is None or write.task_uid == check.task_uid:
-        return None
-    under_way = write.open_until_ms > now_ms
-    if not under_way and now_ms >= write.since_ms + min(check.seconds, write.seconds) * 1000:
-        return None
-    return Duplicate(
-        result=write.result, call=write.call, task=write.task, agent=write.agent, under_way=under_way
-    )
+def _duplicate(cells: Cells, checks: Sequence[DuplicateCheck], now_ms: int) -> Duplicate | None:
+    for check in checks:
+        write = cells.writes[check.key]
+        if write is None or write.maker == check.maker:
+            continue
+        under_way = write.open_until_ms > now_ms
+        if under_way or now_ms < write.since_ms + min(check.seconds, write.seconds) * 1000:
+            return Duplicate(
+                result=write.result, call=write.call, task=write.task, agent=write.agent, under_way=under_way
+            )
+    return None
 
 
 def _busy(cells: Cells, request: LeaseRequest | None, now_ms: int) -> RecordBusy | None:
@@ -174,15 +175,15 @@ def _end_lease(cells: Cells, call: OpenCall, name: str, now_ms: int) -> None:
 
 def _write(cells: Cells, admission: Admission, check: DuplicateCheck, call: OpenCall, now_ms: int) -> None:
     intent = admission.intent
-    call.write, call.write_seconds = check.key, check.seconds
-    call.task_uid, call.task, call.agent = check.task_uid, intent.task, intent.agent
+    call.writes.append(OpenWrite(check.key, check.seconds, check.maker))
+    call.task, call.agent = intent.task, intent.agent
     known = cells.writes[check.key]
-    if known is not None and known.task_uid == check.task_uid and known.expires_ms > now_ms:
-        # The Task repeats its own write: what is known of the first stays, whatever becomes of the second.
+    if known is not None and known.maker == check.maker and known.expires_ms > now_ms:
+        # The Task, or attempt, repeats its own write: what is known of the first stays, whatever becomes of the second.
         return
     cells.writes[check.key] = Write(
         call=admission.call,
-        task_uid=check.task_uid,
+        maker=check.maker,
         task=intent.task,
         agent=intent.agent,
         at_ms=now_ms,
@@ -193,26 +194,25 @@ def _write(cells: Cells, admission: Admission, check: DuplicateCheck, call: Open
 
 
 def _end_write(
-    cells: Cells, call: OpenCall, completion: Completion, now_ms: int, max_result_bytes: int
+    cells: Cells, call: OpenCall, write: OpenWrite, completion: Completion, result: bytes | None, now_ms: int
 ) -> None:
-    known = cells.writes[call.write]
-    if known is not None and known.call != completion.call and known.task_uid != call.task_uid:
-        # This call took longer than it may, and another Task's write stands there since.
+    known = cells.writes[write.key]
+    if known is not None and known.call != completion.call and known.maker != write.maker:
+        # This call took longer than it may, and another one's write stands there since.
         return
     if completion.forget_duplicate:
         if known is not None and known.call == completion.call:
-            cells.writes[call.write] = None
-            cells.dirty_writes.add(call.write)
+            cells.writes[write.key] = None
+            cells.dirty_writes.add(write.key)
         return
-    result = completion.result
-    cells.writes[call.write] = Write(
+    cells.writes[write.key] = Write(
         call=completion.call,
-        task_uid=call.task_uid,
+        maker=write.maker,
         task=call.task,
         agent=call.agent,
         at_ms=now_ms,
-        seconds=call.write_seconds,
+        seconds=write.seconds,
         open_until_ms=0,
-        result=None if result is not None and len(result) > max_result_bytes else result,
+        result=result,
     )
-    cells.dirty_writes.add(call.write)
+    cells.dirty_writes.add(write.key)

@@ -16,7 +16,7 @@ class StoreSettings:
         retry_seconds: least time between two attempts to reach a store that could not be reached.
         closed_call_keep_seconds: how long a call whose holder did not finish in time may still be settled.
         idle_task_counter_seconds: how long a Task's own counter is kept that nothing was charged to, if the Task's
-            end was never heard of.
+            end was never heard of; and a run's, whose end is never told: longer than any run may take.
         max_cached_cells: counters, leases and writes that are remembered between transactions.
         max_result_bytes: a longer answer is not kept for identical writes; they are told that it was made, no more.
         max_document_bytes: longer documents are refused.
@@ -36,7 +36,7 @@ class StoreSettings:
     lock_wait_seconds: float = 5.0
     retry_seconds: float = 0.5
     closed_call_keep_seconds: int = 86_400
-    idle_task_counter_seconds: int = 30 * 86_400
+    idle_task_counter_seconds: int = 40 * 86_400
     max_cached_cells: int = 20_000
     max_result_bytes: int = 1_048_576
     max_document_bytes: int = 4_194_304

@@ -37,7 +37,7 @@ from aos.model.names import AUDIT_ANCHORS
 from aos.store.interface import Admission, LeaseRequest
 from hack.cluster.handle import Handle
 from tests.cluster.gateway.world import AGENT_SPEC, World, running_world
-from tests.cluster.operator.conftest import own_address
+from tests.cluster.operator.fake_gateway import own_address
 from tests.unit.audit.make import event
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -234,7 +234,7 @@ async def test_holds_and_records_need_the_rights_to_change_them(audit: Audit) ->
     await audit.aos("audit", "hold", "release", "suit", *lead)
     assert "there is no legal hold" in await audit.aos("audit", "hold", "list", *lead)
     lease = LeaseRequest("acme/crm/contact/1", "uid", "t-1", "lead-enricher", audit.world.namespace, 600)
-    await audit.store.admit(Admission("c9", (), lease, None, event(9, namespace=audit.world.namespace), 600))
+    await audit.store.admit(Admission("c9", (), lease, (), event(9, namespace=audit.world.namespace), 600))
     assert "acme/crm/contact/1" in await audit.aos("records", *lead)
     refused = await audit.aos("records", "free", "acme/crm/contact/1", "--service-account", "team", code=3)
     assert "may not delete records.aos.dev" in refused

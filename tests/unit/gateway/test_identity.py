@@ -14,7 +14,7 @@ from aos.gateway.tokens import Claims, TokenVerifier
 from aos.kube.objects import child
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
-from aos.model.task import Task
+from aos.model.task import StepOfRun, Task
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from tests.unit.gateway.make import (
     ACCOUNT_UID,
@@ -433,6 +433,58 @@ async def test_attack_20_a_lineage_that_is_not_its_ancestors_is_refused(
 ) -> None:
     handed_over.whole = facts(task=task(lineage=lineage))
     assert await refused(identity) == (403, "TaskUnknown")
+
+
+LARGE: JsonObject = {"runUID": "r1-uid", "workflow": "outreach", "calls": 1000}
+STEP: JsonObject = {
+    "name": "r1",
+    "uid": "r1-uid",
+    "rootUID": "r1-uid",
+    "workflow": "outreach",
+    "step": "draft",
+}
+
+
+async def test_what_was_handed_over_in_a_run_is_for_the_step_that_it_came_from(
+    identity: Identity, handed_over: FakeCluster
+) -> None:
+    for name, agent, lineage in (("t0", "lead", []), ("t00", "writer", [ROOT_ENTRY])):
+        handed_over.tasks[name] = in_run(ancestor(name, agent, [*lineage]), STEP)
+    handed_over.whole = facts(task=task(lineage=[ROOT_ENTRY, MIDDLE_ENTRY], run={**STEP, "attempt": 1}))
+    found = (await identity.authenticate(request())).task.spec.run
+    assert found is not None
+    assert found.step == "draft"
+
+
+@pytest.mark.parametrize("name", ["t0", "t00"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        {**STEP, "uid": "r2-uid"},
+        {**STEP, "rootUID": "another"},
+        {**STEP, "step": "send"},
+        {**STEP, "item": 1},
+        {**STEP, "attempt": 2},
+        {**STEP, "budgets": [LARGE]},
+    ],
+    ids=["no run", "another run", "another root", "another step", "an item", "another attempt", "a budget"],
+)
+async def test_attack_20_a_task_that_says_to_be_for_another_step_than_its_ancestors_is_refused(
+    identity: Identity, handed_over: FakeCluster, said: JsonObject | None, name: str
+) -> None:
+    handed_over.tasks = {
+        "t0": in_run(ancestor("t0", "lead", []), STEP),
+        "t00": in_run(ancestor("t00", "writer", [ROOT_ENTRY]), STEP),
+    }
+    handed_over.tasks[name] = in_run(handed_over.tasks[name], said)
+    handed_over.whole = facts(task=task(lineage=[ROOT_ENTRY, MIDDLE_ENTRY], run=STEP))
+    assert await refused(identity) == (403, "TaskUnknown")
+
+
+def in_run(item: Task, run: JsonObject | None) -> Task:
+    step = StepOfRun.model_validate(run) if run is not None else None
+    return item.model_copy(update={"spec": item.spec.model_copy(update={"run": step})})
 
 
 @pytest.mark.parametrize("said", ["", "Bearer", "Bearer ", "Basic eA==", "token"])

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from aos.gateway.a2a.children import child_manifest, child_name, is_child
 from aos.gateway.caller import Caller
 from aos.kube.objects import child
+from aos.model.base import JsonObject
 from aos.model.task import Task
 from tests.unit.gateway.make import POD_UID, policy, raw_task
 
@@ -68,3 +69,32 @@ def test_a_child_is_told_by_its_lineage_and_its_agent() -> None:
     assert not is_child(caller(), "other", task)
     assert not is_child(caller(), "enricher", Task.parse(raw_task()))
     assert task.metadata.name == child_name(caller(), "writer", "m")
+
+
+STEP: JsonObject = {
+    "name": "r1",
+    "uid": "r1-uid",
+    "rootUID": "root-uid",
+    "workflow": "outreach",
+    "step": "draft",
+    "item": 0,
+    "attempt": 2,
+    "budgets": [{"runUID": "r1-uid", "workflow": "outreach", "tokens": 100}],
+}
+
+
+def test_what_is_handed_over_is_for_the_same_step_of_the_same_run_and_as_urgent() -> None:
+    by = caller(run=STEP, priority=7)
+    made = child_manifest(by, "writer", "m", {}, CREATED)
+    assert made is not None
+    assert child(made, "spec")["run"] == STEP
+    task = Task.parse(made)
+    assert task.spec.run == by.task.spec.run
+    assert task.spec.priority == 7
+    assert "run" not in child(child_manifest(caller(), "writer", "m", {}, CREATED) or {}, "spec")
+
+
+def test_a_pinned_revision_is_of_one_agent_and_is_not_handed_over() -> None:
+    made = child_manifest(caller(run=STEP, revision="enricher-1"), "writer", "m", {}, CREATED)
+    assert made is not None
+    assert "revision" not in child(made, "spec")

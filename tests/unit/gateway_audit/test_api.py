@@ -23,7 +23,7 @@ OTHERS = event(3, namespace="finance", agent="auditor", record="invoice/9")
 
 def lease(record: str = "sales/crm/contact/1") -> Admission:
     request = LeaseRequest(record, "task-uid", "t-1", "lead-enricher", "sales", 600)
-    return Admission("call-1", (), request, None, event(5), 600)
+    return Admission("call-1", (), request, (), event(5), 600)
 
 
 def names(rows: list[JsonObject]) -> list[str]:

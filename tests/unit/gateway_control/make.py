@@ -78,10 +78,19 @@ def effective(
     )
 
 
-def task(name: str = "t1", agent: str = "enricher", lineage: list[JsonValue] | None = None) -> Task:
+def task(
+    name: str = "t1",
+    agent: str = "enricher",
+    lineage: list[JsonValue] | None = None,
+    run: JsonObject | None = None,
+) -> Task:
+    """Return a Task; ``run`` is what differs from the step ``draft`` of the run ``r1``."""
     spec: JsonObject = {"agentRef": {"name": agent}, "requestedBy": "ana@example.com"}
     if lineage:
         spec["lineage"] = lineage
+    if run is not None:
+        step = {"name": "r1", "uid": "uid-r1", "rootUID": "uid-r1", "workflow": "outreach", "step": "draft"}
+        spec["run"] = {**step, **run}
     return Task.parse(
         {"metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}
     )

@@ -4,11 +4,15 @@ import pytest
 from pydantic import JsonValue
 
 from aos.gateway.caller import Caller
-from aos.gateway.control.asked import Finished, Tokens
+from aos.gateway.control.asked import AskedCall, Finished, Tokens
 from aos.gateway.control.charges import Charges, approval_charge, settled, used_counters
 from aos.gateway.journal import CallOutcome, Subject
+from aos.model.base import JsonObject
+from aos.model.policy import Policy
+from aos.model.task import Task
 from aos.policy.decision import DecisionReason
 from aos.policy.effective import EffectivePolicy
+from aos.store.interface import Charge
 from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy, task, tool
 
 LIMIT: JsonValue = {"name": "calls", "calls": 60, "per": "1m"}
@@ -238,3 +242,90 @@ def test_an_approval_lets_one_call_through_and_is_kept_longer_than_any_may_wait(
     gone = settled(released, (charge,), replace(DONE, released=True))
     assert gone == {charge.counter: 0}
     assert settled(released, (charge,), DONE) == {}
+
+
+def budgets(*uids: str, **most: JsonValue) -> JsonObject:
+    return {"budgets": [{"runUID": uid, "workflow": "outreach", **most} for uid in uids]}
+
+
+def of_runs(made: AskedCall) -> dict[str, Charge]:
+    return {item.counter: item for item in Charges().of(made) if item.counter.startswith("WorkflowRun/")}
+
+
+def test_a_call_for_a_run_takes_from_its_budget_and_from_those_of_the_runs_above() -> None:
+    run = budgets("uid-r1", "uid-r0", calls=5, tokens=100, microUSD=900)
+    found = of_runs(asked_of_model(caller(effective(), task(run=run)), 8, 90))
+    assert {counter: (item.amount, item.limit) for counter, item in found.items()} == {
+        f"WorkflowRun///budget/{resource}/WorkflowRun/{uid}": bound
+        for uid in ("uid-r1", "uid-r0")
+        for resource, bound in (("calls", (1, 5)), ("tokens", (8, 100)), ("microUSD", (90, 900)))
+    }
+    assert {(item.owner, item.window_seconds) for item in found.values()} == {
+        ("uid-r1", 0),
+        ("uid-r0", 0),
+    }
+    assert {item.name for item in found.values()} == {
+        "Workflow outreach's budget (run r1)",
+        "Workflow outreach's budget (run uid-r0)",
+    }
+
+
+def test_a_call_that_costs_nothing_takes_no_money_of_a_run() -> None:
+    run = budgets("uid-r1", tokens=100, microUSD=900)
+    assert of_runs(asked(caller(effective(), task(run=run)))) == {}
+    assert of_runs(asked(caller(effective(), task(run={})))) == {}
+
+
+def test_attack_19_what_is_handed_over_takes_from_the_same_budget_of_the_run() -> None:
+    run = budgets("uid-r1", calls=5)
+    lead, writer = effective(agent="lead"), effective(agent="writer")
+    by = acting_for(lead, own=writer)
+    below = replace(by, task=task("t9", "writer", lineage_of(by), run))
+    handoff = replace(
+        asked(caller(lead, task("first", "lead", run=run))), subject=Subject.AGENT, declared=None
+    )
+    (first,), (second,) = of_runs(handoff).values(), of_runs(asked(below)).values()
+    assert first == second
+
+
+def test_what_a_run_really_used_is_settled_and_what_was_not_made_is_given_back() -> None:
+    run = budgets("uid-r1", calls=5, tokens=100, microUSD=900)
+    made = asked_of_model(caller(effective(), task(run=run)), 8, 90)
+    charges = Charges().of(made)
+    key = "WorkflowRun///budget/{}/WorkflowRun/uid-r1".format
+    used = settled(made, charges, replace(DONE, tokens=Tokens(2, 3), cost_micro_usd=7))
+    assert (used[key("tokens")], used[key("microUSD")]) == (5, 7)
+    assert key("calls") not in used
+    gone = settled(made, charges, replace(DONE, released=True))
+    assert [gone[key(resource)] for resource in ("calls", "tokens", "microUSD")] == [0, 0, 0]
+
+
+WHOLE: JsonValue = {"name": "whole", "calls": 5, "per": "1h", "scope": "Workflow"}
+
+
+@pytest.mark.parametrize("held", [policy(limits=[WHOLE]), policy(budgets=[WHOLE])])
+def test_what_counts_by_workflow_counts_over_the_first_run_of_the_chain_or_the_first_task(
+    held: Policy,
+) -> None:
+    def counted(work: Task) -> list[tuple[str, str]]:
+        made = Charges().of(asked(caller(effective(held), work)))
+        return [(item.counter.rpartition("/")[2], item.owner) for item in made if item.resource == "calls"]
+
+    below: JsonObject = {"uid": "uid-r2", "rootUID": "uid-r1", "name": "r2"}
+    assert counted(task(run={})) == counted(task("t2", run=below)) == [("uid-r1", "uid-r1")]
+    assert counted(task("t3")) == [("uid-t3", "uid-t3")]
+
+
+def test_a_budget_of_a_whole_run_covers_what_is_handed_over_and_every_agent_of_it() -> None:
+    budget: JsonValue = {"name": "whole", "tokens": 10, "scope": "Workflow"}
+    lead = effective(policy(budgets=[budget]), agent="lead")
+    writer = effective(policy(budgets=[budget]), agent="writer")
+    by = acting_for(lead, own=writer)
+    below = asked_of_model(replace(by, task=task("t9", "writer", lineage_of(by), {})), 5, 1)
+    alone = asked_of_model(caller(lead, task("t2", "lead", run={"step": "send"})), 5, 1)
+    for made in (below, alone):
+        (tokens,) = [item for item in Charges().of(made) if item.resource == "tokens"]
+        assert (tokens.counter, tokens.window_seconds) == (
+            "Policy/sales/baseline/budget whole/tokens/Workflow/uid-r1",
+            0,
+        )

@@ -1,10 +1,13 @@
 from dataclasses import replace
 
 import pytest
+from pydantic import JsonValue
 
+from aos.gateway.caller import Caller
 from aos.gateway.control.records import (
     RecordUnknownError,
-    duplicate_check,
+    duplicate_checks,
+    is_kept,
     lease_request,
     system_of,
 )
@@ -62,18 +65,14 @@ def test_a_write_of_which_policy_redacts_a_part_is_not_identical_to_the_whole_on
     by = caller(effective(policy(conflicts={"duplicateWindowSeconds": 60})))
     whole = asked(by, "update_contact", {"id": "7", "name": "Ana"})
     redacted = replace(whole, arguments={"id": "7", "name": "[redacted:pii]"})
-    one, other = duplicate_check(whole), duplicate_check(redacted)
-    assert one is not None
-    assert other is not None
+    (one,), (other,) = duplicate_checks(whole), duplicate_checks(redacted)
     assert one.key != other.key
 
 
 def test_the_same_words_under_another_account_are_another_write() -> None:
     by = caller(effective(policy(conflicts={"duplicateWindowSeconds": 60})))
     mine = replace(asked(by, "update_contact"), account="sales/crm-emea/token")
-    one, other = duplicate_check(mine), duplicate_check(replace(mine, account="sales/crm-apac/token"))
-    assert one is not None
-    assert other is not None
+    (one,), (other,) = duplicate_checks(mine), duplicate_checks(replace(mine, account="sales/crm-apac/token"))
     assert one.key != other.key
 
 
@@ -97,15 +96,42 @@ def test_a_url_that_can_not_be_taken_apart_stands_for_itself() -> None:
 def test_identical_writes_are_looked_for_where_policy_says_how_far_back() -> None:
     window = policy(conflicts={"duplicateWindowSeconds": 60})
     by = caller(effective(window))
-    found = duplicate_check(asked(by, "update_contact", {"id": "7", "name": "Ana"}))
-    again = duplicate_check(
+    (found,) = duplicate_checks(asked(by, "update_contact", {"id": "7", "name": "Ana"}))
+    (again,) = duplicate_checks(
         asked(caller(effective(window), task("t2")), "update_contact", {"name": "Ana", "id": "7"})
     )
-    other = duplicate_check(asked(by, "update_contact", {"id": "7", "name": "Bob"}))
-    assert found is not None
-    assert again is not None
-    assert other is not None
-    assert (found.key, found.seconds, found.task_uid) == (again.key, 60, "uid-t1")
+    (other,) = duplicate_checks(asked(by, "update_contact", {"id": "7", "name": "Bob"}))
+    assert (found.key, found.seconds, found.maker) == (again.key, 60, "uid-t1")
     assert found.key != other.key
-    assert duplicate_check(asked(by)) is None
-    assert duplicate_check(asked(caller(effective()), "update_contact")) is None
+    assert duplicate_checks(asked(by)) == ()
+    assert duplicate_checks(asked(caller(effective()), "update_contact")) == ()
+
+
+def of_step(task_name: str = "a1", **run: JsonValue) -> Caller:
+    return caller(effective(), task(task_name, run={"item": 3, **run}))
+
+
+def test_attack_20_identical_writes_of_attempts_of_one_step_are_looked_for_whatever_policies_say() -> None:
+    (first,) = duplicate_checks(asked(of_step(attempt=1), "update_contact"))
+    (second,) = duplicate_checks(asked(of_step("a2", attempt=2), "update_contact"))
+    (below,) = duplicate_checks(asked(of_step("handed-over", attempt=2), "update_contact"))
+    assert (first.key, first.seconds) == (second.key, 86_400)
+    assert first.maker != second.maker
+    assert (below.key, below.maker) == (second.key, second.maker)
+    assert duplicate_checks(asked(of_step())) == ()
+
+
+@pytest.mark.parametrize("other", [of_step(uid="uid-r2"), of_step(step="send"), of_step(item=4)])
+def test_writes_of_other_steps_items_and_runs_are_others(other: Caller) -> None:
+    (one,) = duplicate_checks(asked(of_step(), "update_contact"))
+    (another,) = duplicate_checks(asked(other, "update_contact"))
+    assert one.key != another.key
+
+
+def test_what_policies_ask_for_holds_for_a_step_too() -> None:
+    window = effective(policy(conflicts={"duplicateWindowSeconds": 60}))
+    made = asked(caller(window, task("a1", run={})), "update_contact")
+    of_attempt, of_task = duplicate_checks(made)
+    assert (of_attempt.seconds, of_task.seconds, of_task.maker) == (86_400, 60, "uid-a1")
+    assert is_kept(made)
+    assert not is_kept(asked(caller(effective()), "update_contact"))

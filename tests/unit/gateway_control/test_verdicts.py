@@ -8,7 +8,7 @@ from aos.gateway.control import verdicts
 from aos.gateway.control.charges import Charges, approval_charge
 from aos.gateway.refusal import RefusalCode, refusal_of
 from aos.store.interface import Exhausted, Lease
-from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy
+from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, policy, task
 
 LIMIT: JsonValue = {"name": "daily", "calls": 60, "per": "1m"}
 BUDGET: JsonValue = {"name": "daily", "calls": 5, "tokens": 9, "per": "24h", "scope": "Namespace"}
@@ -76,3 +76,15 @@ def test_an_approval_that_was_used_is_no_limit_that_time_frees(action: str, unkn
     assert refused.outcome_unknown is unknown
     assert refused.retry_after_seconds is None
     assert refused.facts == {"approval": "apr-1", "namespace": "sales"}
+
+
+def test_a_runs_budget_that_is_used_up_is_named_with_its_workflow_and_its_run() -> None:
+    budget: JsonValue = {"runUID": "uid-r1", "workflow": "outreach", "calls": 5}
+    made = asked(caller(effective(policy(limits=[LIMIT])), task(run={"budgets": [budget]})))
+    charge = Charges().of(made)[-1]
+    refused = verdicts.exhausted(made, Exhausted(charge, 5, None))
+    assert refused.reason is RefusalCode.BUDGET_EXCEEDED
+    assert (
+        "exceeds Workflow outreach's budget (run r1): 5 of 5 calls are used, the call takes 1; time alone does not free it"
+        in refused.message
+    )

@@ -14,8 +14,9 @@ from aos.gateway.models.spending import (
 )
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.model import Model
+from aos.model.task import Task
 from aos.policy.obligations import Obligations
-from tests.unit.gateway_control.make import caller, effective, policy
+from tests.unit.gateway_control.make import caller, effective, policy, task
 from tests.unit.gateway_models.make import model
 
 
@@ -34,27 +35,27 @@ PRICES: JsonValue = {"inputMicroUSD": 1_000_000, "outputMicroUSD": 4_000_000}
 
 
 def test_only_budgets_of_tokens_or_money_need_a_bound_on_the_output() -> None:
-    assert not counts_tokens(Obligations())
-    assert not counts_tokens(held(calls=5))
-    assert counts_tokens(held(tokens=5))
-    assert counts_tokens(held(microUSD=5))
+    assert not counts_tokens(Obligations(), task())
+    assert not counts_tokens(held(calls=5), task())
+    assert counts_tokens(held(tokens=5), task())
+    assert counts_tokens(held(microUSD=5), task())
 
 
 def test_a_request_reserves_the_most_that_it_may_take() -> None:
-    reserved = reserve(priced(prices=PRICES), held(microUSD=5), 100, 50)
+    reserved = reserve(priced(prices=PRICES), held(microUSD=5), task(), 100, 50)
     assert isinstance(reserved, Reservation)
     assert (reserved.tokens, reserved.cost_micro_usd) == (150, 300)
     assert reserved.cost_of(TokenUsage(10, 5)) == 30
 
 
 def test_prices_that_are_publicly_known_count() -> None:
-    reserved = reserve(priced("gpt-4o"), held(microUSD=5), 1_000_000, 0)
+    reserved = reserve(priced("gpt-4o"), held(microUSD=5), task(), 1_000_000, 0)
     assert isinstance(reserved, Reservation)
     assert reserved.cost_micro_usd > 0
 
 
 def test_a_model_without_price_spends_no_money_that_is_counted() -> None:
-    refused = reserve(priced(), held(microUSD=5), 100, 50)
+    refused = reserve(priced(), held(microUSD=5), task(), 100, 50)
     assert isinstance(refused, Refused)
     assert refused.reason is RefusalCode.PRICE_UNKNOWN
     assert "spec.prices of Model default" in refused.message
@@ -62,7 +63,7 @@ def test_a_model_without_price_spends_no_money_that_is_counted() -> None:
 
 
 def test_where_no_money_is_counted_a_price_need_not_be_known() -> None:
-    reserved = reserve(priced(), held(tokens=5), 100, None)
+    reserved = reserve(priced(), held(tokens=5), task(), 100, None)
     assert isinstance(reserved, Reservation)
     assert (reserved.tokens, reserved.cost_micro_usd) == (100, 0)
     assert reserved.cost_of(TokenUsage(1, 1)) is None
@@ -90,3 +91,23 @@ def test_an_output_beyond_what_was_reserved_is_charged_though_nobody_counted_it(
     assert settled(reservation, None, 17) == TokenUsage(5, 17)
     assert settled(reservation, TokenUsage(3, 4), 17) == TokenUsage(3, 4)
     assert settled(Reservation(5, None, None), None, 17) is None
+
+
+def in_run(**budget: JsonValue) -> Task:
+    return task(run={"budgets": [{"runUID": "uid-r1", "workflow": "outreach", **budget}]})
+
+
+def test_a_runs_budget_of_tokens_or_money_needs_a_bound_on_the_output_too() -> None:
+    assert not counts_tokens(Obligations(), in_run(calls=5))
+    assert counts_tokens(Obligations(), in_run(tokens=5))
+    assert counts_tokens(Obligations(), in_run(microUSD=5))
+    reserved = reserve(priced(), Obligations(), in_run(tokens=5), 100, 50)
+    assert isinstance(reserved, Reservation)
+    assert reserved.is_counted
+
+
+def test_a_model_without_price_spends_nothing_of_a_run_that_counts_money() -> None:
+    refused = reserve(priced(), Obligations(), in_run(microUSD=5), 100, 50)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalCode.PRICE_UNKNOWN
+    assert "Workflow outreach's budget (run r1) counts microUSD" in refused.message

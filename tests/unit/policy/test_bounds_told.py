@@ -61,3 +61,16 @@ def test_a_record_that_can_not_be_named_is_told() -> None:
 
 def test_a_read_has_neither_record_nor_duplicates() -> None:
     assert not any(line.startswith(("record", "duplicates", "cost")) for line in told(action("get_contact")))
+
+
+def test_a_budget_of_a_whole_run_says_so() -> None:
+    whole = merged(
+        policy(rule("a"), budgets=[{"name": "run", "calls": 9, "scope": "Workflow"}]), tools=[tool()]
+    )
+    declared = whole.action("crm", "update_contact")
+    assert declared is not None
+    lines = [
+        f"{bound.name}: {bound.says}"
+        for bound in told_bounds(whole.obligations("crm", declared), declared, {})
+    ]
+    assert "Policy baseline, budget run: 9 calls over the whole run, counted by Workflow" in lines

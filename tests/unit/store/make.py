@@ -56,14 +56,14 @@ def admission(
     *charges: Charge,
     call: str = "",
     lease: LeaseRequest | None = None,
-    duplicate: DuplicateCheck | None = None,
+    duplicates: tuple[DuplicateCheck, ...] = (),
     expires_seconds: int = 600,
     task: str = "a",
 ) -> Admission:
     """Return an admission with an intent of its own."""
     call = call or f"call-{next(_numbers)}"
     intent = event(call, task=task, agent=f"agent-{task}")
-    return Admission(call, charges, lease, duplicate, intent, expires_seconds)
+    return Admission(call, charges, lease, duplicates, intent, expires_seconds)
 
 
 def completion(call: str, result: bytes | None = None, **settled: int) -> Completion:

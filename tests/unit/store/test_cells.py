@@ -1,6 +1,16 @@
 import pytest
 
-from aos.store.cells import COUNTER, LEASE, WRITE, Cells, OpenCall, decode_call, decode_lease, encode_call
+from aos.store.cells import (
+    COUNTER,
+    LEASE,
+    WRITE,
+    Cells,
+    OpenCall,
+    OpenWrite,
+    decode_call,
+    decode_lease,
+    encode_call,
+)
 from aos.store.ledger import admit
 from tests.unit.store.make import admission, charge, check, lease, owned
 
@@ -10,7 +20,7 @@ NOW = 1_800_000_000_000
 def admitted() -> Cells:
     cells = Cells(60)
     cells.put_absent([COUNTER + "budget", COUNTER + "loop", LEASE + "contact/1", WRITE + "write"])
-    admit(cells, admission(charge(), owned("a-uid"), call="c", lease=lease(), duplicate=check()), NOW)
+    admit(cells, admission(charge(), owned("a-uid"), call="c", lease=lease(), duplicates=(check(),)), NOW)
     return cells
 
 
@@ -28,7 +38,7 @@ def test_what_a_transaction_changed_is_read_as_it_was_written() -> None:
 
 
 def test_an_open_call_is_read_as_it_was_written() -> None:
-    call = OpenCall(NOW, [("budget", NOW + 1, 2)], "r", 3, "w", 4, "uid", "t", "a")
+    call = OpenCall(NOW, [("budget", NOW + 1, 2)], "r", 3, [OpenWrite("w", 4, "uid")], "t", "a")
     assert decode_call(encode_call(call)) == call
 
 

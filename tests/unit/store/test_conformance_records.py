@@ -95,8 +95,8 @@ async def test_finishing_does_not_take_back_a_record_that_was_freed(store: Store
 
 
 async def test_an_identical_write_under_way_is_not_made_twice(store: Store) -> None:
-    await store.admit(admission(duplicate=check(task="a"), call="first", task="a"))
-    duplicate = await store.admit(admission(charge(), lease=lease(task="b"), duplicate=check(task="b")))
+    await store.admit(admission(duplicates=(check(task="a"),), call="first", task="a"))
+    duplicate = await store.admit(admission(charge(), lease=lease(task="b"), duplicates=(check(task="b"),)))
     assert duplicate == Duplicate(None, "first", "a", "agent-a", under_way=True)
     assert await store.used([("budget", 60)]) == {"budget": 0}
     assert await store.leases("") == []
@@ -104,50 +104,86 @@ async def test_an_identical_write_under_way_is_not_made_twice(store: Store) -> N
 
 async def test_an_identical_write_gets_the_first_ones_answer(backend: Backend) -> None:
     first, second = await backend.open(), await backend.open()
-    await first.admit(admission(duplicate=check(task="a"), call="first", task="a"))
+    await first.admit(admission(duplicates=(check(task="a"),), call="first", task="a"))
     await first.finish(completion("first", b"answer"))
-    duplicate = await second.admit(admission(duplicate=check(task="b")))
+    duplicate = await second.admit(admission(duplicates=(check(task="b"),)))
     assert duplicate == Duplicate(b"answer", "first", "a", "agent-a", under_way=False)
 
 
 async def test_a_tasks_own_write_is_no_duplicate_and_keeps_the_first_ones_answer(store: Store) -> None:
-    await store.admit(admission(duplicate=check(task="a"), call="first", task="a"))
+    await store.admit(admission(duplicates=(check(task="a"),), call="first", task="a"))
     await store.finish(completion("first", b"answer"))
-    assert await store.admit(admission(duplicate=check(task="a"), call="again", task="a")) == Admitted()
+    assert await store.admit(admission(duplicates=(check(task="a"),), call="again", task="a")) == Admitted()
     await store.finish(Completion("again", forget_duplicate=True))
-    duplicate = await store.admit(admission(duplicate=check(task="b")))
+    duplicate = await store.admit(admission(duplicates=(check(task="b"),)))
     assert isinstance(duplicate, Duplicate)
     assert duplicate.result == b"answer"
 
 
 async def test_a_write_that_certainly_did_not_happen_is_forgotten(store: Store) -> None:
-    await store.admit(admission(duplicate=check(task="a"), call="first"))
+    await store.admit(admission(duplicates=(check(task="a"),), call="first"))
     await store.finish(Completion("first", forget_duplicate=True))
-    assert await store.admit(admission(duplicate=check(task="b"))) == Admitted()
+    assert await store.admit(admission(duplicates=(check(task="b"),))) == Admitted()
 
 
 async def test_a_write_counts_for_its_window(store: Store) -> None:
-    await store.admit(admission(duplicate=check(task="a", seconds=1), call="first"))
+    await store.admit(admission(duplicates=(check(task="a", seconds=1),), call="first"))
     await store.finish(completion("first", b"answer"))
     await asyncio.sleep(1.1)
-    assert await store.admit(admission(duplicate=check(task="b", seconds=1))) == Admitted()
+    assert await store.admit(admission(duplicates=(check(task="b", seconds=1),))) == Admitted()
 
 
 async def test_a_write_whose_holder_died_is_known_without_an_answer(backend: Backend) -> None:
     dying = await backend.open()
-    await dying.admit(admission(duplicate=check(task="a"), call="first", expires_seconds=0))
+    await dying.admit(admission(duplicates=(check(task="a"),), call="first", expires_seconds=0))
     await dying.close()
     other = await backend.open()
     await other.sweep()
-    duplicate = await other.admit(admission(duplicate=check(task="b")))
+    duplicate = await other.admit(admission(duplicates=(check(task="b"),)))
     assert isinstance(duplicate, Duplicate)
     assert (duplicate.result, duplicate.under_way) == (None, False)
 
 
 async def test_an_answer_that_is_too_long_is_not_kept(backend: Backend) -> None:
     store = await backend.open(settings=StoreSettings(max_result_bytes=3))
-    await store.admit(admission(duplicate=check(task="a"), call="first"))
+    await store.admit(admission(duplicates=(check(task="a"),), call="first"))
     await store.finish(completion("first", b"long"))
-    duplicate = await store.admit(admission(duplicate=check(task="b")))
+    duplicate = await store.admit(admission(duplicates=(check(task="b"),)))
     assert isinstance(duplicate, Duplicate)
     assert duplicate.result is None
+
+
+async def test_a_write_is_looked_for_by_each_of_its_checks_and_the_first_that_finds_one_decides(
+    backend: Backend,
+) -> None:
+    first, second = await backend.open(), await backend.open()
+    both = (check("of-step", "attempt-1"), check("anybody", "a", seconds=1))
+    await first.admit(admission(duplicates=both, call="first", task="a"))
+    await first.finish(completion("first", b"answer"))
+    again = (check("of-step", "attempt-2"), check("anybody", "b"))
+    found = await second.admit(admission(duplicates=again))
+    assert found == Duplicate(b"answer", "first", "a", "agent-a", under_way=False)
+    other = (check("of-another-step", "attempt-1"), check("anybody", "b"))
+    assert isinstance(await second.admit(admission(duplicates=other)), Duplicate)
+    same_attempt = (check("of-step", "attempt-1"),)
+    assert await second.admit(admission(duplicates=same_attempt)) == Admitted()
+
+
+async def test_a_write_that_certainly_did_not_happen_is_forgotten_for_all_its_checks(store: Store) -> None:
+    both = (check("of-step", "attempt-1"), check("anybody", "a"))
+    await store.admit(admission(duplicates=both, call="first"))
+    await store.finish(Completion("first", forget_duplicate=True))
+    again = (check("of-step", "attempt-2"), check("anybody", "b"))
+    assert await store.admit(admission(duplicates=again)) == Admitted()
+
+
+async def test_attack_20_of_many_that_race_for_one_write_of_a_step_exactly_one_makes_it(
+    backend: Backend,
+) -> None:
+    stores = [await backend.open() for _ in range(2)]
+    asked = [
+        admission(duplicates=(check("of-step", f"attempt-{number}"), check("anybody", f"t{number}")))
+        for number in range(8)
+    ]
+    found = await asyncio.gather(*(stores[number % 2].admit(item) for number, item in enumerate(asked)))
+    assert sorted(type(item).__name__ for item in found) == ["Admitted", *["Duplicate"] * 7]

@@ -13,7 +13,7 @@ def known(cells: Cells, asked: Admission | Completion) -> Cells:
 
 
 def test_what_an_admission_reads_is_asked_for_once() -> None:
-    asked = admission(*FULL, lease=lease(), duplicate=check())
+    asked = admission(*FULL, lease=lease(), duplicates=(check(),))
     cells = Cells(60)
     wanted = {COUNTER + "budget", COUNTER + "other", LEASE + "contact/1", WRITE + "write"}
     assert set(missing(cells, asked)) == wanted
@@ -21,7 +21,7 @@ def test_what_an_admission_reads_is_asked_for_once() -> None:
 
 
 def test_what_a_completion_reads_is_what_its_call_took_and_is_settled() -> None:
-    asked = admission(*FULL, call="c", lease=lease(), duplicate=check())
+    asked = admission(*FULL, call="c", lease=lease(), duplicates=(check(),))
     cells = known(Cells(60), asked)
     admit(cells, asked, NOW)
     cells.settled(0)
@@ -38,14 +38,14 @@ def test_what_a_completion_reads_is_what_its_call_took_and_is_settled() -> None:
 
 
 def test_a_refusal_changes_nothing() -> None:
-    first = admission(charge(amount=10), call="c", lease=lease(), duplicate=check())
+    first = admission(charge(amount=10), call="c", lease=lease(), duplicates=(check(),))
     cells = known(Cells(60), first)
     assert admit(cells, first, NOW) == Admitted()
     cells._clean()
     for refused, kind in (
         (admission(charge()), Exhausted),
         (admission(lease=lease(task="b")), RecordBusy),
-        (admission(duplicate=check(task="b")), Duplicate),
+        (admission(duplicates=(check(task="b"),)), Duplicate),
     ):
         assert isinstance(admit(known(cells, refused), refused, NOW), kind)
         assert not list(cells.changed(NOW))
@@ -53,19 +53,19 @@ def test_a_refusal_changes_nothing() -> None:
 
 
 def test_an_identical_write_is_told_before_the_record_and_the_record_before_the_counter() -> None:
-    first = admission(charge(amount=10), lease=lease(), duplicate=check())
+    first = admission(charge(amount=10), lease=lease(), duplicates=(check(),))
     cells = known(Cells(60), first)
     admit(cells, first, NOW)
     other = lease(task="b")
     assert isinstance(
-        admit(cells, admission(charge(), lease=other, duplicate=check(task="b")), NOW), Duplicate
+        admit(cells, admission(charge(), lease=other, duplicates=(check(task="b"),)), NOW), Duplicate
     )
     assert isinstance(admit(cells, admission(charge(), lease=other), NOW), RecordBusy)
 
 
 def test_a_call_that_took_too_long_does_not_replace_another_tasks_write() -> None:
-    first = admission(call="first", duplicate=check(seconds=1), expires_seconds=1)
-    second = admission(call="second", duplicate=check(task="b", seconds=1), task="b")
+    first = admission(call="first", duplicates=(check(seconds=1),), expires_seconds=1)
+    second = admission(call="second", duplicates=(check(task="b", seconds=1),), task="b")
     cells = known(Cells(60), first)
     admit(cells, first, NOW)
     cells.dirty_writes.clear()

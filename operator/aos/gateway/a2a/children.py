@@ -141,7 +141,7 @@ def child_manifest(
 ) -> JsonObject | None:
     """Return the Task to make; None if the caller's own Task has no time left to wait for it.
 
-    It is asked for by who asked for the caller's, and its time is up when the caller's is.
+    It is asked for by who asked for the caller's, for the same step of the same run, and its time is up when the caller's is.
     """
     task = caller.task
     # The caller's time may be longer than any Task may ask for, since it moves while people decide.
@@ -160,6 +160,10 @@ def child_manifest(
     }
     if task.spec.requested_by:
         spec["requestedBy"] = task.spec.requested_by
+    if task.spec.run is not None:
+        spec["run"] = task.spec.run.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if task.spec.priority:
+        spec["priority"] = task.spec.priority
     return {
         "apiVersion": TASKS.api_version,
         "kind": TASKS.kind,

@@ -87,7 +87,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """A write that another Task made already: its answer is this one's, and nothing is sent.
+    """A write that another Task, or an earlier attempt, made already: its answer is this one's, and nothing is sent.
 
     Attributes:
         call: unique identifier that this call has on record.

@@ -7,7 +7,7 @@ from typing import Final
 from aos.gateway.control.asked import AskedCall, Finished
 from aos.gateway.journal import Subject
 from aos.model.bounds import Scope
-from aos.model.task import Task
+from aos.model.task import BudgetOfRun, Task
 from aos.policy.effective import EffectivePolicy
 from aos.policy.obligations import BoundBudget, BoundLimit, Obligations, PartReference
 from aos.store.interface import Charge
@@ -93,6 +93,11 @@ class Charges:
 
     def of(self, asked: AskedCall) -> tuple[Charge, ...]:
         """Return what ``asked`` takes, all of which must be there at once."""
+        charges = self._of_policies(asked)
+        run = asked.caller.task.spec.run
+        return (*charges, *_of_runs(asked)) if run is not None and run.budgets else charges
+
+    def _of_policies(self, asked: AskedCall) -> tuple[Charge, ...]:
         caller = asked.caller
         uid = caller.task.metadata.uid
         plan = self._plan(caller.policy, asked.obligations)
@@ -242,6 +247,39 @@ def _used_key(resource: str, task_uid: str) -> str:
 
 def _loop_key(resource: str) -> str:
     return f"Task///loops/{resource}/Task/"
+
+
+def budgets_of_runs(task: Task) -> tuple[BudgetOfRun, ...]:
+    """Return the budgets of the run that ``task`` is done for, and of the runs above that one."""
+    return task.spec.run.budgets if task.spec.run is not None else ()
+
+
+def name_of_run_budget(task: Task, budget: BudgetOfRun) -> str:
+    """Return what a refusal calls a budget of the run that ``task`` is done for, or of one above it."""
+    run = task.spec.run
+    which = run.name if run is not None and run.uid == budget.run_uid else budget.run_uid
+    return f"Workflow {budget.workflow}'s budget (run {which})"
+
+
+def _of_runs(asked: AskedCall) -> Iterable[Charge]:
+    """Yield what a call takes from the budgets of runs: each counts over its whole run, whoever calls, and time frees nothing."""
+    task = asked.caller.task
+    for budget in budgets_of_runs(task):
+        for resource, amount, most in (
+            (CALLS, 1, budget.calls),
+            (TOKENS, asked.tokens, budget.tokens),
+            (MICRO_USD, estimate_micro_usd(asked), budget.micro_usd),
+        ):
+            if most is not None and amount:
+                yield Charge(
+                    counter=f"WorkflowRun///budget/{resource}/WorkflowRun/{budget.run_uid}",
+                    amount=amount,
+                    limit=most,
+                    window_seconds=0,
+                    owner=budget.run_uid,
+                    name=name_of_run_budget(task, budget),
+                    resource=resource,
+                )
 
 
 def whole_of(task: Task) -> str:

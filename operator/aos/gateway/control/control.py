@@ -23,7 +23,7 @@ from aos.gateway.control.charges import (
     settled,
     used_counters,
 )
-from aos.gateway.control.records import RecordUnknownError, duplicate_check, lease_request
+from aos.gateway.control.records import RecordUnknownError, duplicate_checks, lease_request
 from aos.gateway.control.refusals import Refusals
 from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import GatewayMetrics
@@ -38,7 +38,6 @@ from aos.store.interface import (
     Admitted,
     Completion,
     Duplicate,
-    DuplicateCheck,
     Exhausted,
     LeaseRequest,
     RecordBusy,
@@ -105,14 +104,14 @@ class CallControl:
         if barred is not None:
             return barred
         ticket = self._ticket(asked)
-        result = await self._take(self._admission(ticket, None, None), ticket)
+        result = await self._take(self._admission(ticket, None), ticket)
         if isinstance(result, Admitted):
             self._metrics.admission(asked.subject.value, _ADMITTED)
             return ticket
         return self._turned_away(ticket, result)
 
     async def admit_tool(self, asked: AskedCall) -> Ticket | Repeated | Refused:
-        """Do the same for a tool call: take its record, too, and look for an identical write of another Task."""
+        """Do the same for a tool call: take its record, too, and look for an identical write of another Task, or attempt."""
         barred = self.barred(asked)
         if barred is not None:
             return barred
@@ -123,8 +122,7 @@ class CallControl:
             self.refuse(asked, refused)
             return refused
         ticket = self._ticket(asked, lease.record if lease else "")
-        duplicate = duplicate_check(asked)
-        result = await self._take(self._admission(ticket, lease, duplicate), ticket)
+        result = await self._take(self._admission(ticket, lease), ticket)
         if isinstance(result, Admitted):
             self._metrics.admission(asked.subject.value, _ADMITTED)
             return ticket
@@ -211,14 +209,12 @@ class CallControl:
         call = asked.call or new_call()
         return Ticket(call, asked, (*approval_charge(asked), *self._charges.of(asked)), record)
 
-    def _admission(
-        self, ticket: Ticket, lease: LeaseRequest | None, duplicate: DuplicateCheck | None
-    ) -> Admission:
+    def _admission(self, ticket: Ticket, lease: LeaseRequest | None) -> Admission:
         return Admission(
             call=ticket.call,
             charges=ticket.charges,
             lease=lease,
-            duplicate=duplicate,
+            duplicates=duplicate_checks(ticket.asked),
             intent=events.intent(ticket.call, ticket.asked, ticket.record),
             expires_seconds=self._reservation_seconds,
         )

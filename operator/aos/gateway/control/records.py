@@ -16,6 +16,8 @@ from aos.policy.expression import ExpressionError
 from aos.store.interface import DuplicateCheck, LeaseRequest
 
 MAX_RECORD_LENGTH: Final = 512
+ATTEMPT_SECONDS: Final = 86_400
+"""How long an identical write of an earlier attempt of a step is answered with its result, and not sent."""
 
 _CLUSTER_DOMAIN: Final = ".cluster.local"
 _LONG_SERVICE: Final = f".svc{_CLUSTER_DOMAIN}"
@@ -66,11 +68,15 @@ def record_name(asked: AskedCall) -> str:
     return record
 
 
-def duplicate_check(asked: AskedCall) -> DuplicateCheck | None:
-    """Return the check for an identical write of another Task; None for reads and where no policy asks for it."""
-    seconds = asked.obligations.conflicts.duplicate_window_seconds
-    if not seconds or not writes(asked):
-        return None
+def duplicate_checks(asked: AskedCall) -> tuple[DuplicateCheck, ...]:
+    """Return the checks for identical writes; none for reads.
+
+    Of an earlier attempt of the same step, whatever policies say; of any other Task where a policy asks for it.
+    """
+    if not is_kept(asked):
+        return ()
+    task = asked.caller.task
+    run, seconds = task.spec.run, asked.obligations.conflicts.duplicate_window_seconds
     # By what is sent: what one agent's policies redact and another's do not are two writes. By whom it is sent as, too:
     # the same words under another account of the system may do another thing there.
     key: list[JsonValue] = [
@@ -79,11 +85,25 @@ def duplicate_check(asked: AskedCall) -> DuplicateCheck | None:
         asked.action,
         arguments_digest(asked.arguments),
     ]
-    return DuplicateCheck(
-        key=json_digest(key),
-        task_uid=asked.caller.task.metadata.uid,
-        seconds=seconds,
-    )
+    checks = []
+    if run is not None:
+        step: list[JsonValue] = [run.uid, run.step, run.item]
+        checks.append(
+            DuplicateCheck(
+                key=json_digest([step, *key]),
+                maker=f"{run.uid}/{run.step}/{'' if run.item is None else run.item}/{run.attempt}",
+                seconds=ATTEMPT_SECONDS,
+            )
+        )
+    if seconds:
+        checks.append(DuplicateCheck(key=json_digest(key), maker=task.metadata.uid, seconds=seconds))
+    return tuple(checks)
+
+
+def is_kept(asked: AskedCall) -> bool:
+    """Whether what comes of the call may answer an identical one."""
+    asks = asked.obligations.conflicts.duplicate_window_seconds or asked.caller.task.spec.run is not None
+    return bool(asks) and writes(asked)
 
 
 def writes(asked: AskedCall) -> bool:

@@ -15,7 +15,7 @@ from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
 from aos.gateway.control.likeness import likeness
-from aos.gateway.control.records import duplicate_check
+from aos.gateway.control.records import is_kept
 from aos.gateway.control.retries import BACKOFF, RetryBudget, may_repeat
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
 from aos.gateway.mcp import answers
@@ -231,7 +231,7 @@ class ToolCalls:
             record.upstream_seconds = self._clock() - sent_at
         _check_result(result, cleared.action)
         failed = result.get("isError") is True
-        keeps = duplicate_check(ticket.asked) is not None
+        keeps = is_kept(ticket.asked)
         checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
             self._control.guard.answered(call.caller, cleared.tool, with_error=failed)

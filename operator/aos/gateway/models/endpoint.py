@@ -258,14 +258,14 @@ class ModelEndpoint:
         record.model = model.metadata.name
         obligations = obligations_of(caller)
         body = await request.json(self._max_json_depth)
-        default = DEFAULT_MAX_OUTPUT_TOKENS if counts_tokens(obligations) else None
+        default = DEFAULT_MAX_OUTPUT_TOKENS if counts_tokens(obligations, caller.task) else None
         completion = prepare(body, model, bounds, default)
         said = body if isinstance(body, dict) else {}
         record.digest = arguments_digest(said)
         inspector = inspector_for(obligations.data)
         sendable = await request_checked(caller, obligations.data, inspector, completion.body)
         prompt_tokens = most_prompt_tokens(completion.body)
-        reservation = reserve(model, obligations, prompt_tokens, completion.max_output_tokens)
+        reservation = reserve(model, obligations, caller.task, prompt_tokens, completion.max_output_tokens)
         asked = AskedCall(
             caller=caller,
             subject=Subject.MODEL,

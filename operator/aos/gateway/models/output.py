@@ -19,7 +19,7 @@ from aos.gateway.models.answer import (
 )
 from aos.gateway.models.estimate import fewest_output_tokens, likely_output_tokens
 from aos.gateway.models.inspecting import blocked
-from aos.gateway.models.spending import Reservation, counts_tokens
+from aos.gateway.models.spending import Reservation
 from aos.gateway.models.withholding import CredentialGuard
 from aos.gateway.off_loop import OFF_LOOP
 from aos.gateway.refusal import RefusalCode, Refused
@@ -58,7 +58,7 @@ class OutputBounds:
 def bounds_of(obligations: Obligations, reservation: Reservation) -> OutputBounds:
     """Return what an output is held to."""
     return OutputBounds(
-        tokens=reservation.output_tokens if counts_tokens(obligations) else None,
+        tokens=reservation.output_tokens if reservation.is_counted else None,
         text_bytes=obligations.data.max_response_bytes,
     )
 

@@ -5,9 +5,11 @@ from typing import Final
 
 from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Tokens
+from aos.gateway.control.charges import budgets_of_runs, name_of_run_budget
 from aos.gateway.models.answer import MOST_TOKENS, TokenUsage
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.model import Model, Prices
+from aos.model.task import Task
 from aos.policy.decision import Effect
 from aos.policy.obligations import Obligations
 from aos.policy.prices import cost_micro_usd, prices_of
@@ -24,11 +26,13 @@ class Reservation:
         prompt_tokens: at most.
         output_tokens: at most; None where nothing bounds them.
         prices: of the tokens; None where nobody knows and nothing counts money.
+        is_counted: whether a budget counts tokens or money.
     """
 
     prompt_tokens: int
     output_tokens: int | None
     prices: Prices | None
+    is_counted: bool = False
 
     @property
     def tokens(self) -> int:
@@ -55,17 +59,22 @@ def obligations_of(caller: Caller) -> Obligations:
     return caller.policy.narrowed((own, *(policy.model_obligations() for policy in caller.ancestors)))
 
 
-def counts_tokens(obligations: Obligations) -> bool:
-    """Whether a budget counts tokens or money, so that the output must have a bound."""
-    return any(bound.budget.tokens or bound.budget.micro_usd for bound in obligations.budgets)
+def counts_tokens(obligations: Obligations, task: Task) -> bool:
+    """Whether a budget of a policy, or of the Task's run, counts tokens or money, so that the output must have a bound."""
+    return any(bound.budget.tokens or bound.budget.micro_usd for bound in obligations.budgets) or any(
+        budget.tokens or budget.micro_usd for budget in budgets_of_runs(task)
+    )
 
 
 def reserve(
-    model: Model, obligations: Obligations, prompt_tokens: int, output_tokens: int | None
+    model: Model, obligations: Obligations, task: Task, prompt_tokens: int, output_tokens: int | None
 ) -> Reservation | Refused:
     """Return what a request reserves; a refusal where money is counted and nobody knows the price."""
     prices = prices_of(model.spec)
-    counted = [bound.reference for bound in obligations.budgets if bound.budget.micro_usd]
+    counted = [
+        *(str(bound.reference) for bound in obligations.budgets if bound.budget.micro_usd),
+        *(name_of_run_budget(task, budget) for budget in budgets_of_runs(task) if budget.micro_usd),
+    ]
     if prices is None and counted:
         name = model.metadata.name
         return Refused(
@@ -74,7 +83,7 @@ def reserve(
             f"{counted[0]} counts microUSD, and nobody knows what {model.spec.model} costs; spec.prices of Model {name} can say it",
             note=f"nobody knows what Model {name} costs, and {counted[0]} counts microUSD: set spec.prices",
         )
-    return Reservation(prompt_tokens, output_tokens, prices)
+    return Reservation(prompt_tokens, output_tokens, prices, counts_tokens(obligations, task))
 
 
 def settled(reservation: Reservation, usage: TokenUsage | None, seen_tokens: int) -> TokenUsage | None:
