@@ -201,6 +201,14 @@ def _agent() -> None:
     raise typer.Exit(serve_agent())
 
 
+@app.command("helper")
+def _helper() -> None:
+    """Be the way to the gateway of an own image in the same pod; set up by its environment."""
+    from aos.cli.servers import serve_helper
+
+    raise typer.Exit(serve_helper())
+
+
 def main() -> None:
     """Run the command line; as a plugin of kubectl it goes by that name."""
     called = Path(sys.argv[0]).name

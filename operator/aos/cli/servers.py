@@ -45,6 +45,13 @@ def serve_agent() -> int:
     return main()
 
 
+def serve_helper() -> int:
+    """Be the helper of an agent's pod until it is told to stop; return its exit code."""
+    from aos.agent.helper.main import main
+
+    return main()
+
+
 def _serve(name: str, server: Coroutine[None, None, None]) -> ExitCode:
     import uvloop
 

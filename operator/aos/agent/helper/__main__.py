@@ -1,0 +1,7 @@
+"""Runs the helper."""
+
+import sys
+
+from aos.agent.helper.main import main
+
+sys.exit(main())
