@@ -18,12 +18,14 @@ from aos.kube.errors import (
     QuotaExceeded,
 )
 from aos.kube.events import EventRecorder, EventType, ObjectReference
+from aos.kube.objects import uid_of
 from aos.kube.resources import (
     AGENTS,
     APPROVAL_REQUESTS,
     CLUSTER_POLICIES,
     CONFIG_MAPS,
     CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
     MODELS,
     NETWORK_POLICIES,
     PODS,
@@ -44,7 +46,7 @@ from aos.model.names import API_VERSION, FIELD_MANAGER_OPERATOR
 from aos.reconcile.conditions import shortened
 from aos.reconcile.events import Happening
 from aos.reconcile.observed_pod import ObservedPod, observe_pod
-from aos.reconcile.plan import ChildKey, Deletion
+from aos.reconcile.plan import ChildKey, Deletion, PodChange
 from aos.reconcile.task_step import Rejection
 
 RESOURCES: Final[Mapping[str, Resource]] = {
@@ -63,6 +65,7 @@ RESOURCES: Final[Mapping[str, Resource]] = {
         SERVICE_ACCOUNTS,
         NETWORK_POLICIES,
         CONTROLLER_REVISIONS,
+        DEPLOYMENTS,
         ROLES,
         ROLE_BINDINGS,
     )
@@ -136,6 +139,27 @@ class Actor:
             return Rejection(Reason.QUOTA_EXCEEDED, error.message)
         except (Forbidden, Invalid) as error:
             return Rejection(Reason.POD_REJECTED, error.message)
+
+    async def change_pod(self, namespace: str, change: PodChange) -> ObservedPod:
+        """Change a pod that still is as it was observed, and return it.
+
+        Raises:
+            Conflict: it is not.
+            NotFound: it is gone.
+        """
+        metadata = change.patch["metadata"]
+        if not isinstance(metadata, dict):
+            raise TypeError("a patch of a pod has metadata")
+        patch = {**change.patch, "metadata": {**metadata, "resourceVersion": change.pod.version}}
+        self._count("patch", PODS.kind)
+        return observe_pod(await self._client.merge_patch(PODS, change.pod.name, patch, namespace=namespace))
+
+    async def read_task_uid(self, namespace: str, name: str) -> str:
+        """Return which Task of that name the API server has now; empty for none."""
+        try:
+            return uid_of(await self._client.get(TASKS, name, namespace))
+        except NotFound:
+            return ""
 
     async def read_pod(self, namespace: str, name: str) -> ObservedPod | None:
         """Return a pod as the API server has it now."""

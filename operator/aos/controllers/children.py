@@ -11,6 +11,7 @@ from aos.kube.client import ApiClient, Selection
 from aos.kube.objects import key_of
 from aos.kube.resources import (
     CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
     NETWORK_POLICIES,
     ROLE_BINDINGS,
     ROLES,
@@ -31,6 +32,7 @@ _SELECTIONS: Final[Mapping[Resource, Selection]] = {
     SERVICE_ACCOUNTS: _OF_AGENTS,
     NETWORK_POLICIES: _OF_AGENTS,
     CONTROLLER_REVISIONS: _OF_AGENTS,
+    DEPLOYMENTS: _OF_AGENTS,
     ROLES: _OF_CREDENTIALS,
     ROLE_BINDINGS: _OF_CREDENTIALS,
 }
@@ -40,7 +42,7 @@ _OWNERS: Final = frozenset({Subject.AGENT, Subject.TOOL, Subject.MODEL})
 
 
 class Children:
-    """Caches of the five kinds of children."""
+    """Caches of the kinds of children."""
 
     def __init__(self, client: ApiClient, touch: Touch, revision_gone: RevisionGone) -> None:
         """Make empty caches.

@@ -18,6 +18,7 @@ from aos.model.policy import Policy
 from aos.model.task import Task, TaskUsage
 from aos.model.tool import Tool
 from aos.reconcile.waiting import Wait
+from aos.reconcile.warm import warm_asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class AgentFacts:
     delegates: frozenset[str]
     capabilities: frozenset[str]
     model: str
+    warm: int
     config_map: str
     revision: str
     policy_digest: str
@@ -96,6 +98,7 @@ class Objects:
                 self.executions.workflows,
             )
         }
+        self._task_listeners: list[Callable[[Change[TaskFacts]], None]] = []
         self._tasks_of: _Index = {}
         self._handed_over_by: _Index = {}
         self._tasks_of_run: _Index = {}
@@ -151,6 +154,15 @@ class Objects:
             if entry is not None:
                 found = self.requests.of_task(namespace, name, entry.uid)
                 yield from (facts.wait for facts in found if facts.wait is not None)
+
+    def on_task_change(self, listener: Callable[[Change[TaskFacts]], None]) -> None:
+        """Call ``listener`` when a Task appears, changes or goes."""
+        self._task_listeners.append(listener)
+
+    def warm_asked(self, namespace: str) -> dict[str, int]:
+        """Return how many warm pods each agent of a namespace asks for, without those that ask for none."""
+        entries = self.agents.within(namespace).items()
+        return {name: entry.facts.warm for name, entry in entries if entry.facts and entry.facts.warm}
 
     def touch_all(self) -> None:
         """Ask for a reconcile of everything."""
@@ -222,6 +234,10 @@ class Objects:
         )
         if len({entry is not None and not entry.problem for entry in (change.before, change.after)}) > 1:
             self._touch_agents_that_delegate_to(change.namespace, change.name)
+        self._touch_those_kept_warm(change)
+        self._touch_policies_of(change)
+
+    def _touch_policies_of(self, change: Change[AgentFacts]) -> None:
         labels = [facts.labels for facts in change.facts()]
         if len(labels) == 2 and labels[0] == labels[1]:  # noqa: PLR2004 - before and after
             return
@@ -236,6 +252,15 @@ class Objects:
             if any(spec.agents.matches(one) for one in labels):
                 # It counts the agents of all namespaces: once for many that come together.
                 self._touch_later(Key(Subject.CLUSTER_POLICY, "", name))
+
+    def _touch_those_kept_warm(self, change: Change[AgentFacts]) -> None:
+        """Ask for a reconcile of the agents that share with this one what a namespace may have kept warm."""
+        before, after = (
+            entry.facts.warm if entry and entry.facts else 0 for entry in (change.before, change.after)
+        )
+        if before != after:
+            for name in self.warm_asked(change.namespace):
+                self._touch(Key(Subject.AGENT, change.namespace, name))
 
     def _touch_agents_that_delegate_to(self, namespace: str, agent: str) -> None:
         for name, entry in self.agents.within(namespace).items():
@@ -264,6 +289,8 @@ class Objects:
         if after is not None and after.ended_at is not None and (before is None or before.ended_at is None):
             self._touch(Key(Subject.HISTORY, change.namespace, after.agent))
             self._touch_tasks_handed_over_by(change.namespace, change.name)
+        for listener in self._task_listeners:
+            listener(change)
 
     def _touch_tasks_handed_over_by(self, namespace: str, task: str) -> None:
         for name in tuple(self._handed_over_by.get((namespace, task), ())):
@@ -381,6 +408,7 @@ def _agent_facts(agent: Agent) -> AgentFacts:
         delegates=frozenset(spec.delegates),
         capabilities=frozenset(spec.capabilities),
         model=spec.model.name if spec.model else "",
+        warm=warm_asked(agent),
         config_map=spec.instructions_from.config_map_key_ref.name if spec.instructions_from else "",
         revision=agent.status.revision,
         policy_digest=agent.status.policy.digest if agent.status.policy else "",

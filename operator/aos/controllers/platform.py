@@ -62,4 +62,6 @@ class PlatformState:
     def _set(self, platform: Platform, objects: Objects) -> None:
         if platform != self.platform:
             self.platform = platform
+            # Pods that are there before their Task are made from it.
+            objects.touch_agents()
             objects.touch_waiting_tasks()

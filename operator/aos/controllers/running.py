@@ -29,8 +29,10 @@ from aos.controllers.notifications import Notifier, Surroundings
 from aos.controllers.notifications_settings import load_webhooks
 from aos.controllers.objects import Objects
 from aos.controllers.platform import PlatformState
+from aos.controllers.pool import Pool
 from aos.controllers.settings import ControllerSettings
 from aos.controllers.together import together
+from aos.controllers.turns import Turns
 from aos.controllers.world import World, utc_now
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError
@@ -118,12 +120,15 @@ class Operator:
             identity=identity,
             on_lost=self._lost,
         )
+        turns = self._new_turns(settings.max_task_pods)
         self._world = World(
             settings=settings.operator,
             objects=self.objects,
             cluster=self._cluster,
             gateways=self._gateways,
             state=self._state,
+            pool=Pool(self.objects, self._cluster.pods, self._touch),
+            turns=turns,
             actor=Actor(
                 client,
                 self.objects,
@@ -207,6 +212,18 @@ class Operator:
                 self._notifier.look(key)
         finally:
             self.metrics.reconciled(key.subject, failed=failed)
+
+    def _new_turns(self, bound: int) -> Turns:
+        pods = self._cluster.pods
+
+        def make_way() -> None:
+            for namespace, agent in pods.agents_with_idle_pods():
+                self._touch(Key(Subject.AGENT, namespace, agent))
+
+        turns = Turns(bound, lambda: pods.running, lambda: pods.idle, self._touch, make_way)
+        pods.on_change(turns.pod_changed)
+        self.objects.on_task_change(turns.task_changed)
+        return turns
 
     def _new_notifier(self) -> Notifier:
         return Notifier(

@@ -94,6 +94,15 @@ class ControllerSettings(BaseModel):
     node_lost_seconds: int = Field(
         default=60, ge=1, le=3600, description="How long a node may be away before its Tasks are given up."
     )
+    max_task_pods: int = Field(
+        default=0,
+        ge=0,
+        le=100_000,
+        description="Pods of Tasks that may run in the cluster at once, those kept warm too and those of Services not; 0 for any number.",
+    )
+    max_warm_pods: int = Field(
+        default=10, ge=0, le=1_000, description="Pods that may be kept warm in one namespace."
+    )
     pod_retry_seconds: int = Field(
         default=10,
         ge=1,
@@ -145,6 +154,8 @@ class ControllerSettings(BaseModel):
             failed_pod_seconds=self.failed_pod_seconds,
             node_lost_seconds=self.node_lost_seconds,
             pod_retry_seconds=self.pod_retry_seconds,
+            max_task_pods=self.max_task_pods,
+            max_warm_pods=self.max_warm_pods,
             audit_anchor_file=self.audit_anchor_file,
         )
 

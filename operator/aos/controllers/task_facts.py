@@ -51,6 +51,9 @@ class TaskFacts:
     ended_at: datetime | None
     parent: str
     is_open: bool
+    has_result: bool = False
+    priority: int = 0
+    created_at: datetime = EPOCH
     run: str = ""
     run_uid: str = ""
     step: StepFacts | None = None
@@ -60,6 +63,11 @@ class TaskFacts:
     def is_waiting(self) -> bool:
         """Whether it has neither a pod nor an end."""
         return self.ended_at is None and not self.has_pod
+
+    @property
+    def order(self) -> tuple[int, datetime]:
+        """Where it stands among Tasks that wait for the same: what is less comes first."""
+        return -self.priority, self.created_at
 
 
 def facts_of(task: Task) -> TaskFacts:
@@ -73,6 +81,9 @@ def facts_of(task: Task) -> TaskFacts:
         ended_at=(task.status.completion_time or end.last_transition_time) if end else None,
         parent=task.parent.task if task.parent else "",
         is_open=task.open,
+        has_result=task.status.result is not None,
+        priority=task.spec.priority,
+        created_at=task.metadata.creation_timestamp or EPOCH,
         run=task.spec.run.name if task.spec.run else "",
         run_uid=task.spec.run.uid if task.spec.run else "",
         step=step_facts(task),

@@ -10,6 +10,8 @@ from aos.controllers.gateways import Gateways
 from aos.controllers.keys import Key
 from aos.controllers.objects import Objects
 from aos.controllers.platform import PlatformState
+from aos.controllers.pool import Pool
+from aos.controllers.turns import Turns
 from aos.reconcile.settings import OperatorSettings
 
 
@@ -28,6 +30,8 @@ class World:
         cluster: Kubernetes' own objects.
         gateways: what the gateway's replicas enforce.
         state: what the operator knows of its own place.
+        pool: pods that were there before any Task.
+        turns: whose turn it is to get a pod.
         actor: writes.
         later: asks for a reconcile after so many seconds.
         now: the wall clock.
@@ -38,6 +42,8 @@ class World:
     cluster: Cluster
     gateways: Gateways
     state: PlatformState
+    pool: Pool
+    turns: Turns
     actor: Actor
     later: Callable[[Key, float], None]
     now: Callable[[], datetime] = utc_now

@@ -1,0 +1,129 @@
+"""Pods that were there before any Task: which are free, for whom, and who is told when one is."""
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Final
+
+from aos.controllers.keys import Key, Subject
+from aos.controllers.objects import Objects, Touch
+from aos.controllers.pods import Pods
+from aos.controllers.store import Change
+from aos.controllers.task_facts import TaskFacts
+from aos.reconcile.claim import Hold, Spare
+from aos.reconcile.observed_pod import Claim, ObservedPod, PodOwner
+
+MAX_REMEMBERED_TASKS: Final = 10_000
+"""Tasks that handed in a result and are gone, which are remembered: the pod of another one would be deleted for nothing."""
+
+
+class Pool:
+    """What Tasks and Agents ask of such pods."""
+
+    def __init__(self, objects: Objects, pods: Pods, touch: Touch) -> None:
+        """Listen to what changes.
+
+        Args:
+            objects: the AOS objects.
+            pods: agent pods.
+            touch: hears of the Tasks that may get a pod, and of the Agents whose pods are nobody's.
+        """
+        self._objects = objects
+        self._pods = pods
+        self._touch = touch
+        self._done: OrderedDict[str, None] = OrderedDict()
+        self._claiming: dict[str, tuple[str, str]] = {}
+        objects.on_task_change(self._task_changed)
+        pods.on_change(self._pod_changed)
+
+    def spares(self, namespace: str, agent: str) -> tuple[Spare, ...]:
+        """Return the agent's pods that were made before they had a Task."""
+        return tuple(
+            Spare(pod, self.hold_of(namespace, pod.claim))
+            for pod in self._pods.of_agent(namespace, agent)
+            if pod.agent_uid
+        )
+
+    def unclaimed(self, namespace: str, agent: str) -> tuple[Spare, ...]:
+        """Return the same without those that are being claimed just now."""
+        return tuple(spare for spare in self.spares(namespace, agent) if spare.pod.uid not in self._claiming)
+
+    def hold_of(self, namespace: str, claim: Claim | None) -> Hold:
+        """Return how the Task stands that a pod is claimed for."""
+        if claim is None or claim.uid in self._done:
+            return Hold.FREE
+        entry = self._objects.tasks.entry(namespace, claim.task)
+        if entry is None or entry.uid != claim.uid:
+            return Hold.LOST
+        if entry.facts is not None and entry.facts.has_result:
+            return Hold.FREE
+        return Hold.SPENT if entry.facts is not None and entry.facts.ended_at is not None else Hold.HELD
+
+    def ahead(self, namespace: str, agent: str, task: str) -> int:
+        """Return how many Tasks of the agent wait for a pod and come before this one."""
+        found = self._line(namespace, agent)
+        return next((place for place, name in enumerate(found) if name == task), len(found))
+
+    @contextlib.contextmanager
+    def claiming(self, namespace: str, pod: ObservedPod, task: str) -> Iterator[None]:
+        """Keep a pod from other Tasks of this process while its claim is under way; the API server keeps it from all others."""
+        self._claiming[pod.uid] = namespace, task
+        try:
+            yield
+        finally:
+            del self._claiming[pod.uid]
+
+    def _line(self, namespace: str, agent: str) -> list[str]:
+        """Return the names of the Tasks that wait for a pod of the agent, first to last."""
+        under_way = set(self._claiming.values())
+        found = [
+            (facts.order, name)
+            for name, facts in self._objects.tasks_of(namespace, agent)
+            if facts.is_waiting
+            and (namespace, name) not in under_way
+            and not self._pods.of_task(namespace, name)
+        ]
+        return [name for _, name in sorted(found)]
+
+    def _task_changed(self, change: Change[TaskFacts]) -> None:
+        before = change.before.facts if change.before is not None else None
+        after = change.after.facts if change.after is not None else None
+        if change.before is not None and before is not None and after is None:
+            self._gone(change.namespace, change.before.uid, before)
+        facts = after or before
+        if facts is None:
+            return
+        if after is None or (
+            before is not None
+            and (before.is_waiting, before.has_result)
+            != (
+                after.is_waiting,
+                after.has_result,
+            )
+        ):
+            self._touch_line(change.namespace, facts.agent)
+
+    def _gone(self, namespace: str, uid: str, facts: TaskFacts) -> None:
+        if facts.has_result:
+            self._done[uid] = None
+            if len(self._done) > MAX_REMEMBERED_TASKS:
+                self._done.popitem(last=False)
+        elif self._has_service(namespace, facts.agent) or facts.has_pod:
+            # Its pod may still be at work.
+            self._touch(Key(Subject.AGENT, namespace, facts.agent))
+
+    def _pod_changed(self, namespace: str, old: ObservedPod | None, new: ObservedPod | None) -> None:
+        pod = new or old
+        if pod is not None and pod.agent_uid and pod.owner is not PodOwner.TASK:
+            self._touch_line(namespace, pod.agent)
+
+    def _touch_line(self, namespace: str, agent: str) -> None:
+        """Ask for a reconcile of as many waiting Tasks as there may be pods for."""
+        if not self._has_service(namespace, agent):
+            return
+        count = len(self._pods.of_agent(namespace, agent))
+        for name in self._line(namespace, agent)[:count]:
+            self._touch(Key(Subject.TASK, namespace, name))
+
+    def _has_service(self, namespace: str, agent: str) -> bool:
+        return any(pod.is_service for pod in self._pods.of_agent(namespace, agent))
