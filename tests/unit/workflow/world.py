@@ -92,6 +92,7 @@ class World:
 
     def settle(self) -> Advance:
         """Advance until nothing is left to do for now; return where it stands then."""
+        found = None
         for _ in range(20):
             found = advance(self.observed())
             if found.confirm:
