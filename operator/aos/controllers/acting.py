@@ -7,7 +7,7 @@ from typing import Final
 from aos.controllers.children import Children
 from aos.controllers.metrics import OperatorMetrics
 from aos.controllers.objects import Objects
-from aos.kube.client import ApiClient
+from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -18,7 +18,7 @@ from aos.kube.errors import (
     QuotaExceeded,
 )
 from aos.kube.events import EventRecorder, EventType, ObjectReference
-from aos.kube.objects import uid_of
+from aos.kube.objects import metadata_of, uid_of
 from aos.kube.resources import (
     AGENTS,
     APPROVAL_REQUESTS,
@@ -167,6 +167,89 @@ class Actor:
             return observe_pod(await self._client.get(PODS, name, namespace))
         except NotFound:
             return None
+
+    async def create(self, manifest: JsonObject) -> JsonObject | str:
+        """Create an object, or find the one that has its name; or say why the API server does not take it."""
+        key, resource = ChildKey.of(manifest), RESOURCES[str(manifest["kind"])]
+        self._count("create", key.kind)
+        try:
+            return await self._client.create(resource, manifest)
+        except AlreadyExists:
+            return await self._client.get(resource, key.name, _namespace(manifest))
+        except (Forbidden, Invalid) as error:
+            return error.message
+
+    async def cancel_task(self, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Delete a Task that is as it was seen.
+
+        Raises:
+            Conflict: it is not; it was read anew, and the change makes its own reconcile.
+        """
+        self._count("delete", TASKS.kind)
+        try:
+            await self._client.delete(
+                TASKS, name, namespace=namespace, uid=uid, resource_version=resource_version
+            )
+        except NotFound:
+            _log.debug("Task %s/%s is gone already", namespace, name)
+        except Conflict:
+            await self._refresh(TASKS.kind, namespace, name)
+            raise
+
+    async def cancel_run(self, namespace: str, name: str, uid: str) -> None:
+        """Cancel a WorkflowRun that is still the same."""
+        self._count("patch", WORKFLOW_RUNS.kind)
+        patch: JsonObject = {"metadata": {"uid": uid}, "spec": {"cancel": True}}
+        try:
+            raw = await self._client.merge_patch(WORKFLOW_RUNS, name, patch, namespace=namespace)
+        except (NotFound, Conflict, Invalid):
+            _log.debug("WorkflowRun %s/%s is gone already", namespace, name)
+        else:
+            self._objects.observe(WORKFLOW_RUNS.kind, raw)
+
+    async def give_owner(self, raw: JsonObject, owner: JsonObject | None) -> JsonObject:
+        """Add an owner to a WorkflowRun that has none, and return what it is then.
+
+        Raises:
+            Conflict: it is not as it was observed; it was read anew.
+        """
+        owners = metadata_of(raw).get("ownerReferences")
+        if owners or owner is None:
+            return raw
+        self._count("patch", WORKFLOW_RUNS.kind)
+        identity = _identity(raw)
+        metadata: JsonObject = {
+            "resourceVersion": identity["resourceVersion"],
+            "ownerReferences": [owner],
+        }
+        namespace, name = str(identity.get("namespace", "")), str(identity["name"])
+        try:
+            made = await self._client.merge_patch(
+                WORKFLOW_RUNS, name, {"metadata": metadata}, namespace=namespace
+            )
+        except Conflict:
+            await self._refresh(WORKFLOW_RUNS.kind, namespace, name)
+            raise
+        self._objects.observe(WORKFLOW_RUNS.kind, made, own=True)
+        return made
+
+    async def read_all(self, kind: str, namespace: str, selector: str) -> list[JsonObject]:
+        """Return the objects of a namespace that have these labels, as the API server has them now."""
+        selection = Selection(namespace=namespace, label_selector=selector)
+        return [raw async for raw in self._client.list(RESOURCES[kind], selection)]
+
+    async def reread(self, kind: str, namespace: str, name: str) -> None:
+        """Bring one cached object in step with the API server.
+
+        Raises:
+            ApiError: it could not be reached.
+        """
+        known = self._objects.shelves[kind].identity(namespace, name)
+        try:
+            self._objects.observe(kind, await self._client.get(RESOURCES[kind], name, namespace))
+        except NotFound:
+            if known is not None:
+                self._objects.forget(kind, namespace, name, known.uid)
 
     async def delete(self, namespace: str, deletions: Sequence[Deletion]) -> None:
         """Delete objects that are still the same."""

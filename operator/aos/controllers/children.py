@@ -21,24 +21,27 @@ from aos.kube.resources import (
 from aos.model.base import JsonObject
 from aos.model.meta import ObjectKey
 from aos.model.names import LABEL_AGENT, LABEL_COMPONENT, LABEL_MANAGED_BY, MANAGED_BY
-from aos.reconcile.children import COMPONENT_CREDENTIAL
+from aos.reconcile.children import COMPONENT_AGENT, COMPONENT_CREDENTIAL, COMPONENT_WORKFLOW
 from aos.reconcile.plan import ChildKey, ObservedChild
 from aos.reconcile.revision import ObservedRevision
 
 _OURS: Final = f"{LABEL_MANAGED_BY}={MANAGED_BY}"
 _OF_AGENTS: Final = Selection(label_selector=f"{_OURS},{LABEL_AGENT}")
 _OF_CREDENTIALS: Final = Selection(label_selector=f"{_OURS},{LABEL_COMPONENT}={COMPONENT_CREDENTIAL}")
+_OF_REVISIONS: Final = Selection(
+    label_selector=f"{_OURS},{LABEL_COMPONENT} in ({COMPONENT_AGENT},{COMPONENT_WORKFLOW})"
+)
 _SELECTIONS: Final[Mapping[Resource, Selection]] = {
     SERVICE_ACCOUNTS: _OF_AGENTS,
     NETWORK_POLICIES: _OF_AGENTS,
-    CONTROLLER_REVISIONS: _OF_AGENTS,
+    CONTROLLER_REVISIONS: _OF_REVISIONS,
     DEPLOYMENTS: _OF_AGENTS,
     ROLES: _OF_CREDENTIALS,
     ROLE_BINDINGS: _OF_CREDENTIALS,
 }
-RevisionGone = Callable[[str, str, str], None]
+RevisionGone = Callable[[Key, str], None]
 
-_OWNERS: Final = frozenset({Subject.AGENT, Subject.TOOL, Subject.MODEL})
+_OWNERS: Final = frozenset({Subject.AGENT, Subject.TOOL, Subject.MODEL, Subject.WORKFLOW})
 
 
 class Children:
@@ -50,12 +53,13 @@ class Children:
         Args:
             client: where from.
             touch: hears of the owners whose children changed.
-            revision_gone: called with namespace, agent and name of a ControllerRevision that was deleted.
+            revision_gone: called with the owner and the name of a ControllerRevision that was deleted.
         """
         self._touch = touch
         self._revision_gone = revision_gone
         self._applied: dict[tuple[str, str, str], ChildView] = {}
-        self._revisions: dict[tuple[str, str], dict[str, ObservedRevision]] = {}
+        self._revisions: dict[Key, dict[str, ObservedRevision]] = {}
+        self._roles: dict[Key, set[ChildKey]] = {}
         self._watched: Mapping[str, Watched[ChildView]] = {
             resource.kind: Watched(client, resource, child_view, self._hearer(resource.kind), selection)
             for resource, selection in _SELECTIONS.items()
@@ -83,7 +87,15 @@ class Children:
 
     def revisions_of(self, namespace: str, agent: str) -> tuple[ObservedRevision, ...]:
         """Return the agent's ControllerRevisions."""
-        return tuple(self._revisions.get((namespace, agent), {}).values())
+        return tuple(self._revisions.get(Key(Subject.AGENT, namespace, agent), {}).values())
+
+    def revisions_of_workflow(self, namespace: str, workflow: str) -> tuple[ObservedRevision, ...]:
+        """Return the Workflow's ControllerRevisions."""
+        return tuple(self._revisions.get(Key(Subject.WORKFLOW, namespace, workflow), {}).values())
+
+    def roles_of(self, namespace: str, workflow: str) -> tuple[ChildKey, ...]:
+        """Return the Roles and RoleBindings that belong to a Workflow of that name."""
+        return tuple(self._roles.get(Key(Subject.WORKFLOW, namespace, workflow), ()))
 
     def _view(self, kind: str, namespace: str, name: str) -> ChildView | None:
         return self._applied.get((kind, namespace, name)) or self._watched[kind].get(namespace, name)
@@ -93,23 +105,45 @@ class Children:
             known = self._applied.pop((kind, key.namespace, key.name), None)
             self._index(kind, key, old, new)
             if old is not None and new is None and kind == CONTROLLER_REVISIONS.kind:
-                self._revision_gone(key.namespace, old.owner_name, key.name)
+                owner = _owner(key, old)
+                if owner is not None:
+                    self._revision_gone(owner, key.name)
             if known is not None and known == new:
                 return
             for view in (old, new):
-                if view is not None and view.owner_kind in _OWNERS:
-                    self._touch(Key(Subject(view.owner_kind), key.namespace, view.owner_name))
+                owner = _owner(key, view) if view is not None else None
+                if owner is not None:
+                    self._touch(owner)
 
         return changed
 
     def _index(self, kind: str, key: ObjectKey, old: ChildView | None, new: ChildView | None) -> None:
-        if kind != CONTROLLER_REVISIONS.kind:
-            return
-        if old is not None and (revisions := self._revisions.get((key.namespace, old.owner_name))):
-            revisions.pop(key.name, None)
-            if not revisions:
-                del self._revisions[key.namespace, old.owner_name]
-        if new is not None and new.owner_kind == Subject.AGENT:
-            self._revisions.setdefault((key.namespace, new.owner_name), {})[key.name] = ObservedRevision(
-                key.name, new.child.uid, new.number
-            )
+        for view in (old, new):
+            owner = _owner(key, view) if view is not None else None
+            if view is None or owner is None:
+                continue
+            if kind == CONTROLLER_REVISIONS.kind:
+                revision = ObservedRevision(key.name, view.child.uid, view.number)
+                _put(self._revisions, owner, key.name, revision if view is new else None)
+            if kind in (ROLES.kind, ROLE_BINDINGS.kind):
+                roles = self._roles.setdefault(owner, set())
+                (roles.add if view is new else roles.discard)(ChildKey(kind, key.name))
+                if not roles:
+                    del self._roles[owner]
+
+
+def _owner(key: ObjectKey, view: ChildView) -> Key | None:
+    is_ours = view.owner_kind in _OWNERS
+    return Key(Subject(view.owner_kind), key.namespace, view.owner_name) if is_ours else None
+
+
+def _put(
+    index: dict[Key, dict[str, ObservedRevision]], owner: Key, name: str, revision: ObservedRevision | None
+) -> None:
+    found = index.setdefault(owner, {})
+    if revision is not None:
+        found[name] = revision
+    else:
+        found.pop(name, None)
+    if not found:
+        del index[owner]

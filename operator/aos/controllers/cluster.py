@@ -56,7 +56,7 @@ class Cluster:
         """
         self._objects = objects
         self._changed = changed
-        self.children = Children(client, touch, objects.touch_tasks_of_revision)
+        self.children = Children(client, touch, objects.revision_gone)
         self.pods = Pods(client, touch)
         self._namespaces = Watched(client, NAMESPACES, labels_view, self._namespace_changed)
         self._config_maps = Watched(

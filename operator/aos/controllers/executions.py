@@ -1,16 +1,18 @@
 """Workflows and their runs in memory, and which of them a change of something else concerns."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from aos.controllers.keys import Key, Subject
 from aos.controllers.store import Change, Store
 from aos.controllers.task_facts import EPOCH, StepFacts, without_output
+from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
 from aos.model.meta import ConditionStatus
 from aos.model.workflow import Workflow
 from aos.model.workflow_run import MAX_RUN_DEPTH, WorkflowRun
+from aos.reconcile.children import owner_reference
 from aos.reconcile.conditions import find
 from aos.reconcile.run_queue import Contender, Turn, turns
 from aos.workflow.facts import run_attempt
@@ -98,6 +100,13 @@ class Executions:
         """Yield name, uid and facts of the runs that steps of the run with ``uid`` started."""
         return (item for item in self._found(self._below, namespace, run) if item[2].parent_uid == uid)
 
+    def reference(self, namespace: str, run: WorkflowRun) -> JsonObject | None:
+        """Return the reference by which a run goes when its Workflow does; None where that is not there."""
+        entry = self.workflows.entry(namespace, run.spec.workflow_ref.name)
+        if entry is None or entry.facts is None:
+            return None
+        return {**owner_reference("Workflow", entry.facts.metadata), "controller": False}
+
     def pinned(self, namespace: str, agent: str) -> frozenset[str]:
         """Return the revisions of an agent that open runs go on running."""
         return frozenset(
@@ -112,9 +121,8 @@ class Executions:
         """Ask for the reconciles that another Workflow makes."""
         if not change.touches_spec and not _ready_differs(change):
             return
-        for name, entry in self.workflows.within(change.namespace).items():
-            steps = entry.facts.spec.steps if entry.facts is not None else ()
-            if name != change.name and any(step.workflow == change.name for step in steps):
+        if change.touches_spec:
+            for name in self._with_those_above(change.namespace, (change.name,)) - {change.name}:
                 self._touch(Key(Subject.WORKFLOW, change.namespace, name))
         self.touch_open(change.namespace, change.name)
 
@@ -126,7 +134,7 @@ class Executions:
         facts = after or before
         if facts is None:
             return
-        if facts.parent and (before is None or after is None or before.attempt != after.attempt):
+        if facts.parent and (before is None or after is None or _seen(before) != _seen(after)):
             self._touch(Key(Subject.WORKFLOW_RUN, change.namespace, facts.parent))
         if _counts(before) != _counts(after):
             self._touch_later(Key(Subject.WORKFLOW, change.namespace, facts.workflow))
@@ -152,13 +160,53 @@ class Executions:
             if below.ended_at is None:
                 self._touch(Key(Subject.WORKFLOW_RUN, namespace, name))
 
-    def agent_changed(self, namespace: str, agent: str, capabilities: frozenset[str]) -> None:
-        """Ask for the reconciles that another Agent makes, which offers or offered ``capabilities``."""
-        for name, entry in self.workflows.within(namespace).items():
-            steps = entry.facts.spec.steps if entry.facts is not None else ()
-            if any(step.agent == agent or step.capability in capabilities for step in steps):
+    def agent_changed(
+        self, namespace: str, agent: str, capabilities: frozenset[str], *, is_other: bool
+    ) -> None:
+        """Ask for the reconciles that another Agent makes.
+
+        Args:
+            namespace: of the Agent.
+            agent: its name.
+            capabilities: what it offers or offered.
+            is_other: whether its spec is another, and not only what became of it.
+        """
+        concerned = {
+            name
+            for name, entry in self.workflows.within(namespace).items()
+            if entry.facts is not None
+            and any(step.agent == agent or step.capability in capabilities for step in entry.facts.spec.steps)
+        }
+        for name in concerned:
+            self.touch_those_whose_turn_it_is(namespace, name)
+        if is_other:
+            for name in self._with_those_above(namespace, concerned):
                 self._touch(Key(Subject.WORKFLOW, namespace, name))
-                self.touch_those_whose_turn_it_is(namespace, name)
+
+    def with_those_below(self, workflow: Workflow) -> tuple[Workflow, ...]:
+        """Return a Workflow and those that its steps run, and theirs."""
+        namespace, found = workflow.metadata.namespace, {workflow.metadata.name: workflow}
+        left = [workflow]
+        while left:
+            for step in left.pop().spec.steps:
+                entry = self.workflows.entry(namespace, step.workflow) if step.workflow else None
+                if entry is not None and entry.facts is not None and entry.facts.metadata.name not in found:
+                    found[entry.facts.metadata.name] = entry.facts
+                    left.append(entry.facts)
+        return tuple(found.values())
+
+    def _with_those_above(self, namespace: str, workflows: Iterable[str]) -> set[str]:
+        """Return Workflows and those whose steps run them, and so on."""
+        found = set(workflows)
+        left = list(found)
+        while left:
+            below = left.pop()
+            for name, entry in self.workflows.within(namespace).items():
+                steps = entry.facts.spec.steps if entry.facts is not None else ()
+                if name not in found and any(step.workflow == below for step in steps):
+                    found.add(name)
+                    left.append(name)
+        return found
 
     def touch_open(self, namespace: str, workflow: str) -> None:
         """Ask for a reconcile of every open run of a Workflow."""
@@ -215,6 +263,10 @@ class Executions:
             entry = self.runs.entry(namespace, run)
             if entry is not None and entry.facts is not None:
                 yield run, entry.uid, entry.facts
+
+
+def _seen(facts: RunFacts) -> StepFacts | None:
+    return facts.attempt.seen if facts.attempt is not None else None
 
 
 def _counts(facts: RunFacts | None) -> tuple[bool, bool, bool] | None:

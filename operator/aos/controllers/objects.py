@@ -12,11 +12,13 @@ from aos.controllers.store import Change, F, Shelf, Store, T
 from aos.controllers.task_facts import StepFacts, TaskFacts, facts_of, total, trim
 from aos.model.agent import Agent
 from aos.model.cluster_policy import ClusterPolicy
-from aos.model.meta import LabelSelector
+from aos.model.conditions import ConditionType
+from aos.model.meta import ConditionStatus, LabelSelector
 from aos.model.model import Model
 from aos.model.policy import Policy
 from aos.model.task import Task, TaskUsage
 from aos.model.tool import Tool
+from aos.reconcile.conditions import find
 from aos.reconcile.waiting import Wait
 from aos.reconcile.warm import warm_asked
 
@@ -29,6 +31,7 @@ class AgentFacts:
     tools: frozenset[str]
     delegates: frozenset[str]
     capabilities: frozenset[str]
+    is_ready: bool
     model: str
     warm: int
     config_map: str
@@ -142,6 +145,31 @@ class Objects:
             if entry is not None and entry.facts is not None and entry.facts.step is not None:
                 yield entry.facts.step, self._used_by(namespace, name)
 
+    def has_open_attempts(self, namespace: str, run: str, uid: str) -> bool:
+        """Whether anything that the run with ``uid`` started is still being worked on."""
+        return any(step.attempt.is_open for step, _ in self.attempts_of(namespace, uid)) or any(
+            facts.ended_at is None for _, _, facts in self.executions.below(namespace, run, uid)
+        )
+
+    def is_under_review(self, namespace: str, run_uid: str) -> bool:
+        """Whether people may still be asked about calls that were made for a run."""
+        for name in self._tasks_of_run.get((namespace, run_uid), ()):
+            entry = self.tasks.entry(namespace, name)
+            if entry is not None and any(
+                item.is_open for item in self.requests.of_task(namespace, name, entry.uid)
+            ):
+                return True
+        return False
+
+    def is_done_for(self, kind: str, namespace: str, name: str, run: str) -> bool:
+        """Whether a Task or run is one by which a step of ``run`` itself is done."""
+        if kind == self.tasks.kind:
+            task = self.tasks.entry(namespace, name)
+            facts = task.facts if task is not None else None
+            return facts is not None and facts.run == run and facts.step is not None
+        below = self.executions.runs.entry(namespace, name)
+        return below is not None and below.facts is not None and below.facts.parent == run
+
     def _used_by(self, namespace: str, task: str) -> TaskUsage | None:
         found = (self.tasks.entry(namespace, name) for name in self._with_tasks_below(namespace, task))
         used = [entry.facts.usage for entry in found if entry is not None and entry.facts is not None]
@@ -200,6 +228,13 @@ class Objects:
             if revision in (facts.revision, facts.pinned) and facts.ended_at is None:
                 self._touch(Key(Subject.TASK, namespace, name))
 
+    def revision_gone(self, owner: Key, revision: str) -> None:
+        """Ask for a reconcile of what goes by a revision of ``owner`` that was deleted."""
+        if owner.subject is Subject.AGENT:
+            self.touch_tasks_of_revision(owner.namespace, owner.name, revision)
+        else:
+            self.executions.touch_open(owner.namespace, owner.name)
+
     def touch_waiting_tasks(self) -> None:
         """Ask for a reconcile of every Task that has no pod yet."""
         for item in self.tasks.identities():
@@ -226,8 +261,11 @@ class Objects:
         for name, facts in self.tasks_of(change.namespace, change.name):
             if facts.is_waiting or (change.after is None and facts.ended_at is None):
                 self._touch(Key(Subject.TASK, change.namespace, name))
-        capabilities = frozenset(name for facts in change.facts() for name in facts.capabilities)
-        self.executions.agent_changed(change.namespace, change.name, capabilities)
+        if change.touches_spec or len({(facts.revision, facts.is_ready) for facts in change.facts()}) > 1:
+            capabilities = frozenset(name for facts in change.facts() for name in facts.capabilities)
+            self.executions.agent_changed(
+                change.namespace, change.name, capabilities, is_other=change.touches_spec
+            )
         called = {(facts.revision, facts.policy_digest) for facts in change.facts()}
         self.requests.touch_of_agent(
             change.namespace, change.name, is_another=change.after is None or len(called) > 1
@@ -397,16 +435,17 @@ def _put(index: _Index, key: tuple[str, str], name: str, *, is_there: bool) -> N
 
 
 def _seen_by_run(facts: TaskFacts | None) -> tuple[StepFacts | None, TaskUsage | None] | None:
-    return (facts.step, facts.usage) if facts is not None else None
+    return (facts.step.seen if facts.step is not None else None, facts.usage) if facts is not None else None
 
 
 def _agent_facts(agent: Agent) -> AgentFacts:
-    spec = agent.spec
+    spec, ready = agent.spec, find(agent.status.conditions, ConditionType.READY)
     return AgentFacts(
         labels=agent.metadata.labels,
         tools=frozenset(request.name for request in spec.tools),
         delegates=frozenset(spec.delegates),
         capabilities=frozenset(spec.capabilities),
+        is_ready=ready is not None and ready.status is ConditionStatus.TRUE,
         model=spec.model.name if spec.model else "",
         warm=warm_asked(agent),
         config_map=spec.instructions_from.config_map_key_ref.name if spec.instructions_from else "",

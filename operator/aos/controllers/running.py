@@ -22,6 +22,7 @@ from aos.controllers import (
 from aos.controllers.acting import Actor
 from aos.controllers.census import Census
 from aos.controllers.cluster import Cluster
+from aos.controllers.contents import Contents
 from aos.controllers.gateways import Gateways
 from aos.controllers.keys import ANCHORS, CERTIFICATES, Key, Subject
 from aos.controllers.metrics import Gauges, OperatorMetrics
@@ -137,6 +138,7 @@ class Operator:
                 self.metrics,
                 lambda: self._elector.is_leader,
             ),
+            contents=Contents(client),
             later=self._later,
         )
 

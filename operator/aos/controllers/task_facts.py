@@ -36,6 +36,11 @@ class StepFacts:
     has_output: bool = False
     output: bytes | None = None
 
+    @property
+    def seen(self) -> "StepFacts":
+        """The same but for which version it is of."""
+        return replace(self, attempt=replace(self.attempt, resource_version=""))
+
 
 @dataclass(frozen=True, slots=True)
 class TaskFacts:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from aos.controllers.acting import Actor
 from aos.controllers.cluster import Cluster
+from aos.controllers.contents import Contents
 from aos.controllers.gateways import Gateways
 from aos.controllers.keys import Key
 from aos.controllers.objects import Objects
@@ -33,6 +34,7 @@ class World:
         pool: pods that were there before any Task.
         turns: whose turn it is to get a pod.
         actor: writes.
+        contents: reads what caches do not hold.
         later: asks for a reconcile after so many seconds.
         now: the wall clock.
     """
@@ -45,5 +47,6 @@ class World:
     pool: Pool
     turns: Turns
     actor: Actor
+    contents: Contents
     later: Callable[[Key, float], None]
     now: Callable[[], datetime] = utc_now

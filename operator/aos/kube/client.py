@@ -240,6 +240,7 @@ class ApiClient:
         *,
         namespace: str = "",
         uid: str = "",
+        resource_version: str = "",
         propagation: Propagation = Propagation.BACKGROUND,
         grace_period_seconds: int | None = None,
     ) -> None:
@@ -250,16 +251,19 @@ class ApiClient:
             name: its name.
             namespace: its namespace; empty for cluster-wide kinds.
             uid: end only the object with this uid; empty for any.
+            resource_version: end it only as it was at this version; empty for any.
             propagation: what becomes of its children.
             grace_period_seconds: for pods; None for the object's own.
 
         Raises:
             NotFound: it is not there.
-            Conflict: the object of that name has another uid.
+            Conflict: the object of that name has another uid or version.
         """
         options: JsonObject = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        conditions: JsonObject = {"uid": uid, "resourceVersion": resource_version}
+        given: JsonObject = {name: value for name, value in conditions.items() if value}
+        if given:
+            options["preconditions"] = given
         if grace_period_seconds is not None:
             options["gracePeriodSeconds"] = grace_period_seconds
         target = Target("delete", resource.plural, _key(namespace, name))

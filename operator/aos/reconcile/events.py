@@ -36,6 +36,15 @@ class EventReason(StrEnum):
     STARTED = "Started"
     COMPLETED = "Completed"
     FAILED = "Failed"
+    RUN_STARTED = "RunStarted"
+    RUN_COMPLETED = "RunCompleted"
+    RUN_FAILED = "RunFailed"
+    STEP_FAILED = "StepFailed"
+    WAITING_FOR_PEOPLE = "WaitingForPeople"
+    COMPENSATING = "Compensating"
+    TRIGGERED = "Triggered"
+    TRIGGER_FAILED = "TriggerFailed"
+    RUNS_MISSED = "RunsMissed"
     CERTIFICATE_ISSUED = "CertificateIssued"
     AUTHORITY_CREATED = "AuthorityCreated"
     AUTHORITY_PREPARED = "AuthorityPrepared"
@@ -59,7 +68,8 @@ class EventDoc:
     when: str
 
 
-_ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy")
+_ACCEPTING: Final = ("Agent", "Tool", "Model", "Policy", "ClusterPolicy", "Workflow")
+_WITH_CHILDREN: Final = ("Agent", "Tool", "Model", "Workflow")
 _ASKING: Final = ("ApprovalRequest", "Agent", "Task", "WorkflowRun")
 _N, _W = EventType.NORMAL, EventType.WARNING
 
@@ -74,8 +84,18 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
     EventReason.POLICY_NOT_ENFORCED: EventDoc(
         _W, ("Agent",), "Compare", "No Policy selects the agent, one is broken, or no gateway is ready."
     ),
-    EventReason.SUSPENDED: EventDoc(_N, ("Agent",), "Suspend", "spec.suspend became true."),
-    EventReason.RESUMED: EventDoc(_N, ("Agent",), "Resume", "spec.suspend became false."),
+    EventReason.SUSPENDED: EventDoc(
+        _N,
+        ("Agent", "WorkflowRun"),
+        "Suspend",
+        "spec.suspend became true; of a run, its own or its Workflow's.",
+    ),
+    EventReason.RESUMED: EventDoc(
+        _N,
+        ("Agent", "WorkflowRun"),
+        "Resume",
+        "spec.suspend became false; of a run, its own and its Workflow's.",
+    ),
     EventReason.UNGUARDED: EventDoc(
         _W,
         ("Agent", "ApprovalRequest"),
@@ -83,26 +103,62 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
         "An admission policy that guards agent identities and approvals is missing or altered.",
     ),
     EventReason.REVISION_CREATED: EventDoc(
-        _N, ("Agent",), "Revise", "Instructions, spec or image changed; new Tasks run the new revision."
+        _N,
+        ("Agent", "Workflow"),
+        "Revise",
+        "Instructions, spec or image changed; new Tasks, or new runs, go by the new revision.",
     ),
     EventReason.CHILD_RESTORED: EventDoc(
-        _W, ("Agent", "Tool", "Model"), "Restore", "Somebody changed or removed a child; it was put right."
+        _W, _WITH_CHILDREN, "Restore", "Somebody changed or removed a child; it was put right."
     ),
     EventReason.CHILD_REFUSED: EventDoc(
-        _W, ("Agent", "Tool", "Model"), "Apply", "The API server refused a child; the note says why."
+        _W, _WITH_CHILDREN, "Apply", "The API server refused a child; the note says why."
     ),
     EventReason.CREDENTIAL_GRANTED: EventDoc(
-        _N, ("Tool", "Model"), "Grant", "The gateway may read the one Secret that spec.auth names."
+        _N,
+        ("Tool", "Model", "Workflow"),
+        "Grant",
+        "The gateway may read the one Secret that spec.auth, or a webhook, names.",
     ),
     EventReason.CREDENTIAL_REVOKED: EventDoc(
-        _N, ("Tool", "Model"), "Revoke", "spec.auth is gone; the gateway may no longer read the Secret."
+        _N,
+        ("Tool", "Model", "Workflow"),
+        "Revoke",
+        "spec.auth, or the webhook, is gone; the gateway may no longer read the Secret.",
     ),
     EventReason.POD_CREATED: EventDoc(_N, ("Task",), "Create", "The Task's one pod was created."),
     EventReason.POD_REMOVED: EventDoc(_N, ("Task",), "Delete", "A pod of the Task is being removed."),
-    EventReason.WAITING: EventDoc(_W, ("Task",), "Wait", "Something holds the Task up; the note says what."),
+    EventReason.WAITING: EventDoc(
+        _W, ("Task", "WorkflowRun"), "Wait", "Something keeps it from starting; the note says what."
+    ),
     EventReason.STARTED: EventDoc(_N, ("Task",), "Start", "The agent runs."),
     EventReason.COMPLETED: EventDoc(_N, ("Task",), "Finish", "The agent handed in its output."),
     EventReason.FAILED: EventDoc(_W, ("Task",), "Finish", "The Task failed; the note says why."),
+    EventReason.RUN_STARTED: EventDoc(
+        _N, ("WorkflowRun",), "Start", "The run began; the note says which revision of its Workflow it runs."
+    ),
+    EventReason.RUN_COMPLETED: EventDoc(_N, ("WorkflowRun",), "Finish", "Every step is done."),
+    EventReason.RUN_FAILED: EventDoc(
+        _W, ("WorkflowRun",), "Finish", "The run ended without success; the note says why."
+    ),
+    EventReason.STEP_FAILED: EventDoc(
+        _W, ("WorkflowRun",), "Advance", "A step failed for good; status.steps tells more than the note."
+    ),
+    EventReason.WAITING_FOR_PEOPLE: EventDoc(
+        _N, ("WorkflowRun",), "Wait", "The run waits for people; the note names the ApprovalRequest."
+    ),
+    EventReason.COMPENSATING: EventDoc(
+        _W, ("WorkflowRun",), "Compensate", "The run is going to end, and what was done is being undone."
+    ),
+    EventReason.TRIGGERED: EventDoc(
+        _N, ("Workflow",), "Start", "A schedule started a run; the note names it."
+    ),
+    EventReason.TRIGGER_FAILED: EventDoc(
+        _W, ("Workflow",), "Start", "A schedule was due and could not start a run; the note says why."
+    ),
+    EventReason.RUNS_MISSED: EventDoc(
+        _W, ("Workflow",), "Skip", "Times of a schedule passed without a run of their own."
+    ),
     EventReason.CERTIFICATE_ISSUED: EventDoc(
         _N, ("Secret",), "Issue", "The gateway got a new serving certificate."
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from aos.model.agent import Agent
+from aos.model.agent import Agent, AgentSpec
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.names import agent_revision
@@ -32,6 +32,23 @@ class ObservedRevision:
     name: str
     uid: str
     number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedRevision:
+    """What an agent was at a revision, read from its ControllerRevision.
+
+    Attributes:
+        name: of the ControllerRevision.
+        spec: of the Agent, never suspended.
+        instructions: what it was told.
+        image: what its pods ran.
+    """
+
+    name: str
+    spec: AgentSpec
+    instructions: str
+    image: str
 
 
 def image_of(agent: Agent, settings: OperatorSettings) -> str:

@@ -42,10 +42,10 @@ def step_of(run: JsonObject) -> JsonObject:
     return {**STEP, "name": "r1", "uid": uid_of(run), "rootUID": uid_of(run)}
 
 
-@pytest.mark.parametrize("spec", [{"run": STEP}, {"revision": "enricher-1"}])
-async def test_attack_20_a_user_makes_no_task_of_a_run(rig: Rig, spec: JsonObject) -> None:
+@pytest.mark.parametrize("made", [{"run": STEP}, {"revision": "enricher-1"}])
+async def test_attack_20_a_user_makes_no_task_of_a_run(rig: Rig, made: JsonObject) -> None:
     with pytest.raises(Forbidden, match="leave it out"):
-        await rig.admin.create(TASKS, task(rig, "forged", **spec))
+        await rig.make(TASKS, "forged", {"agentRef": {"name": "enricher"}, **made})
 
 
 async def test_attack_20_a_user_gives_no_task_the_labels_of_a_run(rig: Rig) -> None:

@@ -1,0 +1,180 @@
+"""What a run is decided from: from caches, and from the API server itself where they may lag."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import orjson
+
+from aos.controllers.task_facts import StepFacts
+from aos.controllers.world import World
+from aos.kube.objects import key_of, uid_of
+from aos.model.agent import Agent
+from aos.model.conditions import Reason
+from aos.model.names import LABEL_RUN, gate_request
+from aos.model.task import BudgetOfRun, TaskUsage
+from aos.model.workflow import Workflow, WorkflowSpec
+from aos.model.workflow_run import WorkflowRun
+from aos.reconcile.run_queue import Turn
+from aos.reconcile.run_start import ObservedStart
+from aos.workflow.facts import gate
+from aos.workflow.observed import Attempt, Observed, ObservedGate
+
+
+def gather_start(world: World, run: WorkflowRun) -> ObservedStart:
+    """Return what the start of a run is decided from."""
+    namespace, name = run.metadata.namespace, run.spec.workflow_ref.name
+    executions, children = world.objects.executions, world.cluster.children
+    workflow = executions.workflows.get(namespace, name)
+    agents = agents_meant_by(world, namespace, (workflow,)) if workflow is not None else {}
+    revisions = {item.name for item in children.revisions_of_workflow(namespace, name)}
+    for agent in agents:
+        revisions |= {item.name for item in children.revisions_of(namespace, agent)}
+    return ObservedStart(
+        run=run,
+        workflow=workflow,
+        agents=agents,
+        revisions=frozenset(revisions),
+        turn=executions.turns(namespace, name).get(run.metadata.uid, Turn.WAIT),
+        is_parent_over=_is_parent_over(world, run),
+    )
+
+
+async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed:
+    """Return what the next steps of a run are decided from.
+
+    Raises:
+        ApiError: an output that is not in the cache could not be read.
+    """
+    namespace, uid = run.metadata.namespace, run.metadata.uid
+    workflow = world.objects.executions.workflows.entry(namespace, run.spec.workflow_ref.name)
+    return Observed(
+        run=run,
+        spec=spec,
+        now=world.now(),
+        attempts=await _attempts(world, run),
+        gates=_gates(world, run, spec),
+        budgets_above=await _budgets_above(world, run),
+        is_workflow_suspended=workflow is not None
+        and workflow.facts is not None
+        and workflow.facts.spec.suspend,
+        must_end=_must_end(world, run, uid),
+    )
+
+
+async def confirm(world: World, observed: Observed) -> Observed:
+    """Return the same as the API server itself has it.
+
+    Raises:
+        ApiError: it could not be reached.
+    """
+    run = observed.run
+    namespace, name = run.metadata.namespace, run.metadata.name
+    for kind in ("Task", "WorkflowRun"):
+        await _refresh(world, kind, namespace, name)
+    for step in observed.spec.steps:
+        if step.approval is not None:
+            await world.actor.reread("ApprovalRequest", namespace, gate_request(run.metadata.uid, step.name))
+    return replace(await gather(world, run, observed.spec), confirmed=True)
+
+
+async def _refresh(world: World, kind: str, namespace: str, run: str) -> None:
+    """Bring the cached children of a run in step with the API server."""
+    shelf, objects = world.objects.shelves[kind], world.objects
+    before = [item for item in shelf.identities() if item.namespace == namespace]
+    found = await world.actor.read_all(kind, namespace, f"{LABEL_RUN}={run}")
+    for raw in found:
+        objects.observe(kind, raw)
+    there = {(key_of(raw).name, uid_of(raw)) for raw in found}
+    for item in before:
+        if (item.name, item.uid) not in there and objects.is_done_for(kind, namespace, item.name, run):
+            objects.forget(kind, namespace, item.name, item.uid)
+
+
+def agents_meant_by(world: World, namespace: str, workflows: Iterable[Workflow]) -> dict[str, Agent]:
+    """Return the Agents that steps of Workflows could mean."""
+    steps = [step for workflow in workflows for step in workflow.spec.steps]
+    named = {step.agent for step in steps}
+    asked = {step.capability for step in steps if step.capability}
+    found = {}
+    for name, entry in world.objects.agents.within(namespace).items():
+        offered = entry.facts.capabilities if entry.facts is not None else frozenset[str]()
+        if name in named or offered & asked:
+            agent = world.objects.agents.get(namespace, name)
+            if agent is not None:
+                found[name] = agent
+    return found
+
+
+def _is_parent_over(world: World, run: WorkflowRun) -> bool:
+    parent = run.spec.parent
+    entry = world.objects.executions.runs.entry(run.metadata.namespace, parent.run) if parent else None
+    return (
+        parent is not None
+        and entry is not None
+        and entry.uid == parent.run_uid
+        and entry.facts is not None
+        and entry.facts.ended_at is not None
+    )
+
+
+def _must_end(world: World, run: WorkflowRun, uid: str) -> Reason | None:
+    if _is_parent_over(world, run):
+        return Reason.PARENT_ENDED
+    turns = world.objects.executions.turns(run.metadata.namespace, run.spec.workflow_ref.name)
+    return Reason.REPLACED if turns.get(uid) is Turn.MAKE_WAY else None
+
+
+async def _attempts(world: World, run: WorkflowRun) -> tuple[Attempt, ...]:
+    namespace, uid = run.metadata.namespace, run.metadata.uid
+    found = [
+        await _attempt(world, namespace, facts, usage, is_run=False)
+        for facts, usage in world.objects.attempts_of(namespace, uid)
+    ]
+    for _, _, below in world.objects.executions.below(namespace, run.metadata.name, uid):
+        if below.attempt is not None:
+            usage = below.attempt.attempt.usage
+            found.append(await _attempt(world, namespace, below.attempt, usage, is_run=True))
+    return tuple(found)
+
+
+async def _attempt(
+    world: World, namespace: str, facts: StepFacts, usage: TaskUsage | None, *, is_run: bool
+) -> Attempt:
+    if not facts.has_output:
+        return replace(facts.attempt, usage=usage)
+    if facts.output is not None:
+        output = orjson.loads(facts.output)
+    else:
+        output = await world.contents.output(namespace, facts.attempt, is_run=is_run)
+    return replace(facts.attempt, usage=usage, output=output)
+
+
+def _gates(world: World, run: WorkflowRun, spec: WorkflowSpec) -> tuple[ObservedGate, ...]:
+    found = []
+    for step in spec.steps:
+        if step.approval is None:
+            continue
+        name = gate_request(run.metadata.uid, step.name)
+        request = world.objects.requests.store.get(run.metadata.namespace, name)
+        asked = request.spec.run if request is not None else None
+        if request is not None and asked is not None and asked.uid == run.metadata.uid:
+            found.append(gate(request, step.name, world.now()))
+    return tuple(found)
+
+
+async def _budgets_above(world: World, run: WorkflowRun) -> tuple[BudgetOfRun, ...]:
+    """Return the budgets of the runs above, the nearest first."""
+    namespace, found = run.metadata.namespace, []
+    above = run.spec.parent
+    while above is not None:
+        parent = world.objects.executions.runs.get(namespace, above.run)
+        if parent is None or parent.metadata.uid != above.run_uid:
+            break
+        name = parent.spec.workflow_ref.name
+        spec = await world.contents.workflow(namespace, name, parent.status.revision)
+        if spec is not None and spec.budget is not None:
+            found.append(
+                BudgetOfRun(run_uid=above.run_uid, workflow=name, **spec.budget.model_dump(exclude_none=True))
+            )
+        above = parent.spec.parent
+    return tuple(found)
