@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
+from urllib.parse import quote
 
 import jsonschema_rs
 import orjson
@@ -44,7 +45,9 @@ _DATA: Final = frozenset({"const", "enum", "default", "examples"})
 _MAPS: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 _SMALLEST_PATTERN_BYTES: Final = 256
 _MASK: Final = "the value"
-_Pointer = tuple[str | int, ...]
+Pointer = tuple[str | int, ...]
+"""Where in a schema: the keys and places on the way down."""
+_WHOLE: Final = "urn:aos:schema"
 
 
 class SchemaError(ValueError):
@@ -65,7 +68,12 @@ class MessageSchema:
     __slots__ = ("_growth", "_validator")
 
     def __init__(
-        self, schema: Mapping[str, JsonValue], *, older_dialects: bool = False, quotes_values: bool = True
+        self,
+        schema: Mapping[str, JsonValue],
+        *,
+        older_dialects: bool = False,
+        quotes_values: bool = True,
+        part: Pointer = (),
     ) -> None:
         """Compile ``schema`` after checking its bounds.
 
@@ -73,13 +81,15 @@ class MessageSchema:
             schema: as it came.
             older_dialects: whether it may declare one of `OLDER_DIALECTS`.
             quotes_values: whether `problems` may quote what does not fit; not where others than its author read them.
+            part: the subschema that values are held against; the whole one if it is empty.
 
         Raises:
             SchemaError: `check_schema` has something to say.
         """
         dialect = _dialect(schema, older_dialects=older_dialects)
         self._growth = _measured(schema)
-        self._validator = _compiled(schema, _VALIDATORS[dialect], mask=None if quotes_values else _MASK)
+        mask = None if quotes_values else _MASK
+        self._validator = _compiled(schema, _VALIDATORS[dialect], mask=mask, part=part)
 
     def accepts(self, value: JsonValue) -> bool:
         """Whether ``value`` fits, and is not too large for the schema's regular expressions."""
@@ -205,7 +215,7 @@ def _node_problems(schema: Mapping[str, JsonValue]) -> list[str]:
     return problems[:MAX_PROBLEMS]
 
 
-def _reference_problems(pointer: _Pointer, node: Mapping[str, JsonValue]) -> Iterator[str]:
+def _reference_problems(pointer: Pointer, node: Mapping[str, JsonValue]) -> Iterator[str]:
     reference = node.get("$ref")
     if isinstance(reference, str) and reference != "#" and not reference.startswith("#/"):
         yield f"{_at(pointer)}: $ref {reference[:80]!r} leads out of the schema; only #/... is followed"
@@ -217,8 +227,8 @@ def _reference_problems(pointer: _Pointer, node: Mapping[str, JsonValue]) -> Ite
             yield f"{_at(pointer)}: {name} is not supported; refer by #/$defs/..."
 
 
-def _nodes(schema: Mapping[str, JsonValue]) -> Iterator[tuple[_Pointer, JsonObject | list[JsonValue]]]:
-    waiting: list[tuple[_Pointer, JsonObject | list[JsonValue]]] = [((), dict(schema))]
+def _nodes(schema: Mapping[str, JsonValue]) -> Iterator[tuple[Pointer, JsonObject | list[JsonValue]]]:
+    waiting: list[tuple[Pointer, JsonObject | list[JsonValue]]] = [((), dict(schema))]
     while waiting:
         pointer, node = waiting.pop()
         yield pointer, node
@@ -236,13 +246,21 @@ def _compiled(
     validator: type[jsonschema_rs.Validator],
     pattern_bytes: int = MAX_PATTERN_BYTES,
     mask: str | None = None,
+    part: Pointer = (),
 ) -> jsonschema_rs.Validator:
+    applied, registry = dict(schema), None
+    if part:
+        # At the root an $id is only a name, and would lead references away from it.
+        whole = {name: value for name, value in schema.items() if name != "$id"}
+        registry = jsonschema_rs.Registry([(_WHOLE, whole)])
+        applied = {"$ref": f"{_WHOLE}#{_fragment(part)}"}
     try:
         return validator(
-            dict(schema),
+            applied,
             validate_formats=False,
             offline=True,
             mask=mask,
+            registry=registry,
             pattern_options=jsonschema_rs.RegexOptions(size_limit=pattern_bytes),
         )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
@@ -250,5 +268,9 @@ def _compiled(
         raise SchemaError(f"not valid JSON Schema: {text}"[:MAX_PROBLEM_LENGTH]) from None
 
 
-def _at(pointer: _Pointer) -> str:
+def _fragment(pointer: Pointer) -> str:
+    return "".join("/" + quote(str(step).replace("~", "~0").replace("/", "~1"), safe="") for step in pointer)
+
+
+def _at(pointer: Pointer) -> str:
     return "#/" + "/".join(str(part) for part in pointer)

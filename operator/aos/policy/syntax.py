@@ -18,6 +18,18 @@ _EXPR_ID: Final = 2
 _EXPR_CONSTANT: Final = 3
 _STRUCT_ENTRY: Final = 2
 _CONSTANT_TEXT: Final = frozenset({6, 7})
+_CONSTANT_TYPES: Final = (
+    "",
+    "null",
+    "bool",
+    "int",
+    "uint",
+    "double",
+    "string",
+    "bytes",
+    "duration",
+    "timestamp",
+)
 
 
 class SyntaxTooLargeError(ValueError):
@@ -26,9 +38,13 @@ class SyntaxTooLargeError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal; ``text`` is its content as UTF-8 where it is a string or bytes, else None."""
+    """A literal; ``text`` is its content as UTF-8 where it is a string or bytes, else None.
+
+    ``type`` is null, bool, int, uint, double, string or bytes.
+    """
 
     text: bytes | None
+    type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +73,14 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A list, map or message that is written out; ``message`` names the last one's type, else it is empty."""
+    """A list, map or message that is written out; ``message`` names the last one's type, else it is empty.
+
+    The parts of a map are its keys and values, in turn.
+    """
 
     parts: tuple["Node", ...]
     message: str
+    is_map: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +180,8 @@ class _Reader:
         for number, entry in _fields(content):
             if number == _STRUCT_ENTRY and isinstance(entry, bytes):
                 parts += (*self._each(entry, 3), *self._each(entry, 4))
-        return Collection(tuple(parts), _text(content, 1))
+        message = _text(content, 1)
+        return Collection(tuple(parts), message, is_map=not message)
 
     def _loop(self, content: bytes) -> Node:
         over, initial, condition, step, result = (
@@ -171,8 +192,9 @@ class _Reader:
 
 
 def _constant(content: bytes) -> Constant:
-    texts = (value for number, value in _fields(content) if number in _CONSTANT_TEXT)
-    return Constant(next((value for value in texts if isinstance(value, bytes)), None))
+    field, value = next(_fields(content), (0, b""))
+    text = value if field in _CONSTANT_TEXT and isinstance(value, bytes) else None
+    return Constant(text, _CONSTANT_TYPES[field])
 
 
 def _fields(content: bytes) -> Iterator[tuple[int, int | bytes]]:

@@ -141,6 +141,21 @@ def test_a_value_that_does_not_fit_is_told_where_and_why() -> None:
     assert schema.problems({"a": [1, "x"]}) == ['/a/1: "x" is not of type "integer"']
 
 
+def test_a_value_is_held_against_a_part_of_a_schema() -> None:
+    schema: dict[str, JsonValue] = {
+        "$id": "https://example.com/lead",
+        "required": ["lead"],
+        "properties": {"a/b ~%1": {"prefixItems": [True, {"$ref": "#/$defs/short"}]}},
+        "$defs": {"short": {"type": "string", "maxLength": 2}},
+    }
+    part = MessageSchema(schema, part=("properties", "a/b ~%1", "prefixItems", 1))
+    assert part.accepts("ab")
+    assert part.problems("abc") == ['/: "abc" is longer than 2 characters']
+    assert MessageSchema(schema, part=("properties", "a/b ~%1")).problems([1, 2]) == [
+        '/1: 2 is not of type "string"'
+    ]
+
+
 def test_what_does_not_fit_is_not_quoted_where_others_read() -> None:
     schema = MessageSchema({"properties": {"a": {"type": "integer"}}}, quotes_values=False)
     assert schema.problems({"a": "secret"}) == ['/a: the value is not of type "integer"']

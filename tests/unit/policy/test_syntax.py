@@ -28,22 +28,22 @@ def tree(source: str) -> Node:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("'text'", Constant(b"text")),
-        ("b'\\xff'", Constant(b"\xff")),
-        ("1.5", Constant(None)),
-        ("true", Constant(None)),
-        ("null", Constant(None)),
+        ("'text'", Constant(b"text", "string")),
+        ("b'\\xff'", Constant(b"\xff", "bytes")),
+        ("1.5", Constant(None, "double")),
+        ("true", Constant(None, "bool")),
+        ("null", Constant(None, "null")),
         ("args", Name("args")),
         ("args.x", Select(Name("args"), "x", is_test=False)),
         ("has(args.x)", Select(Name("args"), "x", is_test=True)),
         ("args.size()", Invocation("size", (Name("args"),))),
         ("size(args)", Invocation("size", (Name("args"),))),
-        ("optional.of(1)", Invocation("optional.of", (Constant(None),))),
-        ("[args, 1]", Collection((Name("args"), Constant(None)), "")),
-        ("{'a': args}", Collection((Constant(b"a"), Name("args")), "")),
+        ("optional.of(1)", Invocation("optional.of", (Constant(None, "int"),))),
+        ("[args, 1u]", Collection((Name("args"), Constant(None, "uint")), "")),
+        ("{'a': args}", Collection((Constant(b"a", "string"), Name("args")), "", is_map=True)),
         (
             "google.protobuf.Duration{seconds: 1}",
-            Collection((Constant(None),), "google.protobuf.Duration"),
+            Collection((Constant(None, "int"),), "google.protobuf.Duration"),
         ),
     ],
 )
@@ -56,7 +56,7 @@ def test_a_macro_is_the_loop_that_it_stands_for() -> None:
     assert isinstance(loop, Loop)
     assert loop.items == ("k",)
     assert loop.over == Name("args")
-    assert Invocation("_==_", (Name("k"), Constant(b"a"))) in getattr(loop.step, "operands", ())
+    assert Invocation("_==_", (Name("k"), Constant(b"a", "string"))) in getattr(loop.step, "operands", ())
     assert loop.result == Name(loop.accumulator)
 
 
@@ -72,5 +72,5 @@ def test_attack_25_a_short_text_that_macros_make_a_huge_tree_is_refused() -> Non
 
 def test_what_is_left_out_is_a_constant_without_a_value() -> None:
     # Any{value: CheckedExpr{expr: Expr{}}} and one with a double, whose eight bytes are skipped.
-    assert syntax_of(b"\x12\x02\x22\x00") == Constant(None)
-    assert syntax_of(b"\x12\x0d\x22\x0b\x1a\x09\x29" + bytes(8)) == Constant(None)
+    assert syntax_of(b"\x12\x02\x22\x00") == Constant(None, "")
+    assert syntax_of(b"\x12\x0d\x22\x0b\x1a\x09\x29" + bytes(8)) == Constant(None, "double")
