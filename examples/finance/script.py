@@ -9,6 +9,8 @@ from examples.common.conversation import Conversation, JsonObject, Turn, call, g
 
 PAYABLES: Final = "2000"
 """Account of what is owed to suppliers."""
+ALREADY: Final = "is posted already"
+"""How the ledger says that trying again is no use."""
 
 
 def reconcile(conversation: Conversation) -> Turn:
@@ -47,7 +49,12 @@ def post(conversation: Conversation) -> Turn:
             "ledger.post_entry", {"invoice": match.get("invoice"), "account": account, "lines": lines}
         )
     entry = conversation.returned("ledger.post_entry").get("id")
-    return Turn(output={"entry": entry}) if isinstance(entry, str) else give_up(conversation)
+    if isinstance(entry, str):
+        return Turn(output={"posted": True, "entry": entry, "note": ""})
+    refused = conversation.results[-1].text
+    if ALREADY in refused:
+        return Turn(output={"posted": False, "entry": "", "note": refused})
+    return give_up(conversation)
 
 
 def close(conversation: Conversation) -> Turn:

@@ -39,7 +39,7 @@ def classify(conversation: Conversation) -> Turn:
     if not conversation.returned("tickets.updateTicket"):
         if conversation.results[-1].tool == "tickets.updateTicket":
             return give_up(conversation)
-        return call("tickets.updateTicket", {"id": conversation.text("ticket"), **verdict})
+        return call("tickets.updateTicket", {"id": conversation.text("ticket"), "body": verdict})
     return Turn(output={**verdict, "notes": conversation.problems()})
 
 
@@ -61,7 +61,7 @@ def reply(conversation: Conversation) -> Turn:
     """Send the answer as it is."""
     if not conversation.results:
         ticket, answer = conversation.text("ticket"), conversation.text("answer")
-        return call("tickets.sendReply", {"id": ticket, "text": answer})
+        return call("tickets.sendReply", {"id": ticket, "body": {"text": answer}})
     sent = conversation.returned("tickets.sendReply").get("reply")
     return Turn(output={"reply": sent}) if isinstance(sent, str) else give_up(conversation)
 
@@ -69,7 +69,7 @@ def reply(conversation: Conversation) -> Turn:
 def route(conversation: Conversation) -> Turn:
     """Put the ticket into the queue of people."""
     if not conversation.results:
-        return call("tickets.updateTicket", {"id": conversation.text("ticket"), "queue": "people"})
+        return call("tickets.updateTicket", {"id": conversation.text("ticket"), "body": {"queue": "people"}})
     queue = conversation.returned("tickets.updateTicket").get("queue")
     return Turn(output={"queue": queue}) if isinstance(queue, str) else give_up(conversation)
 

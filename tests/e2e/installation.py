@@ -117,13 +117,14 @@ class Installation:
         log = self.kubectl("logs", "-n", SYSTEM, "-l", "app.kubernetes.io/component=gateway", "--tail=-1")
         return [line for line in json_lines(log) if line.get("task") == task and "effect" in line]
 
+    def system_log(self, system: str, namespace: str) -> list[JsonObject]:
+        """Return the access log that a system keeps itself."""
+        log = self.kubectl("logs", "-n", namespace, f"deploy/{system}", "--tail=-1")
+        return [line for line in json_lines(log) if "action" in line]
+
     def crm_log(self) -> list[JsonObject]:
         """Return the CRM's own access log."""
-        return [
-            line
-            for line in json_lines(self.kubectl("logs", "-n", TOOLS, "deploy/crm", "--tail=-1"))
-            if "action" in line
-        ]
+        return self.system_log("crm", TOOLS)
 
     def made(self, action: str, contact: str, since: datetime = EVER) -> int:
         """How many calls of an action on one contact the CRM saw."""

@@ -17,6 +17,10 @@ LEAD = Person("e2e-lead", ("sales-leads",))
 SECOND_LEAD = Person("e2e-second-lead", ("sales-leads",))
 BOOKKEEPER = Person("e2e-bookkeeper", ("finance",))
 SUPPORT = Person("e2e-support", ("support",))
+SUPPORT_LEAD = Person("e2e-support-lead", ("support-leads",))
+LAWYER = Person("e2e-lawyer", ("legal",))
+BRAND = Person("e2e-brand", ("brand-leads",))
+FINANCE_LEAD = Person("e2e-finance-lead", ("finance-leads",))
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,12 @@ class Finished:
 
 
 class User:
-    """One person at their own terminal."""
+    """One person at their own terminal, in the namespace of their team."""
 
-    def __init__(self, access: Access, person: Person) -> None:
+    def __init__(self, access: Access, person: Person, namespace: str = SALES) -> None:
         self.person = person
         self._access = access
+        self._namespace = namespace
         self._kubeconfig: Path | None = None
 
     @property
@@ -43,12 +48,14 @@ class User:
         return self._kubeconfig
 
     def aos(self, *arguments: str) -> Finished:
-        common = ["--kubeconfig", str(self.kubeconfig), "-n", SALES]
+        common = ["--kubeconfig", str(self.kubeconfig), "-n", self._namespace]
         done = CliRunner().invoke(app, [*common, *arguments], prog_name="aos")
         return Finished(done.exit_code, done.stdout, done.stderr)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> Answer:
-        return Kubectl(self._access.handle.program, self.kubeconfig).run(*arguments, "-n", SALES, stdin=stdin)
+        return Kubectl(self._access.handle.program, self.kubeconfig).run(
+            *arguments, "-n", self._namespace, stdin=stdin
+        )
 
     def pending(self) -> list[str]:
         """Names of the requests that this person is asked about."""

@@ -13,7 +13,7 @@ from aos.model.workflow import Workflow
 from aos.model.workflow_run import WorkflowRun
 from aos.policy.decision import Call, Decision, DecisionReason, decide
 from aos.policy.effective import EffectivePolicy
-from aos.workflow.graph import graph_of
+from aos.workflow.checking import World, problems
 from examples.common.model import SCRIPTS
 from hack.demo import example
 from hack.demo.example import Example
@@ -104,9 +104,10 @@ def test_each_agent_is_held_by_both_layers_of_policy(chosen: Example) -> None:
 
 
 @EXAMPLES
-def test_a_workflow_is_one_graph_and_what_its_run_gives_fits_it(chosen: Example) -> None:
+def test_a_workflow_fits_its_agents_and_what_its_run_gives_fits_it(chosen: Example) -> None:
     workflow = parsed(Workflow, chosen=chosen)
-    graph_of(workflow.spec)
+    agents = {agent.metadata.name: agent.spec for agent in all_of(Agent, chosen)}
+    assert problems(workflow.spec, World(workflow.metadata.name, agents, {})) == ()
     [raw] = documents(chosen, "run.yaml")
     run = WorkflowRun.parse(named(raw))
     assert run.spec.workflow_ref.name == workflow.metadata.name

@@ -76,7 +76,7 @@ def output(chosen: Example, name: str, task: JsonObject, answers: Answers) -> Js
         (MARKETING, "writer", {"topic": "moving house"}, {"cms.get_brand_guide": GUIDE, "cms.create_draft": PAGE}, {"page": "page-0001", "version": 1, "title": "Plain"}),
         (MARKETING, "publisher", {"page": "page-0001", "version": 1}, {"cms.publish_page": PAGE}, {"path": "/posts/1"}),
         (MARKETING, "tidier", {"page": "page-0001"}, {"cms.discard_draft": {**PAGE, "state": "discarded"}}, {"state": "discarded"}),
-        (FINANCE, "poster", {"match": MATCH}, {"ledger.post_entry": {"id": "JE-0001"}}, {"entry": "JE-0001"}),
+        (FINANCE, "poster", {"match": MATCH}, {"ledger.post_entry": {"id": "JE-0001"}}, {"posted": True, "entry": "JE-0001", "note": ""}),
         (FINANCE, "closer", {"invoice": "INV-2001", "entry": "JE-0001"}, {"ledger.close_invoice": {"state": "closed"}}, {"state": "closed"}),
         (FINANCE, "reverser", {"entry": "JE-0001"}, {"ledger.reverse_entry": {"id": "JE-0002"}}, {"entry": "JE-0002"}),
     ],
@@ -172,6 +172,13 @@ def test_an_invoice_and_its_payment_agree_to_the_cent_or_not(
     }
     found = output(FINANCE, "reconciler", {"invoice": "INV-2001"}, answers)
     assert (found["matches"], found["differenceCents"]) == (matches, difference)
+
+
+def test_an_invoice_that_is_posted_already_is_told_and_not_tried_again() -> None:
+    answers: Answers = {"ledger.post_entry": "failed: INV-2001 is posted already, as JE-0001"}
+    found = output(FINANCE, "poster", {"match": MATCH}, answers)
+    assert (found["posted"], found["entry"]) == (False, "")
+    assert "JE-0001" in str(found["note"])
 
 
 def test_a_posting_balances() -> None:
