@@ -9,7 +9,7 @@ from aos.model.conditions import Reason
 from aos.model.workflow import WorkflowSpec
 from aos.model.workflow_run import MAX_RUN_DEPTH
 from aos.policy.schemas import check_schema
-from aos.workflow.described import Described, Patience, TooMuchWorkError
+from aos.workflow.described import Described, Patience, TooMuchWorkError, is_usable
 from aos.workflow.fitting import EACH_ITEM, misfits
 from aos.workflow.graph import graph_problems, nodes_of, place_problems
 from aos.workflow.inference import Inference, Scope
@@ -55,7 +55,7 @@ def problems(spec: WorkflowSpec, world: World) -> tuple[Problem, ...]:
 
 
 def _schema_problems(spec: WorkflowSpec) -> Iterator[Problem]:
-    if spec.input is not None:
+    if spec.input is not None and not is_usable(spec.input.schema_):
         for message in check_schema(spec.input.schema_):
             yield Problem("spec.input.schema", Reason.INVALID_SCHEMA, message)
 

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
+import orjson
 import re2
 from pydantic import JsonValue
 from typing_extensions import override
 
-from aos.policy.schemas import MessageSchema, Pointer
+from aos.policy.schemas import MessageSchema, Pointer, check_schema
 from aos.workflow.types import (
     FREE,
     KINDS,
@@ -65,13 +67,11 @@ class Document:
         schema: bounded, with local references only; see `aos.policy.schemas`.
         label: whose it is, for people: ``the output schema of agent writer``.
         patience: for looking at its parts.
-        compiled: its parts that values were held against.
     """
 
     schema: Mapping[str, JsonValue]
     label: str
     patience: Patience = field(compare=False, repr=False)
-    compiled: dict[Pointer, MessageSchema] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +128,8 @@ class Described(Type):
 
     def problems(self, value: JsonValue) -> Iterator[tuple[Pointer, str]]:
         """Give where ``value`` does not fit and why."""
-        known = self.document.compiled
-        if self.pointer not in known:
-            known[self.pointer] = MessageSchema(self.document.schema, part=self.pointer)
-        for problem in known[self.pointer].problems(value):
+        compiled = _compiled(orjson.dumps(self.document.schema), self.pointer)
+        for problem in compiled.problems(value):
             where, _, message = problem.partition(": ")
             yield (
                 tuple(int(step) if step.isdecimal() else step for step in where.split("/")[1:] if step),
@@ -161,6 +159,25 @@ class Described(Type):
     @override
     def label(self) -> str:
         return self.document.label
+
+
+def is_usable(schema: Mapping[str, JsonValue]) -> bool:
+    """Whether ``schema`` is within the bounds of `aos.policy.schemas`."""
+    try:
+        content = orjson.dumps(schema)
+    except orjson.JSONEncodeError:
+        return False
+    return _is_usable(content)
+
+
+@lru_cache(maxsize=512)
+def _is_usable(content: bytes) -> bool:
+    return not check_schema(orjson.loads(content))
+
+
+@lru_cache(maxsize=512)
+def _compiled(content: bytes, part: Pointer) -> MessageSchema:
+    return MessageSchema(orjson.loads(content), part=part)
 
 
 def target_of(view: Described) -> Described | None:

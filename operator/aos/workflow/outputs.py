@@ -7,8 +7,7 @@ from typing import Final
 from aos.model.agent import AgentSpec, MessageSchema
 from aos.model.workflow import WorkflowSpec
 from aos.model.workflow_step import WorkflowStep
-from aos.policy.schemas import check_schema
-from aos.workflow.described import Described, Patience
+from aos.workflow.described import Described, Patience, is_usable
 from aos.workflow.inference import Inference, Scope
 from aos.workflow.places import StepPlaces, output_place
 from aos.workflow.template import Template
@@ -149,6 +148,6 @@ class Outputs:
 
     def _described(self, schema: MessageSchema | None, label: str) -> Described | None:
         """Return what ``schema`` describes; None where there is none, or it can't be used, which is its owner's problem."""
-        if schema is None or check_schema(schema.schema_):
+        if schema is None or not is_usable(schema.schema_):
             return None
         return Described.whole(schema.schema_, label, self._patience)
