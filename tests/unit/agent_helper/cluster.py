@@ -18,7 +18,7 @@ from aos.gateway.main import Gateway
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
 from aos.kube.client import EVERYTHING, ApiClient, Selection
-from aos.kube.errors import NotFound, Target
+from aos.kube.errors import NotFound, Target, Unavailable
 from aos.kube.objects import child, key_of, text
 from aos.kube.resources import (
     AGENTS,
@@ -67,6 +67,8 @@ class Api(TaskApi):
     def __init__(self) -> None:
         super().__init__()
         self._moved = asyncio.Event()
+        self.refuses_statuses = False
+        self.refused = 0
 
     def put(self, resource: Resource, item: Mapping[str, JsonValue]) -> None:
         super().put(resource, item)
@@ -97,6 +99,9 @@ class Api(TaskApi):
         self, resource: Resource, manifest: JsonObject, *, field_manager: str, force: bool = True
     ) -> JsonObject:
         key = (resource.plural, key_of(manifest))
+        if self.refuses_statuses:
+            self.refused += 1
+            raise Unavailable(Target("apply", resource.plural), 503, "ServiceUnavailable", "not now")
         there = self.objects[key]
         self.put(resource, {**there, "status": {**child(there, "status"), **child(manifest, "status")}})
         return self.objects[key]

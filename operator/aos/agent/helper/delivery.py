@@ -91,6 +91,12 @@ class Delivery:
 
     async def run(self, tasks: PodTasks) -> None:
         """Hand over the pod's Task, or one after the other."""
+        try:
+            await self._run(tasks)
+        finally:
+            self._server.close()
+
+    async def _run(self, tasks: PodTasks) -> None:
         while True:
             task = await self._inbox.wait()
             self._journal.write("task received", task=task.name)
