@@ -84,7 +84,14 @@ class Pods:
 
     def wrote(self, namespace: str, pod: ObservedPod) -> None:
         """Take what a write or a read of the API server came back with, until the watch tells of it."""
-        self._written[namespace, pod.name] = pod, self._monotonic() + OWN_WRITE_SECONDS
+        now = self._monotonic()
+        for key, (_, until) in tuple(self._written.items()):
+            if until >= now:
+                break
+            # The watch never told of it: it may have come and gone in a gap.
+            self._look(*key)
+        self._written.pop((namespace, pod.name), None)
+        self._written[namespace, pod.name] = pod, now + OWN_WRITE_SECONDS
         self._look(namespace, pod.name)
 
     def gone(self, namespace: str, name: str) -> None:

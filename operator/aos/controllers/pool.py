@@ -8,10 +8,11 @@ from typing import Final
 from aos.controllers.keys import Key, Subject
 from aos.controllers.objects import Objects, Touch
 from aos.controllers.pods import Pods
-from aos.controllers.store import Change
+from aos.controllers.store import Change, Entry
 from aos.controllers.task_facts import TaskFacts
 from aos.reconcile.claim import Hold, Spare
-from aos.reconcile.observed_pod import Claim, ObservedPod, PodOwner
+from aos.reconcile.observed_pod import ObservedPod, PodOwner
+from aos.reconcile.warm import is_loose
 
 MAX_REMEMBERED_TASKS: Final = 10_000
 """Tasks that handed in a result and are gone, which are remembered: the pod of another one would be deleted for nothing."""
@@ -39,7 +40,7 @@ class Pool:
     def spares(self, namespace: str, agent: str) -> tuple[Spare, ...]:
         """Return the agent's pods that were made before they had a Task."""
         return tuple(
-            Spare(pod, self.hold_of(namespace, pod.claim))
+            Spare(pod, self._hold(namespace, pod))
             for pod in self._pods.of_agent(namespace, agent)
             if pod.agent_uid
         )
@@ -48,13 +49,14 @@ class Pool:
         """Return the same without those that are being claimed just now."""
         return tuple(spare for spare in self.spares(namespace, agent) if spare.pod.uid not in self._claiming)
 
-    def hold_of(self, namespace: str, claim: Claim | None) -> Hold:
+    def _hold(self, namespace: str, pod: ObservedPod) -> Hold:
         """Return how the Task stands that a pod is claimed for."""
-        if claim is None or claim.uid in self._done:
+        claim = pod.claim
+        if claim is None:
             return Hold.FREE
         entry = self._objects.tasks.entry(namespace, claim.task)
         if entry is None or entry.uid != claim.uid:
-            return Hold.LOST
+            return Hold.FREE if pod.is_service and claim.uid in self._done else Hold.LOST
         if entry.facts is not None and entry.facts.has_result:
             return Hold.FREE
         return Hold.SPENT if entry.facts is not None and entry.facts.ended_at is not None else Hold.HELD
@@ -86,36 +88,36 @@ class Pool:
         return [name for _, name in sorted(found)]
 
     def _task_changed(self, change: Change[TaskFacts]) -> None:
-        before = change.before.facts if change.before is not None else None
-        after = change.after.facts if change.after is not None else None
-        if change.before is not None and before is not None and after is None:
-            self._gone(change.namespace, change.before.uid, before)
-        facts = after or before
-        if facts is None:
-            return
-        if after is None or (
-            before is not None
-            and (before.is_waiting, before.has_result)
-            != (
-                after.is_waiting,
-                after.has_result,
-            )
-        ):
-            self._touch_line(change.namespace, facts.agent)
+        before, after = change.before, change.after
+        if before is not None and (after is None or after.uid != before.uid):
+            self._gone(change, before)
+        seen = [
+            (entry.facts.is_waiting, entry.facts.has_result) if entry and entry.facts else None
+            for entry in (before, after)
+        ]
+        if seen[0] is not None and seen[0] != seen[1]:
+            for agent in {facts.agent for facts in change.facts()}:
+                self._touch_line(change.namespace, agent)
 
-    def _gone(self, namespace: str, uid: str, facts: TaskFacts) -> None:
-        if facts.has_result:
-            self._done[uid] = None
+    def _gone(self, change: Change[TaskFacts], entry: Entry[TaskFacts]) -> None:
+        if entry.facts is not None and entry.facts.has_result:
+            self._done[entry.uid] = None
             if len(self._done) > MAX_REMEMBERED_TASKS:
                 self._done.popitem(last=False)
-        elif self._has_service(namespace, facts.agent) or facts.has_pod:
-            # Its pod may still be at work.
-            self._touch(Key(Subject.AGENT, namespace, facts.agent))
+        for pod in self._pods.of_task(change.namespace, change.name):
+            self._touch_if_lost(change.namespace, pod)
+
+    def _touch_if_lost(self, namespace: str, pod: ObservedPod) -> None:
+        """Ask for a reconcile of the Agent of a pod whose Task is gone: it may still be at work for it."""
+        if is_loose(pod) and self._hold(namespace, pod) is Hold.LOST:
+            self._touch(Key(Subject.AGENT, namespace, pod.agent))
 
     def _pod_changed(self, namespace: str, old: ObservedPod | None, new: ObservedPod | None) -> None:
         pod = new or old
         if pod is not None and pod.agent_uid and pod.owner is not PodOwner.TASK:
             self._touch_line(namespace, pod.agent)
+        if new is not None:
+            self._touch_if_lost(namespace, new)
 
     def _touch_line(self, namespace: str, agent: str) -> None:
         """Ask for a reconcile of as many waiting Tasks as there may be pods for."""
