@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from aos.model.cluster_policy import ClusterPolicySpec
 from aos.model.policy import PolicySpec
+from aos.model.workflow import RunBudget
 from hack.generate.fields import fields_of
 
 
@@ -97,6 +98,9 @@ _GROWS: Final = NoPart("A chain of agents is bounded where it grows: where work 
 _COSTLESS: Final = NoPart(
     "A handoff costs nothing itself; what the other agent spends counts where it spends it."
 )
+_COSTLESS_IN_RUN: Final = NoPart(
+    "A handoff costs nothing itself; what the other agent spends for the run counts where it spends it."
+)
 _NO_TOKENS: Final = NoPart("A call of a tool takes no tokens.")
 _NO_ADDRESSES: Final = NoPart(
     "Parts of a request that would lead the model's provider to an address are refused."
@@ -119,6 +123,11 @@ _MODULES: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
         CallPath.TOOL: ("gateway.control.charges",),
         CallPath.MODEL: ("gateway.control.charges", "gateway.models.spending"),
         CallPath.HANDOFF: ("gateway.control.charges",),
+    },
+    "Workflow": {
+        CallPath.TOOL: ("gateway.control.charges",),
+        CallPath.MODEL: ("gateway.control.charges", "gateway.models.spending"),
+        CallPath.HANDOFF: ("gateway.control.charges", "gateway.a2a.children"),
     },
     "data": _INSPECTING,
     "loops": dict.fromkeys(CallPath, ("gateway.control.charges",)),
@@ -152,6 +161,8 @@ _WITHOUT: Final[Mapping[str, Mapping[CallPath, NoPart]]] = {
     "limits[].tools": {CallPath.MODEL: _TOOL_LIMIT, CallPath.HANDOFF: _TOOL_LIMIT},
     "budgets[].tokens": {CallPath.TOOL: _NO_TOKENS, CallPath.HANDOFF: _COSTLESS},
     "budgets[].microUSD": {CallPath.HANDOFF: _COSTLESS},
+    "Workflow.budget.tokens": {CallPath.TOOL: _NO_TOKENS, CallPath.HANDOFF: _COSTLESS_IN_RUN},
+    "Workflow.budget.microUSD": {CallPath.HANDOFF: _COSTLESS_IN_RUN},
     "data.projections": {CallPath.MODEL: _RESULTS, CallPath.HANDOFF: _RESULTS},
     "data.urls": {CallPath.MODEL: _NO_ADDRESSES},
     "loops.maxDepth": {CallPath.TOOL: _GROWS, CallPath.MODEL: _GROWS},
@@ -191,8 +202,9 @@ _FURTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
 
 
 def fields() -> list[str]:
-    """Return every field of Policy and ClusterPolicy, in their order."""
-    return list(dict.fromkeys((*fields_of(ClusterPolicySpec), *fields_of(PolicySpec))))
+    """Return every field of Policy and ClusterPolicy, in their order, and those of a Workflow's budget."""
+    budget = fields_of(RunBudget, "Workflow.budget.")
+    return list(dict.fromkeys((*fields_of(ClusterPolicySpec), *fields_of(PolicySpec), *budget)))
 
 
 def place(field: str, path: CallPath) -> Place:
@@ -228,8 +240,9 @@ def enforcement_page() -> str:
         "",
         "# What is enforced, where",
         "",
-        "Every field of Policy and ClusterPolicy, on every path that an agent's calls take. Modules stand below",
-        "`operator/aos`, tests below `tests`; a test fails if a field has no row, or if a test that is named here is gone.",
+        "Every field of Policy and ClusterPolicy, and of the budget of a Workflow, on every path that an agent's calls take.",
+        "Modules stand below `operator/aos`, tests below `tests`; a test fails if a field has no row, or if a test that is",
+        "named here is gone.",
         "Each path has one test with a case for each field: real requests to a real server, over a real store. A cell that",
         "names no other test is shown by that one. There is no memory of agents yet, and no field that would bear on it:",
         "the API server refuses unknown fields.",

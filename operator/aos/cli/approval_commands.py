@@ -99,7 +99,7 @@ def approve(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Let a call happen, as far as it is on you; shows it and asks first.
+    """Let a call happen, or a run go on after its gate, as far as it is on you; shows it and asks first.
 
     Exits with 0 if you approved all, 1 if one can't be decided any more or you said no, 3 if one is not yours to decide.
     """
@@ -112,7 +112,7 @@ def reject(
     *,
     names: Names,
     comment: Annotated[
-        str, typer.Option("-m", "--comment", help="Why; the agent is told.", show_default=False)
+        str, typer.Option("-m", "--comment", help="Why; the agent, or the run, is told.", show_default=False)
     ],
     yes: Yes = False,
     wait: Wait = "5s",
@@ -120,7 +120,7 @@ def reject(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Refuse a call, for good; shows it and asks first. The agent is told why.
+    """Refuse a call or a gate, for good; shows it and asks first. The agent, or the run, is told why.
 
     Exits with 0 if you rejected all, 1 if one can't be decided any more or you said no, 3 if one is not yours to decide.
     """
@@ -180,7 +180,7 @@ def _decide(
         from aos.model.approval_request import Verdict
 
         if verdict == Verdict.REJECT and not comment.strip():
-            raise usage_error("-m: say why; the agent and whoever it works for are told")
+            raise usage_error("-m: say why; the agent, or the run, and whoever it works for are told")
         return await decide(
             connection, Decide(Verdict(verdict), names, comment, _ask(yes=yes), _seconds(wait))
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from pydantic import JsonValue
@@ -13,17 +13,22 @@ from aos.model.base import JsonObject
 from tests.unit.gateway.make import raw_cluster_policy
 from tests.unit.gateway_a2a.test_handoffs import CARD, hand_over
 from tests.unit.gateway_a2a.world import World, running
+from tests.unit.gateway_mcp.make import in_run
 
 MAIL = "mira.solberg@example.org"
 
 
 @dataclass(frozen=True)
 class Handed:
-    """One handoff of ``lead`` to ``writer``, and the reason of its refusal; empty if it is taken."""
+    """One handoff of ``lead`` to ``writer``, and the reason of its refusal, empty if it is taken.
+
+    ``run`` is the step that the Task is for.
+    """
 
     reason: str = ""
     facts: str = "Ada likes trains"
     task: str = "t1"
+    run: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,7 @@ class Case:
 
 
 TAKEN, OTHER = Handed(), Handed(facts="Ada likes boats")
+STEP, NEXT_STEP = Handed(task="t3", run=in_run()), Handed(task="t4", run=in_run("send"))
 LIMITED, SPENT = Handed("LimitExceeded", "third"), Handed("BudgetExceeded", "third")
 
 
@@ -63,11 +69,28 @@ CASES: Mapping[str, Sequence[Case]] = {
     "limits[].name": (Case(limit(), [TAKEN, LIMITED], says="limit few"),),
     "limits[].calls": (Case(limit(calls=2), [TAKEN, OTHER, LIMITED]),),
     "limits[].per": (Case(limit(per="30m"), [TAKEN, LIMITED], says="enough is free in 18"),),
-    "limits[].scope": (Case(limit(scope="Task"), [TAKEN, Handed(task="t2"), LIMITED]),),
+    "limits[].scope": (
+        Case(limit(scope="Task"), [TAKEN, Handed(task="t2"), LIMITED]),
+        Case(limit(scope="Workflow"), [STEP, TAKEN, replace(NEXT_STEP, reason="LimitExceeded")]),
+    ),
     "budgets[].name": (Case(budget(), [TAKEN, SPENT], says="budget small"),),
     "budgets[].calls": (Case(budget(calls=2), [TAKEN, OTHER, SPENT]),),
     "budgets[].per": (Case(budget(per="30m"), [TAKEN, SPENT], says="enough is free in 18"),),
-    "budgets[].scope": (Case(budget(scope="Task"), [TAKEN, Handed(task="t2"), SPENT]),),
+    "budgets[].scope": (
+        Case(budget(scope="Task"), [TAKEN, Handed(task="t2"), SPENT]),
+        Case(budget(scope="Workflow"), [STEP, TAKEN, replace(NEXT_STEP, reason="BudgetExceeded")]),
+    ),
+    "Workflow.budget.calls": (
+        Case(
+            {},
+            [
+                replace(STEP, run=in_run(calls=1)),
+                TAKEN,
+                replace(NEXT_STEP, run=in_run("send", calls=1), reason="BudgetExceeded"),
+            ],
+            says="Workflow outreach's budget (run r1)",
+        ),
+    ),
     "data.redact": (Case({"data": {"redact": ["pii"]}}, [Handed(facts=f"write to {MAIL}")], hides=MAIL),),
     "data.block": (
         Case({"data": {"block": ["payment"]}}, [Handed("DataBlocked", f"pay with {CARD}")], hides=CARD),
@@ -117,6 +140,8 @@ async def test_a_field_holds_handoffs(path: str, case: Case) -> None:
         await world.task("t2", "lead")
         said: JsonObject = {}
         for number, handed in enumerate(case.handed):
+            if handed.run is not None:
+                await world.task(handed.task, "lead", run=handed.run)
             said = await hand_over(world, handed.task, "writer", {"facts": handed.facts}, number)
             assert reason_of(said) == handed.reason, f"{path}: {said}"
     assert case.says in json.dumps(said)

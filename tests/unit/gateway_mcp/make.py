@@ -92,13 +92,23 @@ def policy(*rules: JsonObject) -> Policy:
     )
 
 
-def task(name: str = "t1", uid: str = "task-uid-1") -> Task:
-    return Task.parse(
-        {
-            "metadata": {"name": name, "namespace": NAMESPACE, "uid": uid},
-            "spec": {"agentRef": {"name": "enricher"}, "requestedBy": "ana@example.com"},
-        }
-    )
+def task(name: str = "t1", uid: str = "task-uid-1", run: JsonObject | None = None) -> Task:
+    spec: JsonObject = {"agentRef": {"name": "enricher"}, "requestedBy": "ana@example.com"}
+    if run is not None:
+        spec["run"] = run
+    return Task.parse({"metadata": {"name": name, "namespace": NAMESPACE, "uid": uid}, "spec": spec})
+
+
+def in_run(step: str = "enrich", **most: JsonValue) -> JsonObject:
+    """Return what a Task of a step of the run ``r1`` says of it; ``most`` is the run's budget."""
+    run: JsonObject = {
+        "name": "r1",
+        "uid": "r1-uid",
+        "rootUID": "r1-uid",
+        "workflow": "outreach",
+        "step": step,
+    }
+    return {**run, "budgets": [{"runUID": "r1-uid", "workflow": "outreach", **most}]} if most else run
 
 
 def merged(tools: Sequence[Tool], *rules: JsonObject, of: Agent | None = None) -> EffectivePolicy:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import pytest
@@ -19,7 +19,16 @@ from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy.approvals import BoundQuorum
 from aos.policy.effective import PolicyInputs, effective_policy
-from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, SETTINGS, agent, caller, definition, task
+from tests.unit.gateway_mcp.make import (
+    ALLOW_ALL,
+    NAMESPACE,
+    SETTINGS,
+    agent,
+    caller,
+    definition,
+    in_run,
+    task,
+)
 from tests.unit.gateway_mcp.world import Gateway, Seen, answer, gateway, scripted
 
 HASTY = SETTINGS.model_copy(update={"approval_wait_seconds": 0.05})
@@ -46,6 +55,7 @@ class Made:
         arguments: what it is called with.
         task: whose call it is.
         by: the agent.
+        run: the step of a run that the Task is for; None for none.
     """
 
     action: str = "get_contact"
@@ -53,6 +63,7 @@ class Made:
     arguments: Mapping[str, JsonValue] = field(default_factory=lambda: {"id": "7"})
     task: str = "t1"
     by: str = "enricher"
+    run: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +97,7 @@ READ_IT, WRITE_IT = Made(), Made("update_contact")
 NOT_READ, NOT_WRITTEN = Made(reason="NotAllowed"), Made("update_contact", "NotAllowed")
 OTHER = Made(arguments={"id": "8"})
 HELD = Made("update_contact", "ApprovalPending")
+STEP, NEXT_STEP = Made(task="t3", run=in_run()), Made(task="t4", by="other", run=in_run("send"))
 
 
 def refused(reason: str, **parts: str) -> Made:
@@ -102,6 +114,12 @@ def limit(**parts: JsonValue) -> JsonObject:
 
 def budget(**parts: JsonValue) -> JsonObject:
     return {"budgets": [{"name": "small", "per": "1h", **parts}]}
+
+
+def spending(**most: JsonValue) -> Sequence[Made]:
+    """Calls of two steps of a run that may spend so much."""
+    first, second = replace(STEP, run=in_run(**most)), replace(NEXT_STEP, run=in_run("send", **most))
+    return [first, READ_IT, replace(second, reason="BudgetExceeded")]
 
 
 def projection(**match: JsonValue) -> JsonObject:
@@ -217,6 +235,7 @@ CASES: Mapping[str, Sequence[Case]] = {
         Case(limit(scope="Task"), [READ_IT, Made(task="t2"), Made(reason="LimitExceeded")]),
         Case(limit(scope="Agent"), [READ_IT, Made(task="t2", reason="LimitExceeded"), Made(by="other")]),
         Case(limit(scope="Namespace"), [READ_IT, Made(by="other", reason="LimitExceeded")]),
+        Case(limit(scope="Workflow"), [STEP, READ_IT, replace(NEXT_STEP, reason="LimitExceeded")]),
         Case({}, [READ_IT, Made(by="other", reason="LimitExceeded")], {**limit(scope="Tenant")}),
     ),
     "limits[].tools[].name": (
@@ -240,7 +259,12 @@ CASES: Mapping[str, Sequence[Case]] = {
     "budgets[].scope": (
         Case(budget(calls=1, scope="Task"), [READ_IT, Made(task="t2"), Made(reason="BudgetExceeded")]),
         Case(budget(calls=1, scope="Namespace"), [READ_IT, Made(by="other", reason="BudgetExceeded")]),
+        Case(budget(calls=1, scope="Workflow"), [STEP, READ_IT, replace(NEXT_STEP, reason="BudgetExceeded")]),
     ),
+    "Workflow.budget.microUSD": (
+        Case({}, spending(microUSD=15), says="Workflow outreach's budget (run r1)"),
+    ),
+    "Workflow.budget.calls": (Case({}, spending(calls=1), says="Workflow outreach's budget (run r1)"),),
     "data.redact": (Case({"data": {"redact": ["pii"]}}, [READ_IT], result=f"write to {MAIL}", hides=MAIL),),
     "data.block": (
         Case({"data": {"block": ["payment"]}}, [refused("DataBlocked", note=CARD)], sent=0),
@@ -425,7 +449,7 @@ def of(case: Case, made: Made, target: Tool) -> Caller:
         policies=[own],
         cluster_policies=above,
     )
-    return caller(effective_policy(inputs), task(made.task, f"{made.task}-{made.by}"))
+    return caller(effective_policy(inputs), task(made.task, f"{made.task}-{made.by}", made.run))
 
 
 class Halves:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import httpx2
@@ -17,7 +17,7 @@ from aos.model.cluster_policy import ClusterPolicy
 from aos.model.model import Prices
 from aos.model.policy import Policy
 from aos.policy.effective import PolicyInputs, effective_policy
-from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, agent, caller, task
+from tests.unit.gateway_mcp.make import ALLOW_ALL, NAMESPACE, agent, caller, in_run, task
 from tests.unit.gateway_models.world import Front, front, respond, whole
 
 CARD = "4111 1111 1111 1111"
@@ -28,12 +28,13 @@ PRICES: Final = Prices(input_micro_usd=1_000_000, output_micro_usd=1_000_000)
 
 @dataclass(frozen=True)
 class Asked:
-    """One request, and the code of its refusal; empty if it is answered."""
+    """One request, and the code of its refusal, empty if it is answered; ``run`` is the step that its Task is for."""
 
     reason: str = ""
     prompt: str = "Hello"
     task: str = "t1"
     by: str = "enricher"
+    run: JsonObject | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ GIVEN, OTHER = Asked(), Asked(prompt="Good day")
 LIMITED, SPENT = Asked("LimitExceeded", "third"), Asked("BudgetExceeded", "third")
 NOBODY, SOMEBODY = [Asked("NoPolicy")], [GIVEN]
 BADGE: JsonObject = {"name": "badge", "regex": "B-[0-9]+"}
+STEP, NEXT_STEP = Asked(task="t3", run=in_run()), Asked(task="t4", by="other", run=in_run("send"))
+
+
+def spending(**most: JsonValue) -> Sequence[Asked]:
+    """Requests of two steps of a run that may spend so much."""
+    first, second = replace(STEP, run=in_run(**most)), replace(NEXT_STEP, run=in_run("send", **most))
+    return [first, GIVEN, replace(second, reason="BudgetExceeded")]
 
 
 def limit(**parts: JsonValue) -> JsonObject:
@@ -107,6 +115,7 @@ CASES: Mapping[str, Sequence[Case]] = {
     "limits[].scope": (
         Case(limit(scope="Task"), [GIVEN, Asked(task="t2"), LIMITED]),
         Case(limit(scope="Namespace"), [GIVEN, Asked("LimitExceeded", by="other")]),
+        Case(limit(scope="Workflow"), [STEP, GIVEN, replace(NEXT_STEP, reason="LimitExceeded")]),
     ),
     "budgets[].name": (Case(budget(calls=1), [GIVEN, SPENT], says="budget small"),),
     "budgets[].microUSD": (Case(budget(microUSD=150), [GIVEN, SPENT]),),
@@ -116,7 +125,13 @@ CASES: Mapping[str, Sequence[Case]] = {
     "budgets[].scope": (
         Case(budget(calls=1, scope="Task"), [GIVEN, Asked(task="t2"), SPENT]),
         Case(budget(calls=1, scope="Namespace"), [GIVEN, Asked("BudgetExceeded", by="other")]),
+        Case(budget(calls=1, scope="Workflow"), [STEP, GIVEN, replace(NEXT_STEP, reason="BudgetExceeded")]),
     ),
+    "Workflow.budget.microUSD": (
+        Case({}, spending(microUSD=150), says="Workflow outreach's budget (run r1)"),
+    ),
+    "Workflow.budget.tokens": (Case({}, spending(tokens=150), says="Workflow outreach's budget (run r1)"),),
+    "Workflow.budget.calls": (Case({}, spending(calls=1), says="Workflow outreach's budget (run r1)"),),
     "data.redact": (
         Case({"data": {"redact": ["pii"]}}, [Asked(prompt=f"write to {MAIL}")], hides=MAIL),
         Case({"data": {"redact": ["pii"]}}, [GIVEN], answer=f"write to {MAIL}", hides=MAIL),
@@ -167,7 +182,7 @@ def of(case: Case, asked: Asked) -> Caller:
             ClusterPolicy.parse({"metadata": {"name": "above"}, "spec": spec}) for spec in above
         ],
     )
-    return caller(effective_policy(inputs), task(asked.task, f"{asked.task}-{asked.by}"))
+    return caller(effective_policy(inputs), task(asked.task, f"{asked.task}-{asked.by}", asked.run))
 
 
 async def ask(here: Front, case: Case, asked: Asked) -> httpx2.Response:
