@@ -4,7 +4,7 @@ import importlib
 import sys
 from itertools import takewhile
 
-NAMES = ("approvals", "decision", "fuzz", "gateway", "operator", "store")
+NAMES = ("approvals", "decision", "fuzz", "gateway", "operator", "store", "workflows")
 
 
 def main(arguments: list[str]) -> int:

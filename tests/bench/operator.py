@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory(prefix="aos-bench-") as made:
         folder = Path(made)
         with control_plane(folder / "cluster") as cluster:
-            _install(cluster)
+            install(cluster)
             asyncio.run(_measure(cluster, folder, options))
 
 
@@ -90,7 +90,7 @@ def _options(arguments: Sequence[str]) -> Options:
     return Options(given.agents, given.requests, given.edits, given.rest)
 
 
-def _install(cluster: Handle) -> None:
+def install(cluster: Handle) -> None:
     """Create the operator's namespace, and the admission policies that its chart brings."""
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HOME}}
     for item in (namespace, *admission_policies(ACCOUNT, GATEWAY_ACCOUNT)):

@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,18 +53,25 @@ def operator_kubeconfig(cluster: Handle, folder: Path) -> Path:
 
 
 @contextmanager
-def operator(name: str, kubeconfig: Path, folder: Path) -> Iterator[OperatorProcess]:
-    """Run an operator."""
+def operator(
+    name: str,
+    kubeconfig: Path,
+    folder: Path,
+    presents: str = "none",
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[OperatorProcess]:
+    """Run an operator, which shows gateways what it ``presents``."""
     port = free_port()
-    token = folder / "token"
-    token.write_text("none\n")
+    token_file = folder / "token"
+    token_file.write_text(f"{presents}\n")
     environment = {
         "POD_NAMESPACE": HOME,
         "AOS_AGENT_IMAGE": "registry.example/aos:bench",
         "AOS_KUBECONFIG": str(kubeconfig),
-        "AOS_GATEWAY_TOKEN_FILE": str(token),
+        "AOS_GATEWAY_TOKEN_FILE": str(token_file),
         "AOS_LISTEN_ADDRESS": LOOPBACK,
         "AOS_HEALTH_PORT": str(port),
+        **(settings or {}),
     }
     started_at = time.perf_counter()
     with running(

@@ -8,7 +8,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -35,7 +34,7 @@ from tests.cluster.operator.access import (
     manifests,
 )
 from tests.cluster.operator.approvals import Desk, chart_roles
-from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway
+from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway, own_address
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, Rig
 
 _HEED_TRIES = 30
@@ -180,15 +179,6 @@ async def operating(settings: ControllerSettings) -> AsyncIterator[None]:
     finally:
         stop.set()
         await work
-
-
-def own_address() -> str:
-    """Return an address of this machine that an EndpointSlice may name: loopback ones are refused."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        # Nothing is sent: a datagram socket only chooses the address that it would send from.
-        one.connect(("192.0.2.1", 9))
-        address: str = one.getsockname()[0]
-        return address
 
 
 def _service() -> JsonObject:

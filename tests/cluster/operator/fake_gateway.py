@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import socket
 import ssl
 import tempfile
 from collections.abc import AsyncIterator
@@ -122,3 +123,12 @@ class FakeGateway:
                     path.write_bytes(base64.b64decode(text(data, path.name)))
                 context.load_cert_chain(str(paths[0]), str(paths[1]))
             return context
+
+
+def own_address() -> str:
+    """Return an address of this machine that an EndpointSlice may name: loopback ones are refused."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        # Nothing is sent: a datagram socket only chooses the address that it would send from.
+        one.connect(("192.0.2.1", 9))
+        address: str = one.getsockname()[0]
+        return address
