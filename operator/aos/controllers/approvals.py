@@ -103,7 +103,15 @@ def _agent(world: World, request: ApprovalRequest, name: str) -> CallingAgent | 
     if facts is None:
         # What can't be read is there, and may be read by another version.
         return CallingAgent()
-    return CallingAgent(facts.revision, facts.policy_digest, has_counted=_has_counted(world, request, name))
+    # A Task of a run goes on with the revision that its run pinned, whatever new Tasks run.
+    revision = _pinned_by_task(world, request) or facts.revision
+    return CallingAgent(revision, facts.policy_digest, has_counted=_has_counted(world, request, name))
+
+
+def _pinned_by_task(world: World, request: ApprovalRequest) -> str:
+    asked = request.spec.asked_call.task
+    entry = world.objects.tasks.entry(request.metadata.namespace, asked.name)
+    return entry.facts.pinned if entry is not None and entry.uid == asked.uid and entry.facts else ""
 
 
 def _has_counted(world: World, request: ApprovalRequest, name: str) -> bool:

@@ -16,6 +16,7 @@ from aos.model.names import task_pod
 from aos.model.task import Task
 from aos.reconcile.observed_pod import ObservedPod
 from aos.reconcile.plan import Plan, PodChange
+from aos.reconcile.revision import PinnedRevision
 from aos.reconcile.task import reconcile_task
 from aos.reconcile.task_step import ObservedTask
 from aos.reconcile.turns import Waiter
@@ -38,7 +39,7 @@ async def reconcile(world: World, key: Key) -> None:
     if task is None:
         return
     raw = world.objects.tasks.raw(key.namespace, key.name)
-    plan = await _decide(world, gather(world, task))
+    plan = await _decide(world, gather(world, task, await _pinned(world, task)))
     if not await _write(world.actor, key, raw, plan):
         return
     # Only after the record is written is it certain which pod is the Task's one pod.
@@ -52,17 +53,30 @@ async def reconcile(world: World, key: Key) -> None:
         world.later(key, plan.requeue_after_seconds)
 
 
-def gather(world: World, task: Task) -> ObservedTask:
-    """Return what is observed of a Task."""
+async def _pinned(world: World, task: Task) -> PinnedRevision | None:
+    """Return what the agent was at the revision that a Task has to run, where that is not the current one."""
+    namespace, name, wanted = task.metadata.namespace, task.spec.agent_ref.name, task.spec.revision
+    agent = world.objects.agents.entry(namespace, name)
+    if wanted is None or not task.open or task.status.pod is not None or agent is None:
+        return None
+    if agent.facts is not None and agent.facts.revision == wanted:
+        return None
+    return await world.contents.agent(namespace, name, wanted)
+
+
+def gather(world: World, task: Task, pinned: PinnedRevision | None = None) -> ObservedTask:
+    """Return what is observed of a Task; ``pinned`` is what its agent was, if it does not do it as it is now."""
     namespace = task.metadata.namespace
     agent = world.objects.agents.get(namespace, task.spec.agent_ref.name)
     source = agent.spec.instructions_from if agent is not None else None
+    spec = pinned.spec if pinned is not None else agent.spec if agent is not None else None
     revisions = world.cluster.children.revisions_of(namespace, task.spec.agent_ref.name)
     pods = world.cluster.pods.of_task(namespace, task.metadata.name)
     is_waiting = task.open and task.status.pod is None
     return ObservedTask(
         task=task,
         agent=agent,
+        pinned=pinned,
         instructions=world.cluster.config_map(namespace, source.config_map_key_ref.name) if source else None,
         revisions=frozenset(item.name for item in revisions),
         pods=pods,
@@ -70,8 +84,7 @@ def gather(world: World, task: Task) -> ObservedTask:
         ahead=world.pool.ahead(namespace, task.spec.agent_ref.name, task.metadata.name) if is_waiting else 0,
         nodes=world.cluster.pods.nodes_of(pods),
         platform=world.state.platform,
-        can_own_users=agent is not None
-        and world.cluster.can_own_users(agent.spec.runtime.runtime_class_name),
+        can_own_users=spec is not None and world.cluster.can_own_users(spec.runtime.runtime_class_name),
         guard=world.state.guard,
         parent=world.objects.tasks.get(namespace, task.parent.task) if task.parent else None,
         waits=tuple(world.objects.waits_of(namespace, task.metadata.name)),
@@ -90,7 +103,7 @@ async def _decide(world: World, observed: ObservedTask) -> Plan:
             break
         await _change(world, observed.task.metadata, plan.claim)
         # Whatever came of it, the cache has it.
-        observed = gather(world, observed.task)
+        observed = gather(world, observed.task, observed.pinned)
         plan = reconcile_task(observed, world.settings, now)
     if plan.claim is not None:
         return Plan(requeue_after_seconds=_CLAIM_PAUSE_SECONDS)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from aos.model.agent import Agent, AgentSpec
+from aos.model.agent import Agent, AgentSpec, RuntimeMode
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.names import agent_revision
@@ -49,6 +49,19 @@ class PinnedRevision:
     spec: AgentSpec
     instructions: str
     image: str
+
+
+def as_pinned(agent: Agent, pinned: PinnedRevision) -> Agent:
+    """Return the agent as it was at a revision, to be run by a pod of its own: pods that are there run the current one.
+
+    Whether it may run at all is still said by what it is now.
+    """
+    runtime = pinned.spec.runtime.model_copy(
+        update={"mode": RuntimeMode.ON_DEMAND, "replicas": None, "drain": None, "warm": None}
+    )
+    spec = pinned.spec.model_copy(update={"suspend": agent.spec.suspend, "runtime": runtime})
+    status = agent.status.model_copy(update={"revision": pinned.name})
+    return agent.model_copy(update={"spec": spec, "status": status})
 
 
 def image_of(agent: Agent, settings: OperatorSettings) -> str:

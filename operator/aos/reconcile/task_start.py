@@ -1,6 +1,6 @@
 """A Task before its pod is recorded: what holds it up, and the pod when nothing does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +27,9 @@ def start_step(observed: ObservedTask, settings: OperatorSettings, now: datetime
     own = _own(observed)
     if own is not None:
         return Step(started=no(Reason.STARTING, _ADOPTED), record=own, revision=own.revision)
+    lost = _lost(observed)
+    if lost is not None:
+        return Step(started=no(Reason.PENDING, "the Task can't be started"), ended=lost)
     blocker = _blocker(observed, _standing(observed), settings)
     if blocker is None:
         ended = _unfit(observed)
@@ -59,6 +62,17 @@ def _own(observed: ObservedTask) -> ObservedPod | None:
         ),
         None,
     )
+
+
+def _lost(observed: ObservedTask) -> Verdict | None:
+    """Return the end of a Task whose revision is gone; None for one that may still be run."""
+    wanted, agent = observed.task.spec.revision, observed.agent
+    if wanted is None or agent is None:
+        return None
+    is_known = observed.pinned is not None or agent.status.revision == wanted
+    if is_known and wanted in observed.revisions:
+        return None
+    return no(Reason.REVISION_LOST, f"revision {wanted} can't be run: its ControllerRevision was deleted")
 
 
 def _standing(observed: ObservedTask) -> ObservedPod | None:
@@ -105,12 +119,15 @@ def _claiming(observed: ObservedTask) -> Step | None:
 
 def _free(observed: ObservedTask) -> tuple[ObservedPod, ...]:
     agent = observed.agent
+    if observed.pinned is not None:
+        # Those that are there run the current revision.
+        return ()
     return free_pods(observed.spares, agent, agent.status.revision) if agent is not None else ()
 
 
 def _short(observed: ObservedTask) -> Verdict | None:
     """Return what there is too little of for this Task; None if it may have its pod now."""
-    agent = observed.agent
+    agent = observed.doer
     if agent is not None and is_service(agent):
         if observed.ahead < len(_free(observed)):
             return None
@@ -132,13 +149,16 @@ def _waiting_its_turn(turn: Turn) -> Verdict:
 
 
 def _creating(observed: ObservedTask, settings: OperatorSettings, now: datetime) -> Step:
-    if observed.agent is None:
+    agent = observed.doer
+    if agent is None:
         raise ValueError("a Task without an agent is held up")
-    revision = observed.agent.status.revision
+    revision = agent.status.revision
+    if observed.pinned is not None and not agent.spec.runtime.image:
+        settings = replace(settings, agent_image=observed.pinned.image)
     left = remaining_seconds(deadline_of(observed, now), now)
     made = pod(
         observed.task,
-        observed.agent,
+        agent,
         revision,
         settings,
         observed.platform,
@@ -198,6 +218,8 @@ def _not_ready(start: _Start) -> Verdict | None:
 def _not_current(start: _Start) -> Verdict | None:
     """Whether the revision on the agent's status is what a pod made now would run, and is on record."""
     agent, observed = start.agent, start.observed
+    if observed.pinned is not None:
+        return None
     text = instructions_of(agent, observed.instructions)
     current = revision_of(agent, text, start.settings).name if text is not None else ""
     if agent.status.revision != current or current not in observed.revisions:
@@ -216,19 +238,12 @@ def _unfit(observed: ObservedTask) -> Verdict | None:
     misfit = _misfit(observed)
     if misfit:
         return no(Reason.INPUT_INVALID, misfit)
-    agent, pinned = observed.agent, observed.task.spec.revision
-    if agent is not None and is_service(agent) and pinned and pinned != agent.status.revision:
-        return no(
-            Reason.REVISION_LOST,
-            f"revision {pinned} can't be run: the pods of Service {agent.metadata.name} run revision"
-            f" {agent.status.revision}",
-        )
     return None
 
 
 def _misfit(observed: ObservedTask) -> str:
     """Return why the input does not fit the agent's schema; empty if it does."""
-    agent = observed.agent
+    agent = observed.doer
     if agent is None or agent.spec.input is None:
         return ""
     try:

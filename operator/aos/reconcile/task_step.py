@@ -15,6 +15,7 @@ from aos.reconcile.conditions import Verdict, find, no, yes
 from aos.reconcile.guard import Guard
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod
 from aos.reconcile.plan import PodChange
+from aos.reconcile.revision import PinnedRevision, as_pinned
 from aos.reconcile.settings import Platform
 from aos.reconcile.turns import Turn
 from aos.reconcile.waiting import Wait, Waiting, waiting
@@ -35,6 +36,7 @@ class ObservedTask:
     Attributes:
         task: as the API server has it.
         agent: who is to do it; None if there is no such Agent, or it can't be read.
+        pinned: what the agent was at the revision that the Task has to run; None where that is the current one, or is gone.
         instructions: the ConfigMap that the agent's ``instructionsFrom`` names; None if it is missing.
         revisions: names of the agent's ControllerRevisions.
         pods: every pod whose controller is this Task or that is claimed for it, and whatever pod stands under the name of its pod.
@@ -53,6 +55,7 @@ class ObservedTask:
 
     task: Task
     agent: Agent | None = None
+    pinned: PinnedRevision | None = None
     instructions: Mapping[str, str] | None = None
     revisions: frozenset[str] = frozenset()
     pods: Sequence[ObservedPod] = ()
@@ -67,6 +70,13 @@ class ObservedTask:
     parent: Task | None = None
     waits: Sequence[Wait] = ()
     confirmed: bool = False
+
+    @property
+    def doer(self) -> Agent | None:
+        """The agent as it is to do this Task; None if there is no such Agent."""
+        if self.agent is None or self.pinned is None:
+            return self.agent
+        return as_pinned(self.agent, self.pinned)
 
     @property
     def waiting(self) -> Waiting:

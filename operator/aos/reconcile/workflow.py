@@ -21,8 +21,7 @@ from aos.reconcile.schedule import ScheduleError, check_schedule
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.transitions import ACCEPTING, transitions
 from aos.reconcile.triggers import Triggers, triggers_of
-from aos.workflow.graph import graph_of
-from aos.workflow.problem import WorkflowError
+from aos.workflow.checking import World, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +128,14 @@ def _accepted(observed: ObservedWorkflow, now: datetime) -> Verdict:
                 check_schedule(trigger.schedule, now)
             except ScheduleError as error:
                 return no(Reason.TRIGGER_INVALID, f"spec.triggers[{place}].schedule: {error}")
-    try:
-        graph_of(spec)
-    except WorkflowError as error:
-        return no(error.reason, str(error))
+    world = World(
+        workflow=observed.workflow.metadata.name,
+        agents={name: agent.spec for name, agent in observed.agents.items()},
+        workflows={name: workflow.spec for name, workflow in observed.workflows.items()},
+    )
+    found = problems(spec, world)
+    if found:
+        return no(found[0].reason, "; ".join(str(item) for item in found))
     return yes(Reason.ACCEPTED)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from aos.kube.objects import child, children, text, uid_of
-from aos.kube.resources import AGENTS, CONTROLLER_REVISIONS, PODS, TASKS, WORKFLOW_RUNS, WORKFLOWS
+from aos.kube.resources import AGENTS, CONTROLLER_REVISIONS, TASKS, WORKFLOW_RUNS, WORKFLOWS
 from aos.model.base import JsonObject
-from tests.cluster.operator.rig import AGENT_SPEC, Rig
+from tests.cluster.operator.rig import Rig
 
 ENRICH: JsonObject = {"name": "enrich", "agent": "enricher", "input": {"lead": "${input.lead}"}}
 SEND: JsonObject = {"name": "send", "agent": "enricher", "input": {"lead": "${steps.enrich.output.summary}"}}
@@ -118,3 +118,129 @@ async def test_a_task_of_a_run_says_what_it_is_done_for_and_goes_with_it(running
     ]
     above = children(child(run, "metadata"), "ownerReferences")
     assert [(owner["kind"], owner["name"]) for owner in above] == [("Workflow", "outreach")]
+
+
+async def test_a_run_goes_on_with_the_revisions_that_it_started_with(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, SEND)
+    await flow.run("r1")
+    first = await flow.task("r1", "enrich")
+    pinned = text(child(await running.get(TASKS, first), "spec"), "revision")
+    changed: JsonObject = {"spec": {"instructions": "Do something else.", "runtime": {"image": "own:2"}}}
+    await running.admin.merge_patch(AGENTS, "enricher", changed, namespace=running.namespace)
+    other: JsonObject = {"spec": {"steps": [ENRICH]}}
+    await running.admin.merge_patch(WORKFLOWS, "outreach", other, namespace=running.namespace)
+
+    async def revised() -> bool:
+        status = child(await running.get(AGENTS, "enricher"), "status")
+        return text(status, "revision") not in ("", pinned)
+
+    await running.eventually(revised)
+    await running.ready_agent()
+    await flow.hand_in(first, {"summary": "a lead"})
+    second = await flow.task("r1", "send")
+    assert child(await running.get(TASKS, second), "spec")["revision"] == pinned
+    pod = await running.pod_of(second)
+    assert child(child(pod, "metadata"), "annotations")["aos.dev/revision"] == pinned
+    assert [item["image"] for item in children(child(pod, "spec"), "containers")] == [
+        running.settings.agent_image
+    ]
+    await flow.hand_in(second, {"summary": "sent"})
+    await flow.ended("r1", "True", "Completed")
+
+
+async def test_a_task_whose_pinned_revision_is_gone_is_lost(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, SEND)
+    await flow.run("r1")
+    first = await flow.task("r1", "enrich")
+    pinned = text(child(await running.get(TASKS, first), "spec"), "revision")
+    changed: JsonObject = {"spec": {"instructions": "Do something else."}}
+    await running.admin.merge_patch(AGENTS, "enricher", changed, namespace=running.namespace)
+
+    async def revised() -> bool:
+        status = child(await running.get(AGENTS, "enricher"), "status")
+        return text(status, "revision") not in ("", pinned)
+
+    await running.eventually(revised)
+    await running.admin.delete(CONTROLLER_REVISIONS, pinned, namespace=running.namespace)
+    await running.until(TASKS, first, "Succeeded", "False", "RevisionLost")
+    status = await flow.ended("r1", "False", "StepFailed")
+    assert text(children(status, "steps")[0], "reason") == "RevisionLost"
+
+
+async def test_runs_beyond_the_most_wait_for_their_turn(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, concurrency={"maxRuns": 1})
+    await flow.run("r1")
+    first = await flow.task("r1", "enrich")
+    await flow.run("r2")
+    await running.until(WORKFLOW_RUNS, "r2", "Succeeded", "Unknown", "Queued")
+    assert await flow.tasks("r2", "enrich") == []
+    await flow.hand_in(first, {"summary": "a"})
+    await flow.ended("r1", "True", "Completed")
+    await flow.do("r2", "enrich", {"summary": "b"})
+    await flow.ended("r2", "True", "Completed")
+
+
+async def test_a_run_that_is_cancelled_leaves_nothing_at_work(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH)
+    await flow.run("r1")
+    task = await flow.task("r1", "enrich")
+    await running.pod_of(task)
+    await running.admin.merge_patch(
+        WORKFLOW_RUNS, "r1", {"spec": {"cancel": True}}, namespace=running.namespace
+    )
+    await flow.ended("r1", "False", "Cancelled")
+    assert await flow.tasks("r1", "enrich") == []
+
+
+async def test_a_task_that_somebody_deletes_is_not_made_again(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make({**ENRICH, "retry": {"attempts": 3, "backoff": "1s"}})
+    await flow.run("r1")
+    task = await flow.task("r1", "enrich")
+    await running.pod_of(task)
+    await running.admin.delete(TASKS, task, namespace=running.namespace)
+    status = await flow.ended("r1", "False", "StepFailed")
+    assert text(children(status, "steps")[0], "state") == "Cancelled"
+    assert await flow.tasks("r1", "enrich") == []
+
+
+async def test_ended_runs_beyond_the_history_go(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, history={"succeeded": 1, "failed": 0})
+    for name in ("r1", "r2"):
+        await flow.run(name)
+        await flow.do(name, "enrich", {"summary": "a"})
+
+    async def only_the_last_is_left() -> bool:
+        runs = {text(child(run, "metadata"), "name") for run in await running.all(WORKFLOW_RUNS)}
+        return runs == {"r2"}
+
+    await running.eventually(only_the_last_is_left)
+    assert await flow.tasks("r2", "enrich")
+
+
+async def test_a_workflow_is_refused_until_what_it_names_is_there(running: Rig) -> None:
+    steps: list[JsonValue] = [ENRICH]
+    await running.make(WORKFLOWS, "outreach", {"steps": steps})
+    await running.until(WORKFLOWS, "outreach", "Accepted", "False", "AgentNotFound")
+    await Flow(running).run("r1")
+    await running.until(WORKFLOW_RUNS, "r1", "Succeeded", "Unknown", "WorkflowNotReady")
+    await running.sales()
+    await running.until(WORKFLOWS, "outreach", "Ready", "True", "Ready")
+    await Flow(running).task("r1", "enrich")
