@@ -7,7 +7,7 @@ import typer
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
 from aos.cli.exits import ExitCode
-from aos.cli.formats import ListFormat
+from aos.cli.formats import GraphFormat, ListFormat
 from aos.cli.options import Kubeconfig, KubeContext, Namespace, connection_of
 
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look at every namespace.")]
@@ -40,6 +40,39 @@ def runs(
     execute(work)
 
 
+def graph(
+    context: typer.Context,
+    *,
+    workflow: Annotated[
+        str,
+        typer.Argument(
+            metavar="WORKFLOW",
+            help="Name of the Workflow, or FILE.yaml that holds one; - reads it.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="Draw where the steps of this run stand.")
+    ] = "",
+    output: Annotated[
+        GraphFormat, typer.Option("-o", "--output", help="text for people, mermaid for documents.")
+    ] = GraphFormat.TEXT,
+    namespace: Namespace = None,
+    kubeconfig: Kubeconfig = None,
+    kube_context: KubeContext = None,
+) -> None:
+    """Draw the steps of a Workflow: what comes after what, and why."""
+    connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
+
+    async def work() -> ExitCode:
+        from aos.cli.graph import graph as draw
+
+        return await draw(connection, workflow, run, output)
+
+    execute(work)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    app.command(runs.__name__)(runs)
+    for command in (runs, graph):
+        app.command(command.__name__)(command)
