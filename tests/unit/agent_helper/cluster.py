@@ -18,7 +18,7 @@ from aos.gateway.main import Gateway
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
 from aos.kube.client import EVERYTHING, ApiClient, Selection
-from aos.kube.errors import NotFound, Target, Unavailable
+from aos.kube.errors import Target, Unavailable
 from aos.kube.objects import child, key_of, text
 from aos.kube.resources import (
     AGENTS,
@@ -106,8 +106,13 @@ class Api(TaskApi):
         self.put(resource, {**there, "status": {**child(there, "status"), **child(manifest, "status")}})
         return self.objects[key]
 
-    async def merge_patch(self, resource: Resource, name: str, *_: object, **__: object) -> JsonObject:
-        raise NotFound(Target("patch", resource.plural, name), 404, "NotFound", "it is not kept")
+    async def merge_patch(
+        self, resource: Resource, name: str, patch: JsonObject, *, namespace: str = ""
+    ) -> JsonObject:
+        key = (resource.plural, ObjectKey(namespace=namespace, name=name))
+        there = self.objects[key]
+        self.put(resource, {**there, "spec": {**child(there, "spec"), **child(patch, "spec")}})
+        return self.objects[key]
 
     async def request(self, method: str, path: str) -> JsonObject:
         return {"keys": [_KEY.jwk()]} if path == "/openid/v1/jwks" else {"issuer": ISSUER}

@@ -93,7 +93,7 @@ class ByHand:
 
     answers: list[JsonObject | Response]
     methods: list[str] = field(default_factory=list)
-    card: JsonObject | None = field(default_factory=lambda: CARD.copy())
+    card: JsonObject | None = field(default_factory=CARD.copy)
 
     async def rpc(self, request: Request) -> Response:
         """Answer in turn; the last answer stays."""

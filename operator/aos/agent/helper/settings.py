@@ -124,13 +124,19 @@ class HelperSettings:
             ca_file=Path(environment["AOS_CA_FILE"]),
             tasks=PodTasks(tasks),
             server=_server(environment),
+            port=_port(environment, "AOS_HELPER_PORT", HELPER_PORT),
         )
 
 
 def _server(environment: Mapping[str, str]) -> A2aServer | None:
-    said, path = environment.get("AOS_A2A_PORT", ""), environment.get("AOS_A2A_PATH") or "/"
-    if not said:
-        return None
-    if not said.isdecimal() or not 0 < int(said) <= _MAX_PORT or not path.startswith("/"):
-        raise SettingsError("AOS_A2A_PORT must be a port, and AOS_A2A_PATH begin with /")
-    return A2aServer(int(said), path)
+    port, path = _port(environment, "AOS_A2A_PORT", 0), environment.get("AOS_A2A_PATH") or "/"
+    if not path.startswith("/"):
+        raise SettingsError("AOS_A2A_PATH must begin with /")
+    return A2aServer(port, path) if port else None
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    said = environment.get(name) or str(default)
+    if not said.isdecimal() or int(said) > _MAX_PORT:
+        raise SettingsError(f"{name} must be a port")
+    return int(said)
