@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from aos.gateway.caller import Caller
-from aos.gateway.handlers import AgentHandler, McpHandler, ModelHandler, TaskHandler
+from aos.gateway.handlers import AgentHandler, McpHandler, MemoryHandler, ModelHandler, TaskHandler
 from aos.gateway.http import (
     ClientDisconnected,
     HttpRequest,
@@ -30,6 +30,7 @@ RESULT_PATH: Final = "/v1/task/result"
 _TASK_HEADER: Final = TASK_HEADER.lower().encode()
 _MCP: Final = "/mcp"
 _MCP_TOOL: Final = "/mcp/"
+_MEMORY: Final = "/v1/memory/"
 _MODEL: Final = "/v1/models/"
 A2A_PREFIX: Final = "/a2a/"
 _CLOSE: Final = ((b"connection", b"close"),)
@@ -47,6 +48,7 @@ class Endpoints:
     models: ModelHandler
     tasks: TaskHandler
     agents: AgentHandler
+    memory: MemoryHandler
 
 
 class AgentApp:
@@ -142,12 +144,14 @@ class AgentApp:
             return self._endpoints.models.handle
         if path.startswith(A2A_PREFIX):
             return self._endpoints.agents.handle
-        tool = path[len(_MCP_TOOL) :]
-        if not path.startswith(_MCP_TOOL) or not 0 < len(tool) <= MAX_NAME_LENGTH or "/" in tool:
+        prefix = _MEMORY if path.startswith(_MEMORY) else _MCP_TOOL
+        tool = path[len(prefix) :]
+        if not path.startswith(prefix) or not 0 < len(tool) <= MAX_NAME_LENGTH or "/" in tool:
             raise not_found(path)
+        endpoint = self._endpoints.memory if prefix == _MEMORY else self._endpoints.mcp
 
         async def handle(request: HttpRequest, caller: Caller, send: Send) -> None:
-            await self._endpoints.mcp.handle(request, caller, send, tool)
+            await endpoint.handle(request, caller, send, tool)
 
         return handle
 

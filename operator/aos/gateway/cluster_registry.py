@@ -174,6 +174,10 @@ class ClusterRegistry:
         """Return the namespace's Tasks; do not keep it."""
         return self._tasks.of(namespace).values()
 
+    def all_tasks(self) -> Collection[Task]:
+        """Return the Tasks of all namespaces."""
+        return tuple(self._tasks)
+
     def approval(self, namespace: str, name: str) -> ApprovalRequest | None:
         """Return the ApprovalRequest, without its arguments and what else only people read; or None."""
         return self._approvals.get(namespace, name)

@@ -32,6 +32,18 @@ class ModelHandler(Protocol):
         """
 
 
+class MemoryHandler(Protocol):
+    """Answers requests at ``/v1/memory/{tool}``."""
+
+    async def handle(self, request: HttpRequest, caller: Caller, send: Send, tool: str) -> None:
+        """Answer one request of any method.
+
+        Raises:
+            Refusal: nothing was sent yet, and this is the answer.
+            ClientDisconnected: the client went away.
+        """
+
+
 class TaskHandler(Protocol):
     """Answers requests at ``/v1/task`` and ``/v1/task/result``."""
 

@@ -43,9 +43,14 @@ from aos.gateway.mcp.endpoint import McpEndpoint
 from aos.gateway.mcp.mcp_system import McpSystem
 from aos.gateway.mcp.system import Systems
 from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.memory.endpoint import MemoryEndpoint
+from aos.gateway.memory.owners import Owners
+from aos.gateway.memory.system import MemorySystem
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.model_status import ModelStatus
 from aos.gateway.models.endpoint import ModelEndpoint
+from aos.gateway.openapi.document_watch import DocumentWatch
+from aos.gateway.openapi.system import OpenApiSystem
 from aos.gateway.reporter import STATUS_LEASE, StatusReporter
 from aos.gateway.server import Port
 from aos.gateway.settings import GatewaySettings
@@ -141,13 +146,14 @@ class Gateway:
         self._reporter = StatusReporter(client, self._registry, elector=elector, beside=self._mend_requests)
         self._model_status = ModelStatus(self._registry, self._reporter)
         usage = Usage(self._calls)
-        self._registry.on_task_end(usage.drop)
-        self._registry.on_task_end(upstream.forget_task)
-        self._registry.on_task_end(self._upkeep.task_ended)
+        for listener in (usage.drop, upstream.forget_task, self._upkeep.task_ended):
+            self._registry.on_task_end(listener)
         journal = Journal(usage, self._metrics, self._lines.write, self._tracing.tracer)
         keys = SigningKeys(client, settings.keys_min_refresh_seconds)
         verifier = TokenVerifier(keys, client, settings)
-        systems: Systems = {ToolType.MCP: McpSystem(upstream, settings)}
+        self._documents = DocumentWatch(client, self._registry)
+        self._owners = Owners(client, self._registry, store, settings, self._upkeep.task_ended)
+        systems = self._systems(http, upstream)
         self._catalogue = Catalogue(self._registry, systems, self._reporter, settings)
         hooks = Hooks(sampler, ToolPreviewer(self._registry, self._catalogue, systems, self._metrics))
         desk = ApprovalDesk(self._registry, client, trail, self._marks, self._metrics, settings, hooks)
@@ -159,6 +165,7 @@ class Gateway:
             models=ModelEndpoint(self._registry, http, self._calls, journal, settings),
             tasks=self._inbox,
             agents=A2aEndpoint(self._registry, client, self._calls, journal, settings),
+            memory=MemoryEndpoint(self._mcp.calls, settings),
         )
         identity = Identity(verifier, self._registry, settings)
         self._registry.on_pod_end(identity.forget)
@@ -233,6 +240,8 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             group.create_task(ports.health.serve(), name="health")
             group.create_task(self._registry.run(), name="registry")
+            group.create_task(self._documents.run(), name="OpenAPI documents")
+            group.create_task(self._owners.follow(), name="runs")
             group.create_task(self._recorder.run(), name="events")
             group.create_task(self._upkeep.run(), name="upkeep")
             group.create_task(self._sweep_circuits(), name="circuits")
@@ -246,6 +255,7 @@ class Gateway:
             group.create_task(self._reviews.run(), name="outcomes of reviewed calls")
             group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._catalogue.run(), name="catalogue")
+            group.create_task(self._owners.run(), name="owners of what is shared")
             await self._report.compiled.wait()
             await self._read_credentials()
             await self._sampling_key.read()
@@ -261,8 +271,17 @@ class Gateway:
             async with asyncio.timeout(READ_CREDENTIALS_SECONDS):
                 await self._registry.credentials_read()
 
+    def _systems(self, http: HttpClient, upstream: Upstream) -> Systems:
+        """Return what stands behind Tools, by type."""
+        return {
+            ToolType.MCP: McpSystem(upstream, self._settings),
+            ToolType.OPENAPI: OpenApiSystem(http, self._documents, self._settings),
+            ToolType.MEMORY: MemorySystem(self._store),
+        }
+
     def _watch(self) -> None:
-        """Show what is measured when somebody asks."""
+        """Look again at Tools whose document changed, and show what is measured when somebody asks."""
+        self._documents.on_change(self._catalogue.look_again)
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))
         self._metrics.watch("aos_gateway_pending_approvals", "", lambda: self._registry.waiting)

@@ -244,6 +244,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         {
             Reason.ACCEPTED: "The spec is sound.",
             Reason.INVALID: "A field is out of bounds; the message names it.",
+            Reason.INVALID_SCHEMA: "spec.memory.schema is not bounded JSON Schema 2020-12 with local references.",
             Reason.INVALID_EXPRESSION: "An action's record does not compile; the message gives the action and the position."
             " Every call of that action is denied.",
         },

@@ -7,6 +7,7 @@ from datetime import datetime
 from aos.model.conditions import Reason
 from aos.model.tool import Tool
 from aos.policy.effective import tool_problems
+from aos.policy.schemas import check_schema
 from aos.reconcile.conditions import Verdict, no
 from aos.reconcile.connected import Connected, reconcile_connected
 from aos.reconcile.plan import ChildKey, ObservedChild, Plan
@@ -48,6 +49,10 @@ def reconcile_tool(observed: ObservedTool, settings: OperatorSettings, now: date
 
 
 def _rejected(tool: Tool) -> Verdict | None:
+    schema = tool.spec.memory.value_schema if tool.spec.memory is not None else None
+    unusable = check_schema(schema) if schema is not None else []
+    if unusable:
+        return no(Reason.INVALID_SCHEMA, f"spec.memory.schema: {'; '.join(unusable)}")
     problems = tool_problems(tool).values()
     if not problems:
         return None

@@ -64,7 +64,7 @@ async def gateway(
     lines: list[bytes] = []
     journal = Journal(Usage(), GatewayMetrics(), lines.append, trace.NoOpTracer())
     told = Told(handle)
-    app = AgentApp(identity or Everybody(), Endpoints(told, told, told, told), settings, journal)
+    app = AgentApp(identity or Everybody(), Endpoints(told, told, told, told, told), settings, journal)
     async with serving(app, settings) as port:
         yield port, lines
 

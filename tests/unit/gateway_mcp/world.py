@@ -22,6 +22,9 @@ from aos.gateway.mcp.endpoint import McpEndpoint
 from aos.gateway.mcp.mcp_system import McpSystem
 from aos.gateway.mcp.system import Systems
 from aos.gateway.mcp.upstream import Upstream
+from aos.gateway.memory.endpoint import MemoryEndpoint
+from aos.gateway.memory.system import MemorySystem
+from aos.gateway.openapi.system import OpenApiSystem
 from aos.gateway.refusal import Refusal
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
@@ -41,6 +44,13 @@ from tests.unit.gateway_mcp.make import (
 )
 
 
+class Documents(dict[tuple[str, str], dict[str, str]]):
+    """Labelled ConfigMaps, by namespace and name."""
+
+    def openapi_documents(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        return self.get((namespace, name))
+
+
 @dataclass
 class Gateway:
     """An endpoint with everything that it needs, for one caller at a time."""
@@ -50,7 +60,9 @@ class Gateway:
     reports: KeptReports
     catalogue: Catalogue
     systems: Systems
+    documents: "Documents"
     endpoint: McpEndpoint
+    memory: MemoryEndpoint
     settings: GatewaySettings
     held: Held
     url: str = ""
@@ -71,6 +83,10 @@ class Gateway:
             request = HttpRequest(
                 scope, receive, max_body_bytes=self.settings.max_request_bytes, timeout_seconds=10
             )
+            if request.path.startswith("/v1/memory/"):
+                named = request.path.removeprefix("/v1/memory/")
+                await self.memory.handle(request, self.caller, send, named)
+                return
             tool = request.path.removeprefix("/mcp").removeprefix("/") or None
             await self.endpoint.handle(request, self.caller, send, tool)
         except Refusal as refusal:
@@ -102,10 +118,18 @@ async def gateway(
         controlled(used, settings, sampler) as control,
     ):
         upstream = Upstream(http, settings)
-        systems: Systems = {ToolType.MCP: McpSystem(upstream, settings)}
+        documents = Documents()
+        systems: Systems = {
+            ToolType.MCP: McpSystem(upstream, settings),
+            ToolType.OPENAPI: OpenApiSystem(http, documents, settings),
+            ToolType.MEMORY: MemorySystem(used),
+        }
         catalogue = Catalogue(registry, systems, reports, settings)
         endpoint = McpEndpoint(registry, catalogue, systems, journal, control.control, settings)
-        made = Gateway(registry, journal, reports, catalogue, systems, endpoint, settings, control)
+        memory = MemoryEndpoint(endpoint.calls, settings)
+        made = Gateway(
+            registry, journal, reports, catalogue, systems, documents, endpoint, memory, settings, control
+        )
         async with serve(made) as url:
             made.url = url
             yield made

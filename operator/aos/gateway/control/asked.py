@@ -34,7 +34,7 @@ class AskedCall:
         likeness: `aos.gateway.control.likeness.likeness` of what the agent sent; calls of one Task with equal subject,
             name, action and likeness count as identical. Empty: not counted so.
         declared: the Tool's action; None for Models and Agents.
-        system: the Tool's URL: two Tools of one tenant with the same are one system.
+        system: the Tool's URL, or what stands for it: two Tools of one tenant with the same are one system.
         account: the credential that the Tool is reached with, as ``NAMESPACE/SECRET/KEY``; empty where it has none.
         tokens: most tokens that the call may use.
         cost_micro_usd: the most that those tokens may cost; what a Tool's action costs is in the obligations.

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from aos.gateway.control.asked import AskedCall
 from aos.gateway.control.charges import tenant_of
 from aos.gateway.journal import arguments_digest
+from aos.gateway.memory.places import SCHEME
 from aos.model.canonical import json_digest
 from aos.model.tool import Access
 from aos.policy.expression import ExpressionError
@@ -101,7 +102,12 @@ def duplicate_checks(asked: AskedCall) -> tuple[DuplicateCheck, ...]:
 
 
 def is_kept(asked: AskedCall) -> bool:
-    """Whether what comes of the call may answer an identical one."""
+    """Whether what comes of the call may answer an identical one.
+
+    What agents share is put anew each time: another value may have been there between, and to put one twice is to put it once.
+    """
+    if asked.system.startswith(SCHEME):
+        return False
     asks = asked.obligations.conflicts.duplicate_window_seconds or asked.caller.task.spec.run is not None
     return bool(asks) and writes(asked)
 

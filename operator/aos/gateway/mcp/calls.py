@@ -25,6 +25,7 @@ from aos.gateway.mcp.holding import Gate, Passed
 from aos.gateway.mcp.inspecting import Sendable, request_inspected, result_inspected
 from aos.gateway.mcp.judging import Cleared, ToolCall, judge
 from aos.gateway.mcp.system import SystemCall, Systems
+from aos.gateway.memory.places import system_of_memory
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.gateway.registry import Registry
@@ -325,7 +326,7 @@ def _asked(call: ToolCall, cleared: Cleared, digest: str, sendable: Sendable | R
         arguments_digest=digest,
         likeness=likeness(call.arguments),
         declared=cleared.action.declared,
-        system=cleared.tool.spec.url,
+        system=cleared.tool.spec.url or system_of_memory(cleared.tool, call.caller.task),
         account=_account(cleared.tool),
         data_classes=sent.found,
     )

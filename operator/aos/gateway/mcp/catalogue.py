@@ -83,6 +83,10 @@ class Catalogue:
             self._queue.add(tool.key)
         await self._queue.run()
 
+    def look_again(self, key: ObjectKey) -> None:
+        """Read the definitions of one Tool soon, if what they depend on has changed."""
+        self._queue.add(key)
+
     def listing(self, tool: Tool) -> Listing | None:
         """Return what is known of exactly this Tool; None while it is new or was just changed."""
         known = self._known.get((tool.metadata.namespace, tool.metadata.name))

@@ -1,0 +1,1 @@
+"""Values that agents share, kept by the gateway, as what stands behind Tools."""

@@ -1,0 +1,1 @@
+"""REST systems that an OpenAPI document describes, as what stands behind Tools."""
