@@ -12,7 +12,7 @@ from aos.model.workflow_run import StepState
 from aos.model.workflow_step import WorkflowStep
 from aos.workflow.actions import Action, Advance, CreateGate
 from aos.workflow.carrying import cancelling, carry_on
-from aos.workflow.compensation import has_begun, leave_unneeded, undo
+from aos.workflow.compensation import has_begun, leave_unneeded, to_undo, undo
 from aos.workflow.expression import ExpressionError
 from aos.workflow.gates import carry_gate_on, observe_gate, prepare_gate
 from aos.workflow.graph import graph_of
@@ -190,7 +190,7 @@ def _outcome(look: Look, ending: str) -> Outcome:
 def _wound_up(look: Look, outcome: Outcome) -> Outcome:
     """Undo what was done, once nothing is open any more, and return how the run stands."""
     if not has_begun(look) and not _is_settled(look):
-        return outcome
+        return replace(outcome, is_undoing=bool(to_undo(look)))
     is_over = undo(look, Pace(is_suspended=look.observed.is_suspended))
     if is_over:
         leave_unneeded(look)

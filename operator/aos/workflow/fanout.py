@@ -1,6 +1,7 @@
 """The items of a forEach as a run's status keeps them: a letter each, so that a thousand of them take a thousand bytes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
@@ -57,9 +58,21 @@ def item_units(work: Work, total: int, recorded: ItemsStatus | None, attempts: A
         latest = attempts.latest(name, item)
         standing = _FINAL.get(letter)
         units.append(
-            work.unit(item, count, latest) if standing is None else Unit(item, standing, count, latest)
+            work.unit(item, count, latest)
+            if standing is None
+            else _ended(work, Unit(item, standing, count, latest))
         )
     return units
+
+
+def _ended(work: Work, unit: Unit) -> Unit:
+    """Return the ``unit`` of an item that ended, with why it failed as long as its attempt is there to tell."""
+    latest = unit.latest
+    is_told = latest is not None and not latest.is_open and latest.number == unit.attempt
+    if unit.standing is not Standing.FAILED or not is_told:
+        return unit
+    told = work.unit(unit.item, unit.attempt, latest)
+    return replace(unit, reason=told.reason, message=told.message)
 
 
 def has_done_something(items: ItemsStatus | None) -> bool:

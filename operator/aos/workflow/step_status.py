@@ -63,9 +63,9 @@ def _open(progress: Progress, pace: Pace, refused: str) -> Told:
     if running:
         waits = all(unit.latest is not None and unit.latest.waiting_for for unit in running)
         state = StepState.WAITING if waits else StepState.RUNNING
-        if pace.cuts:
-            return Told(state, pace.ending, "it is being cancelled")
-        return Told(state, *_broken(progress)) if progress.has_failed else held(state, pace, refused)
+        if progress.has_failed:
+            return Told(state, *_broken(progress))
+        return Told(state, pace.ending, "it is being cancelled") if pace.cuts else held(state, pace, refused)
     retry_at = _retry_at(progress)
     if retry_at is not None:
         retried = next(unit for unit in progress.units if unit.retry_at == retry_at)
@@ -107,12 +107,12 @@ def _broken(progress: Progress) -> tuple[str, str]:
     """Return why pieces failed, and how many: of the first one that is known."""
     broken = [unit for unit in progress.units if unit.standing in (Standing.FAILED, Standing.CANCELLED)]
     known = next((unit for unit in broken if unit.message), None)
-    if known is None:
-        return progress.before.reason, progress.before.message
-    if not progress.is_fan_out:
+    if known is not None and not progress.is_fan_out:
         return known.reason, known.message
-    told = f"{len(broken)} of {len(progress.units)} items failed; {_of_item(known)}"
-    return StepReason.ITEMS_FAILED, told
+    if known is None and progress.before.reason == StepReason.ITEMS_FAILED:
+        return StepReason.ITEMS_FAILED, progress.before.message
+    told = f"{len(broken)} of {len(progress.units)} items failed"
+    return StepReason.ITEMS_FAILED, told if known is None else f"{told}; {_of_item(known)}"
 
 
 def _of_item(unit: Unit) -> str:
