@@ -150,7 +150,7 @@ async def _attempt(
 
 
 def _gates(world: World, run: WorkflowRun, spec: WorkflowSpec) -> tuple[ObservedGate, ...]:
-    found = []
+    found, guard = [], world.state.guard
     for step in spec.steps:
         if step.approval is None:
             continue
@@ -158,7 +158,10 @@ def _gates(world: World, run: WorkflowRun, spec: WorkflowSpec) -> tuple[Observed
         request = world.objects.requests.store.get(run.metadata.namespace, name)
         asked = request.spec.run if request is not None else None
         if request is not None and asked is not None and asked.uid == run.metadata.uid:
-            found.append(gate(request, step.name, world.now()))
+            seen = gate(request, step.name, world.now())
+            # What was counted under other admission policies than those of now counts once the request was looked at anew.
+            is_guarded = not guard.problem and request.status.guard == guard.fingerprint
+            found.append(replace(seen, is_enforced=seen.is_enforced and is_guarded))
     return tuple(found)
 
 

@@ -168,7 +168,7 @@ def parse_approval_request(raw: JsonObject) -> ApprovalRequest:
     """Return the request without what only people read, which may be long and is never decided by here.
 
     There may be many that have ended, and of those it is enough to know that: what they said is read from the API server
-    when a call asks for it.
+    when a call asks for it. A gate is the operator's alone.
 
     Raises:
         pydantic.ValidationError: it can't be read.
@@ -176,7 +176,8 @@ def parse_approval_request(raw: JsonObject) -> ApprovalRequest:
     spec = {name: value for name, value in child(raw, "spec").items() if name != "preview"}
     status = {name: value for name, value in child(raw, "status").items() if name != "notices"}
     request = ApprovalRequest.parse({**raw, "spec": {**spec, "arguments": ""}, "status": status})
-    if request.spec.type is not RequestType.CALL or request.status.state in _OPEN:
+    kind, state = request.spec.type, request.status.state
+    if kind is RequestType.REVIEW or (kind is RequestType.CALL and state in _OPEN):
         return request
     return request.model_copy(
         update={

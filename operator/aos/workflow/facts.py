@@ -8,6 +8,7 @@ from aos.model.conditions import ConditionType
 from aos.model.meta import Condition, ConditionStatus
 from aos.model.task import Task, TaskUsage
 from aos.model.workflow_run import WorkflowRun
+from aos.policy.quorums import tally
 from aos.workflow.observed import Attempt, ObservedGate
 
 _SETTLED = {
@@ -80,7 +81,7 @@ def run_attempt(run: WorkflowRun, now: datetime) -> Attempt | None:
 
 
 def gate(request: ApprovalRequest, step: str, now: datetime) -> ObservedGate:
-    """Return what a run sees of the ``request`` at its gate ``step``.
+    """Return what a run sees of the ``request`` at its gate ``step``; its status alone is not believed, the decisions are counted again.
 
     Args:
         request: as the API server has it.
@@ -88,7 +89,7 @@ def gate(request: ApprovalRequest, step: str, now: datetime) -> ObservedGate:
         now: stands in for times that the API server has not stamped.
     """
     status = request.status
-    counted = [item.approver for item in status.counted if item.verdict is Decision.APPROVE]
+    counted = [item.approver for item in status.counted if item.verdict is Decision.APPROVE and item.rules]
     comments = {item.approver: item.comment for item in request.spec.decisions}
     settled = _SETTLED.get(status.state)
     found = _find(status.conditions, settled) if settled is not None else None
@@ -99,7 +100,9 @@ def gate(request: ApprovalRequest, step: str, now: datetime) -> ObservedGate:
         created_at=request.metadata.creation_timestamp or now,
         state=status.state,
         settled_at=found.last_transition_time if found is not None else None,
-        is_enforced=enforced is not None and enforced.status is ConditionStatus.TRUE,
+        is_enforced=enforced is not None
+        and enforced.status is ConditionStatus.TRUE
+        and (status.state is not RequestState.APPROVED or tally(request.spec, status.counted).reached),
         approvals=tuple((name, comments.get(name, "")) for name in counted),
         message=found.message if found is not None else "",
     )

@@ -99,7 +99,7 @@ def task(name: str = "t1", uid: str = "task-uid-1", run: JsonObject | None = Non
     return Task.parse({"metadata": {"name": name, "namespace": NAMESPACE, "uid": uid}, "spec": spec})
 
 
-def in_run(step: str = "enrich", **most: JsonValue) -> JsonObject:
+def in_run(step: str = "enrich", /, **most: JsonValue) -> JsonObject:
     """Return what a Task of a step of the run ``r1`` says of it; ``most`` is the run's budget."""
     run: JsonObject = {
         "name": "r1",
