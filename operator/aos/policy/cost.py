@@ -4,8 +4,9 @@ The language bounds iterations, and nothing else: not what one step costs, nor h
 has a bound on its time and its result by the size of what it is given; from those follows a bound for the whole tree.
 """
 
+import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -30,26 +31,40 @@ class CostError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a value may be: bytes of text, and values that it is made of. Numbers and the like have none."""
+    """How large a value may be. Numbers and the like have none.
+
+    Attributes:
+        text_bytes: bytes of text in it.
+        values: values that it is made of.
+        items: items or keys of the longest list or map in it, where that is known to be less than ``values``.
+    """
 
     text_bytes: float = 0
     values: float = 0
+    items: float = math.inf
 
     def __add__(self, other: "Size") -> "Size":
-        return Size(self.text_bytes + other.text_bytes, self.values + other.values)
+        return Size(self.text_bytes + other.text_bytes, self.values + other.values, self.items + other.items)
+
+    @property
+    def count(self) -> float:
+        """How many items or keys a list or map in it may have."""
+        return min(self.values, self.items)
 
     def times(self, count: float) -> "Size":
-        """Return the size of ``count`` such values."""
-        return Size(self.text_bytes * count, self.values * count)
+        """Return the size of ``count`` such values; ``count`` is not 0."""
+        return Size(self.text_bytes * count, self.values * count, self.items * count)
 
     def fits(self, other: "Size") -> bool:
         """Whether it is within ``other``."""
-        return self.text_bytes <= other.text_bytes and self.values <= other.values
+        return (
+            self.text_bytes <= other.text_bytes and self.values <= other.values and self.count <= other.count
+        )
 
 
 SIZES: Final = tuple(Size(512 << step, 8 << step) for step in range(8))
 """What conditions may read, from 512 bytes and 8 values to 64 KiB and 1,024 values: the cheaper, the more."""
-NOTHING: Final = Size()
+NOTHING: Final = Size(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +90,12 @@ CONDITIONS: Final = Allowance(
 
 _NUL: Final = b"\\u0000"
 """As JSON writes it. A text that spells this out is taken for it as well, which only makes conditions fail."""
-_NAME_SIZE: Final = Size(256, 1)
+_NAME_SIZE: Final = Size(256, 1, 1)
 _NODE_NS: Final = 400
 _ITERATION_NS: Final = 1_000
 _VALUE_NS: Final = 250
 _COPIED_BYTE_NS: Final = 1
+_COPIED_ITEM_NS: Final = 60
 _WALKED_BYTE_NS: Final = 8
 _SPLIT_VALUE_NS: Final = 150
 _FOUND_BYTE_NS: Final = 0.05
@@ -124,7 +140,9 @@ def told(size: Size | None, room: Size) -> str:
     most = f"{room.text_bytes:.0f} bytes and {room.values:.0f} values can be judged in time"
     if size is None:
         return f"they hold a number beyond 64 bits, or a text with U+0000 or half a character; {most}"
-    return f"{size.text_bytes:.0f} bytes and {size.values:.0f} values, and {most}"
+    lists = f" in lists of {size.count:.0f}" if size.count > room.count else ""
+    of = f" in lists of {room.count:.0f}" if lists else ""
+    return f"{size.text_bytes:.0f} bytes and {size.values:.0f} values{lists}, and {most}{of}"
 
 
 def works_of(tree: Node, allowance: Allowance = CONDITIONS) -> tuple[float, ...]:
@@ -170,6 +188,18 @@ def _is_binding(loop: Loop) -> bool:
     return isinstance(loop.over, Collection) and not loop.over.parts
 
 
+def _is_appending(loop: Loop) -> bool:
+    """Whether the loop is a ``map`` or a ``filter``, which adds at most one item to a list each time."""
+    step = loop.step
+    if isinstance(step, Invocation) and step.function == "_?_:_":
+        step = step.operands[1]
+    return isinstance(step, Invocation) and step.function == "_+_" and _is_list(step.operands[1])
+
+
+def _is_list(node: Node) -> bool:
+    return isinstance(node, Collection) and not node.is_map and not node.message
+
+
 class _Estimate:
     """Bounds the cost of trees that read variables of one size."""
 
@@ -181,7 +211,7 @@ class _Estimate:
         """Return what ``node`` costs, where ``names`` are the variables of loops around it."""
         match node:
             case Constant():
-                return Cost(Size(len(node.text or b""), 0), 0)
+                return Cost(Size(len(node.text or b""), 0, 0), 0)
             case Name():
                 return Cost(
                     names.get(node.name, _NAME_SIZE if node.name in self._short else self._read), _NODE_NS
@@ -209,26 +239,43 @@ class _Estimate:
         if node.message:
             raise CostError(f"{node.message}{{}} is not available: conditions read JSON, not messages")
         parts = [self.of(part, names) for part in node.parts]
-        size = sum((part.size for part in parts), Size(0, 1 + len(parts)))
+        size = _total([part.size for part in parts]) + Size(0, 1 + len(parts), 0)
+        longest = max([len(parts), *(part.size.items for part in parts)])
+        size = Size(size.text_bytes, size.values, longest)
         return Cost(size, sum(part.work_ns for part in parts) + _VALUE_NS * (1 + len(parts)))
 
     def _loop(self, node: Loop, names: Mapping[str, Size]) -> Cost:
         over, initial = self.of(node.over, names), self.of(node.initial, names)
         work = over.work_ns + initial.work_ns + _ITERATION_NS
-        count = 0 if _is_binding(node) else over.size.values
-        # All items together are as large as what they come from, and work grows with size at least in proportion: so
-        # many small items and one large one cost at least as much as any others.
-        small = {**names, **dict.fromkeys(node.items, NOTHING), node.accumulator: NOTHING}
-        large = {**names, **dict.fromkeys(node.items, over.size), node.accumulator: NOTHING}
+        count = 0 if _is_binding(node) else over.size.count
         grown = initial.size
         if count:
-            grown += self.of(node.step, small).size.times(count) + self.of(node.step, large).size
-            for variables, times in ((small, count), (large, 1)):
+            shapes = [
+                ({**names, **dict.fromkeys(node.items, size)}, times) for size, times in _shapes(over.size)
+            ]
+            added = [self.of(node.step, {**each, node.accumulator: NOTHING}).size for each, _ in shapes]
+            grown += _total([size.times(times) for size, (_, times) in zip(added, shapes, strict=True)])
+            if _is_appending(node):
+                grown = Size(grown.text_bytes, grown.values, max(count, *(size.items for size in added)))
+            for variables, times in shapes:
                 inside = {**variables, node.accumulator: grown}
                 step, condition = self.of(node.step, inside), self.of(node.condition, inside)
                 work += times * (step.work_ns + condition.work_ns + _ITERATION_NS)
         result = self.of(node.result, {**names, node.accumulator: grown})
         return Cost(result.size, work + result.work_ns)
+
+
+def _shapes(over: Size) -> Iterator[tuple[Size, float]]:
+    """Give sizes of the items of a list or map of size ``over``, and how many of each, that cost at least as much as any others.
+
+    All items together are as large as what they come from, and work grows with size at least in proportion: so many small
+    items and one large one cost most. Where lists are short, work stops to grow faster than in proportion beyond their length,
+    and as many items with the longest lists as there can be come on top.
+    """
+    yield NOTHING, over.count
+    yield over, 1
+    if over.items < over.values:
+        yield Size(0, over.items, over.items), over.values / over.items
 
 
 _Bound = Callable[[Sequence[Node], Sequence[Size]], Cost]
@@ -262,24 +309,27 @@ def _within(_nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     return Cost(sizes[0], _copying_ns(_total(sizes[1:])))
 
 
-def _joined_by_plus(_nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
+def _joined_by_plus(nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     size = _total(sizes)
+    if any(map(_is_list, nodes)):
+        # Items of lists are shared, however large they are.
+        return Cost(size, _COPIED_ITEM_NS * sum(each.count for each in sizes))
     return Cost(size, _copying_ns(size))
 
 
 def _as_text(_nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     size = _total(sizes)
-    return Cost(Size(size.text_bytes + _NUMBER_TEXT, size.values), _walking_ns(size))
+    return Cost(Size(size.text_bytes + _NUMBER_TEXT, size.values, size.items), _walking_ns(size))
 
 
 def _quoted(_nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     size = _total(sizes)
-    return Cost(Size(_QUOTED_BYTES * size.text_bytes + _NUMBER_TEXT, 0), _QUOTED_BYTES * _walking_ns(size))
+    return Cost(Size(_QUOTED_BYTES * size.text_bytes + _NUMBER_TEXT, 0, 0), _QUOTED_BYTES * _walking_ns(size))
 
 
 def _replaced(nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     text, _, new = sizes[:3]
-    size = Size(text.text_bytes + _occurrences(text, nodes[1]) * new.text_bytes, text.values)
+    size = Size(text.text_bytes + _occurrences(text, nodes[1]) * new.text_bytes, text.values, text.items)
     return Cost(size, _finding_ns(sizes[:2]) + _walking_ns(size))
 
 
@@ -287,14 +337,14 @@ def _split(nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     text = sizes[0]
     count = _occurrences(text, nodes[1]) + 1
     return Cost(
-        Size(text.text_bytes, text.values + count),
+        Size(text.text_bytes, text.values + count, max(text.items, count)),
         _finding_ns(sizes[:2]) + _walking_ns(text) + count * _SPLIT_VALUE_NS,
     )
 
 
 def _joined(_nodes: Sequence[Node], sizes: Sequence[Size]) -> Cost:
     texts, between = sizes[0], _total(sizes[1:])
-    size = Size(texts.text_bytes + texts.values * between.text_bytes, 0)
+    size = Size(texts.text_bytes + texts.values * between.text_bytes, 0, 0)
     return Cost(size, _walking_ns(size) + texts.values * _VALUE_NS)
 
 
@@ -342,7 +392,9 @@ def _total(sizes: Sequence[Size]) -> Size:
 
 def _largest(sizes: Sequence[Size]) -> Size:
     return Size(
-        max((size.text_bytes for size in sizes), default=0), max((size.values for size in sizes), default=0)
+        max((size.text_bytes for size in sizes), default=0),
+        max((size.values for size in sizes), default=0),
+        max((size.items for size in sizes), default=0),
     )
 
 

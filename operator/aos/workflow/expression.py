@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cel_expr_python import cel
 from pydantic import JsonValue
 
+from aos.model.workflow_step import MAX_ITEMS
 from aos.policy.cost import Allowance, Size, room_for, size_of, told
 from aos.policy.expression import Activation, Compiled, ExpressionError, Language, readable
 from aos.policy.syntax import Constant, Invocation, Loop, Name, Node, Select, parts_of
@@ -57,11 +58,14 @@ _TYPES: Final[Mapping[str, cel.Type]] = {
 
 ALLOWANCE: Final = Allowance(
     work_ns=250_000_000,
-    sizes=tuple(Size(512 << step, 8 << step) for step in range(14)),
+    sizes=(
+        *(Size(512 << step, 8 << step, min(8 << step, MAX_ITEMS)) for step in range(14)),
+        Size(512 << 13, 8 << 13),
+    ),
     short=frozenset({"run", "index", "time"}),
     whose="all expressions of one input",
 )
-"""From 512 bytes and 8 values to 4 MiB and 65,536 values: what a step uses is at most 256 KiB for each step before it."""
+"""From 512 bytes and 8 values to 4 MiB and 65,536 values, first with lists as long as those of a forEach, then with any."""
 _LANGUAGE: Final = Language(_TYPES, ALLOWANCE)
 
 _OPTIONAL: Final = "optional_type<"
@@ -176,9 +180,23 @@ class Reader:
             used = self.uses.steps | self.uses.optional_steps
             read[STEPS] = {name: value for name, value in steps.items() if name in used}
         size = size_of([read])
+        if size is not None and size.values > self._room.items:
+            size = replace(size, items=_longest(read))
         if size is None or not size.fits(self._room):
             raise ExpressionError(f"what it reads is too large: {told(size, self._room)}")
         return Activation(read, _LANGUAGE)
+
+
+def _longest(value: JsonValue) -> int:
+    """Return how many items or keys the longest list or map in ``value`` has."""
+    longest = 0
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list | dict):
+            longest = max(longest, len(node))
+            waiting.extend(node.values() if isinstance(node, dict) else node)
+    return longest
 
 
 def free_names(node: Node, own: frozenset[str] = frozenset()) -> Iterator[str]:

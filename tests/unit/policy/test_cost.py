@@ -1,4 +1,5 @@
 import pytest
+from cel_expr_python import cel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,12 +8,13 @@ from aos.policy.cost import (
     MAX_WORK_NS,
     NOTHING,
     SIZES,
+    Allowance,
     Size,
     room_for,
     size_of,
     told,
 )
-from aos.policy.expression import Activation, Expression, ExpressionError
+from aos.policy.expression import Activation, Compiled, Expression, ExpressionError, Language
 from aos.policy.template import Template
 
 WHOLE = SIZES[-1]
@@ -108,6 +110,34 @@ def test_conditions_of_one_call_share_the_time() -> None:
     assert room_for([(MAX_WORK_NS + 1,) * len(SIZES)]) == NOTHING
 
 
+SHORT_LISTS = Allowance(
+    250_000_000, (Size(512, 64, 64), Size(2**22, 2**16, 1_000), Size(2**22, 2**16)), frozenset(), "tests"
+)
+
+
+def room_in_short_lists(source: str) -> Size:
+    types = {"args": cel.Type.Map(cel.Type.STRING, cel.Type.DYN)}
+    return room_for([Compiled(source, Language(types, SHORT_LISTS)).works], SHORT_LISTS)
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("args.l", 2),
+        ("args.s.contains('x')", 2),
+        ("args.l.all(x, x.a > 1)", 1),
+        ("args.l.map(x, x.a)", 1),
+        ("args.l.filter(x, x.a > 1).map(x, x.b)", 1),
+        ("args.l.map(x, string(x.a)).join(',')", 1),
+        ("args.l.map(x, x.tags.map(t, t))", 0),
+        ("args.l.all(x, args.l.exists(y, x == y))", 0),
+        ("args.s.split(',').map(x, x)", 0),
+    ],
+)
+def test_short_lists_of_large_values_may_be_gone_through(source: str, place: int) -> None:
+    assert room_in_short_lists(source) == SHORT_LISTS.sizes[place]
+
+
 def test_a_template_reads_no_more_than_its_expressions_may() -> None:
     template = Template.compile("c/${args.l.map(x, x).size()}")
     assert template.render({"l": [1, 2]}) == "c/2"
@@ -142,6 +172,9 @@ def test_attack_25_what_conditions_would_see_otherwise_than_tools_has_no_size(va
 def test_sizes_are_told_in_words() -> None:
     assert (
         told(Size(9, 2), SIZES[0]) == "9 bytes and 2 values, and 512 bytes and 8 values can be judged in time"
+    )
+    assert told(Size(9, 8, 5), Size(9, 8, 4)) == (
+        "9 bytes and 8 values in lists of 5, and 9 bytes and 8 values can be judged in time in lists of 4"
     )
     assert told(None, SIZES[0]).startswith("they hold a number beyond 64 bits, or a text with U+0000")
 

@@ -144,6 +144,20 @@ def test_only_what_is_read_is_bound_and_counts() -> None:
         given_by("steps.large.output", bindings)
 
 
+def test_a_large_fan_out_can_be_gone_through() -> None:
+    outputs: JsonValue = [
+        {"id": place, "score": place / 1000, "text": "x" * 100, "tags": ["a", "b", {"c": [None] * 5}]}
+        for place in range(1_000)
+    ]
+    bindings: dict[str, JsonValue] = {"steps": {"fan": {"output": outputs}}}
+    best = given_by(
+        "steps.fan.output.filter(x, x.score > 0.9).map(x, {'id': x.id, 'text': x.text})", bindings
+    )
+    assert best == [{"id": place, "text": "x" * 100} for place in range(901, 1_000)]
+    with pytest.raises(ExpressionError, match=r"in lists of 1000, and .* in lists of \d+"):
+        given_by("steps.fan.output.map(x, steps.fan.output.filter(y, y.id == x.id))", bindings)
+
+
 def test_attack_25_what_takes_too_long_together_does_not_compile() -> None:
     expression = ValueExpression("input.x.matches('(a{1,30}){1,30}b')")
     Reader((expression,))
