@@ -120,10 +120,8 @@ class Pods:
         if own is None:
             return watched
         pod, until = own
-        if until < self._monotonic() or (watched is not None and _version(watched) >= _version(pod)):
-            del self._written[namespace, name]
-            return watched
-        return pod
+        is_old = until < self._monotonic() or (watched is not None and _version(watched) >= _version(pod))
+        return watched if is_old else pod
 
     def _pod_changed(self, key: ObjectKey, _old: ObservedPod | None, new: ObservedPod | None) -> None:
         if new is None:
@@ -134,6 +132,8 @@ class Pods:
         """Keep the look-ups in step with a pod, and tell of its change."""
         key = namespace, name
         old, new = self._known.pop(key, None), self._get(namespace, name)
+        if key in self._written and self._written[key][0] is not new:
+            del self._written[key]
         if new is not None:
             self._known[key] = new
         if old == new:

@@ -78,10 +78,14 @@ class Pool:
     def _line(self, namespace: str, agent: str) -> list[str]:
         """Return the names of the Tasks that wait for a pod of the agent, first to last."""
         under_way = set(self._claiming.values())
+        entry = self._objects.agents.entry(namespace, agent)
+        current = entry.facts.revision if entry is not None and entry.facts is not None else ""
         found = [
             (facts.order, name)
             for name, facts in self._objects.tasks_of(namespace, agent)
+            # One that has to run another revision gets a pod of its own.
             if facts.is_waiting
+            and facts.pinned in ("", current)
             and (namespace, name) not in under_way
             and not self._pods.of_task(namespace, name)
         ]
