@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 MAX_SLEEP_SECONDS: Final = 600.0
@@ -51,6 +51,14 @@ class ChatMessage(Part):
     content: str | None = None
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _in_one_piece(cls, value: object) -> object:
+        """Join the text of a content that comes in parts, as some clients send it."""
+        if not isinstance(value, list):
+            return value
+        return "".join(str(part.get("text", "")) for part in value if isinstance(part, dict))
 
 
 class PlannedCall(BaseModel):

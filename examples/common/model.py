@@ -32,6 +32,7 @@ from examples.common.conversation import (
 from examples.common.service import Settings, run
 from examples.finance import script as finance
 from examples.marketing import script as marketing
+from examples.own_image import script as own_image
 from examples.sales import script as sales
 from examples.support import script as support
 
@@ -44,6 +45,7 @@ SCRIPTS: Final[Mapping[str, Callable[[Conversation], Turn]]] = {
     **support.SCRIPTS,
     **marketing.SCRIPTS,
     **finance.SCRIPTS,
+    **own_image.SCRIPTS,
 }
 """What is played, by the first line of the agent's instructions."""
 

@@ -207,7 +207,9 @@ def _objects(
 ) -> list[tuple[Resource, JsonObject]]:
     full: JsonObject = {"model": {"name": "default"}, "delegates": ["writer"], **spec}
     agent = raw_agent(**full)  # type: ignore[arg-type] # parts of a spec
-    action: JsonObject = {"name": "get_contact", "access": "Read", "risk": "Low"}
+    actions: list[JsonValue] = [
+        {"name": name, "access": "Read", "risk": "Low"} for name in ("search_contacts", "get_contact")
+    ]
     labels: JsonObject = {"labels": {"app.kubernetes.io/managed-by": "aos"}}
     ownership: JsonObject = {"labels": {"aos.dev/agent": "enricher"}, "ownerReferences": [owner]}
     writer: JsonObject = {
@@ -215,13 +217,14 @@ def _objects(
         "status": {"observedGeneration": 1, "conditions": [READY]},
     }
     pod = raw_pod(podIP=LOOPBACK, podIPs=[{"ip": LOOPBACK}], metadata=ownership)
-    revision: JsonObject = {"instructions": "Enrich.", "spec": child(agent, "spec"), "image": "own:1"}
+    frozen = child(agent, "spec")
+    revision: JsonObject = {"instructions": frozen["instructions"], "spec": frozen, "image": "own:1"}
     return [
         (NAMESPACES, raw("Namespace", "sales", "")),
         (POLICIES, raw_policy(rules=[ALLOW_ALL])),
         (AGENTS, agent),
         (AGENTS, writer),
-        (TOOLS, raw("Tool", "crm", spec={"type": "MCP", "url": tool_url, "actions": [action]})),
+        (TOOLS, raw("Tool", "crm", spec={"type": "MCP", "url": tool_url, "actions": actions})),
         (MODELS, raw("Model", "default", spec={"url": model_url, "model": "scripted-1"})),
         (
             SERVICE_ACCOUNTS,
@@ -248,12 +251,29 @@ async def cluster(
     model_url: str = "http://127.0.0.1:9/v1",
     owner: JsonObject = SERVICE,
     settings: Mapping[str, JsonValue] | None = None,
+    credential: str = "",
     **spec: JsonValue,
 ) -> AsyncGenerator[Cluster]:
-    """Run a gateway; its agent's one pod is a Service's unless ``owner`` says otherwise."""
+    """Run a gateway; its agent's one pod is a Service's unless ``owner`` says otherwise.
+
+    Args:
+        folder: for the pod's files and the gateway's store.
+        tool_url: the Tool ``crm``.
+        model_url: the Model ``default``.
+        owner: the pod's controller.
+        settings: of the gateway.
+        credential: what Tool and Model are called with.
+        spec: more of the agent's.
+    """
     api, authority = Api(), Authority()
     for resource, item in _objects(tool_url, model_url, spec, owner):
-        api.put(resource, item)
+        is_called = credential and resource in (TOOLS, MODELS)
+        more: JsonObject = (
+            {"auth": {"secretRef": {"name": "credentials", "key": "token"}}} if is_called else {}
+        )
+        api.put(resource, {**item, "spec": {**child(item, "spec"), **more}})
+    held: JsonObject = {"token": base64.b64encode(credential.encode()).decode()}
+    api.put(SECRETS, raw("Secret", "credentials", data=held))
     pair = authority.issue()
     data: JsonObject = {
         "tls.crt": base64.b64encode(pair.certificate).decode(),
