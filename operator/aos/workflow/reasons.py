@@ -49,7 +49,7 @@ _KINDS: Final[Mapping[FailureKind, tuple[str, ...]]] = {
         Reason.POD_REJECTED,
         Reason.UNSCHEDULABLE,
         Reason.IMAGE_PULL_FAILED,
-        "WaitingForCapacity",
+        Reason.WAITING_FOR_CAPACITY,
     ),
 }
 _KIND_OF_TASK: Final = {reason: kind for kind, reasons in _KINDS.items() for reason in reasons}
