@@ -54,7 +54,8 @@ def test_a_whole_document_is_read() -> None:
     assert update["required"] == ["id"]
     create = compile_schema(schema_of(made["create_ticket"]))
     assert create.is_valid({"body": {"title": "a", "assignee": None, "children": [{"title": "b"}]}})
-    for body in ({}, {"title": "a", "score": 0}, {"title": "a", "children": [{}]}):
+    wrong: list[JsonObject] = [{}, {"title": "a", "score": 0}, {"title": "a", "children": [{}]}]
+    for body in wrong:
         assert not create.is_valid({"body": body})
     assert not create.is_valid({})
     assert PROBLEM in made["attach"]

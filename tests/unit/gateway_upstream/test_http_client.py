@@ -88,6 +88,27 @@ async def until(holds: Callable[[], object]) -> None:
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
+async def test_another_path_may_be_asked_for_at_the_same_place() -> None:
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await read_request(reader))[0])
+        writer.write(OK)
+
+    async with server(serve) as url, HttpClient(5) as client:
+        (await client.request("GET", url, {}, b"", WAITS, "/a%20b?c=d&e=%23")).release()
+    assert heads[0].startswith(b"GET /a%20b?c=d&e=%23 HTTP/1.1\r\nHost: 127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "/a b", "/a\r\nX: 1", "/\u00fc", "/a#b", '/"', "http://other/", "/a HTTP/1.1\r\n\r\nGET /b"]
+)
+async def test_attack_07_a_path_is_no_second_request(path: str) -> None:
+    async with HttpClient(5) as client:
+        with pytest.raises(UpstreamError, match="Unreachable"):
+            await client.request("GET", "http://127.0.0.1:9/mcp", {}, b"", WAITS, path)
+
+
 async def test_a_request_is_sent_as_it_was_written() -> None:
     heads: list[bytes] = []
 

@@ -6,6 +6,8 @@ from aos.gateway.refusal import RefusalCode
 from aos.gateway.upstream.http_client import Waits
 from aos.gateway.upstream.outbound import Target, decoded, encoded, open_client, target_of
 from aos.gateway.upstream.upstream_error import UpstreamError
+from aos.model.meta import KeyReference
+from aos.model.tool import Auth, AuthType
 from tests.unit.gateway_mcp.make import CREDENTIAL, SETTINGS, StubRegistry, tool
 
 
@@ -58,3 +60,15 @@ def test_what_can_not_be_read_or_written_as_json_is_refused() -> None:
         deep = [deep]
     with pytest.raises(UpstreamError):
         encoded(deep)
+
+
+def test_a_credential_may_stand_in_a_header_of_its_own() -> None:
+    by_key = tool()
+    auth = Auth(
+        type=AuthType.HEADER, header="X-Api-Key", secret_ref=KeyReference(name="crm-credentials", key="t")
+    )
+    by_key = by_key.model_copy(update={"spec": by_key.spec.model_copy(update={"auth": auth})})
+    target = target_of(StubRegistry(), by_key)
+    assert target.authorization() == {"X-Api-Key": CREDENTIAL}
+    assert target != target_of(StubRegistry(), tool())
+    assert target.gives_away(orjson.dumps({"text": CREDENTIAL}))

@@ -1,9 +1,10 @@
 from dataclasses import replace
 
 import pytest
+from pydantic import JsonValue
 
 from aos.model.base import JsonObject
-from aos.model.tool import ToolStatus
+from aos.model.tool import Tool, ToolStatus
 from aos.reconcile.model import ObservedModel, reconcile_model
 from aos.reconcile.plan import ChildKey, Deletion, ObservedChild, Plan
 from aos.reconcile.tool import ObservedTool, reconcile_tool
@@ -75,6 +76,20 @@ def test_a_record_that_does_not_compile_is_told_and_leaves_the_credential() -> N
     assert conditions_of(plan)["Accepted"] == ("False", "InvalidExpression")
     assert "spec.actions[update_contact].record: in ${...} at character 9" in message_of(plan, "Accepted")
     assert [ChildKey.of(child) for child in plan.apply] == [ROLE, BINDING]
+
+
+def test_a_schema_of_shared_values_that_can_not_be_used_is_told() -> None:
+    def shared(schema: JsonObject) -> Tool:
+        memory: JsonObject = {"schema": schema}
+        actions: JsonValue = [{"name": "get", "access": "Read", "risk": "Low"}]
+        spec: JsonObject = {"type": "Memory", "memory": memory, "actions": actions}
+        metadata: JsonObject = {"name": "notes", "namespace": "sales", "uid": "notes-uid"}
+        return Tool.parse({"metadata": metadata, "spec": spec})
+
+    bad = reconcile_tool(ObservedTool(shared({"$ref": "http://evil.example/x"})), SETTINGS, NOW)
+    assert conditions_of(bad)["Accepted"] == ("False", "InvalidSchema")
+    good = reconcile_tool(ObservedTool(shared({"type": "object"})), SETTINGS, NOW)
+    assert conditions_of(good)["Accepted"] == ("True", "Accepted")
 
 
 def test_access_ends_with_the_reference_to_the_secret() -> None:

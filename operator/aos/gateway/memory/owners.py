@@ -9,10 +9,12 @@ from typing import Final, Protocol
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.table import Change, Table
 from aos.kube.informer import Informer, Source
+from aos.kube.objects import child, children, text, uid_of
 from aos.kube.resources import WORKFLOW_RUNS
 from aos.model.base import JsonObject
+from aos.model.conditions import ConditionType
+from aos.model.meta import ConditionStatus
 from aos.model.task import Task
-from aos.model.workflow_run import WorkflowRun
 from aos.store.interface import Store, StoreUnavailableError
 
 MAX_STALENESS_SECONDS: Final = 60.0
@@ -30,13 +32,13 @@ class RunFacts:
 
     @classmethod
     def parse(cls, raw: JsonObject) -> "RunFacts":
-        """Return the facts of a run as the API server sends it.
-
-        Raises:
-            pydantic.ValidationError: it can't be read.
-        """
-        run = WorkflowRun.parse(raw)
-        return cls(run.metadata.uid, run.ended)
+        """Return the facts of a run as the API server sends it; of one that is not sound, too: it is no less there."""
+        ended = any(
+            text(condition, "type") == ConditionType.SUCCEEDED
+            and text(condition, "status") in (ConditionStatus.TRUE, ConditionStatus.FALSE)
+            for condition in children(child(raw, "status"), "conditions")
+        )
+        return cls(uid_of(raw), ended)
 
 
 class Tasks(Protocol):
