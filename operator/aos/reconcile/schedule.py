@@ -7,6 +7,7 @@ that it was due, so that nobody starts a time twice.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -16,8 +17,10 @@ from aos.model.workflow import MissedRuns, Schedule, TriggerStatus
 
 LATE_SECONDS: Final = 60
 """A time that is noticed later than this counts as missed."""
+MAX_COUNTED: Final = 10_000
+"""Missed times are counted one by one up to so many; of those after, only the last days' are."""
 COUNTED_DAYS: Final = 7
-"""Missed times are counted one by one for so long; of those before, only the first is."""
+"""As above."""
 FIELDS: Final = 5
 
 
@@ -92,10 +95,15 @@ def seconds_until(status: TriggerStatus, now: datetime) -> float | None:
 
 def _passed(schedule: Schedule, expected: datetime, now: datetime) -> Iterator[datetime]:
     """Yield the times after ``expected`` that have passed."""
-    for time in _times(schedule, max(expected, now - timedelta(days=COUNTED_DAYS))):
+    last = expected
+    for time in islice(_times(schedule, expected), MAX_COUNTED):
         if time > now:
             return
+        last = time
         yield time
+    yield from takewhile(
+        lambda time: time <= now, _times(schedule, max(last, now - timedelta(days=COUNTED_DAYS)))
+    )
 
 
 def _next(schedule: Schedule, now: datetime) -> datetime | None:
@@ -113,7 +121,7 @@ def _times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         )
     try:
         zone = ZoneInfo(schedule.time_zone)
-    except (OSError, ValueError) as error:
+    except (KeyError, OSError, ValueError) as error:
         raise ScheduleError(
             f"timeZone {schedule.time_zone!r} is not known; give an IANA name such as Europe/Berlin"
         ) from error

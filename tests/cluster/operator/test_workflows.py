@@ -1,74 +1,12 @@
 """Workflows and their runs on a real API server. Results of Tasks are handed in as the gateway would; there is no kubelet."""
 
-from collections.abc import Mapping
-
 from pydantic import JsonValue
 
 from aos.kube.objects import child, children, text, uid_of
 from aos.kube.resources import AGENTS, CONTROLLER_REVISIONS, TASKS, WORKFLOW_RUNS, WORKFLOWS
 from aos.model.base import JsonObject
+from tests.cluster.operator.flow import ENRICH, SEND, Flow
 from tests.cluster.operator.rig import Rig
-
-ENRICH: JsonObject = {"name": "enrich", "agent": "enricher", "input": {"lead": "${input.lead}"}}
-SEND: JsonObject = {"name": "send", "agent": "enricher", "input": {"lead": "${steps.enrich.output.summary}"}}
-
-
-class Flow:
-    """A Workflow and its runs, and who stands for the gateway."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-
-    async def make(self, *steps: JsonObject, name: str = "outreach", **spec: JsonValue) -> None:
-        """Create a Workflow and wait until it can be run."""
-        await self.rig.make(WORKFLOWS, name, {"steps": list(steps), **spec})
-        await self.rig.until(WORKFLOWS, name, "Ready", "True", "Ready")
-
-    async def run(
-        self, name: str, given: Mapping[str, JsonValue] | None = None, workflow: str = "outreach"
-    ) -> None:
-        """Start a run."""
-        spec: JsonObject = {"workflowRef": {"name": workflow}, "input": dict(given or {"lead": "Ada"})}
-        await self.rig.make(WORKFLOW_RUNS, name, spec)
-
-    async def tasks(self, run: str, step: str) -> list[JsonObject]:
-        """Return the Tasks of a step."""
-        return await self.rig.all(TASKS, f"aos.dev/run={run},aos.dev/step={step}")
-
-    async def task(self, run: str, step: str, attempt: int = 1) -> str:
-        """Wait for the Task of a step that waits for its agent, and return its name."""
-        found: list[str] = []
-
-        async def is_there() -> bool:
-            found[:] = [
-                text(child(task, "metadata"), "name")
-                for task in await self.tasks(run, step)
-                if child(child(task, "spec"), "run").get("attempt", 1) == attempt
-            ]
-            return bool(found)
-
-        await self.rig.eventually(is_there)
-        return found[0]
-
-    async def hand_in(self, task: str, output: JsonObject) -> None:
-        """Do as the gateway would: record what an agent gave."""
-        result: JsonObject = {"outcome": "Succeeded", "output": output, "time": "2026-01-01T00:00:00Z"}
-        manifest: JsonObject = {
-            "apiVersion": TASKS.api_version,
-            "kind": TASKS.kind,
-            "metadata": {"name": task, "namespace": self.rig.namespace},
-            "status": {"result": result, "usage": {"calls": 2, "costMicroUSD": 50}},
-        }
-        await self.rig.gateway.apply_status(TASKS, manifest, field_manager="aos-gateway")
-
-    async def do(self, run: str, step: str, output: JsonObject, attempt: int = 1) -> None:
-        """Wait for the Task of a step, and hand in what it gave."""
-        await self.hand_in(await self.task(run, step, attempt), output)
-
-    async def ended(self, run: str, status: str, reason: str) -> JsonObject:
-        """Wait for the end of a run, and return its status."""
-        await self.rig.until(WORKFLOW_RUNS, run, "Succeeded", status, reason)
-        return child(await self.rig.get(WORKFLOW_RUNS, run), "status")
 
 
 async def test_a_run_does_its_steps_one_after_the_other(running: Rig) -> None:
@@ -244,3 +182,141 @@ async def test_a_workflow_is_refused_until_what_it_names_is_there(running: Rig) 
     await running.sales()
     await running.until(WORKFLOWS, "outreach", "Ready", "True", "Ready")
     await Flow(running).task("r1", "enrich")
+
+
+async def test_a_step_that_is_another_workflow_is_a_run_of_it(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, name="inner", output={"found": "${steps.enrich.output.summary}"})
+    outer: JsonObject = {"name": "research", "workflow": "inner", "input": {"lead": "${input.lead}"}}
+    await flow.make(
+        outer,
+        budget={"calls": 9},
+        output={"told": "${steps.research.output.found}"},
+    )
+    await flow.run("r1")
+    below: list[str] = []
+
+    async def is_there() -> bool:
+        runs = await running.all(WORKFLOW_RUNS, "aos.dev/run=r1")
+        below[:] = [text(child(run, "metadata"), "name") for run in runs]
+        return bool(below)
+
+    await running.eventually(is_there)
+    task = await flow.task(below[0], "enrich")
+    run, above = await running.get(WORKFLOW_RUNS, below[0]), await running.get(WORKFLOW_RUNS, "r1")
+    parent = child(child(run, "spec"), "parent")
+    assert (parent["run"], parent["runUID"], parent["step"], parent["depth"]) == (
+        "r1",
+        uid_of(above),
+        "research",
+        1,
+    )
+    assert [owner["uid"] for owner in children(child(run, "metadata"), "ownerReferences")] == [uid_of(above)]
+    step = child(child(await running.get(TASKS, task), "spec"), "run")
+    assert step["rootUID"] == uid_of(above)
+    assert step["budgets"] == [{"runUID": uid_of(above), "workflow": "outreach", "calls": 9}]
+    await flow.hand_in(task, {"summary": "a lead"})
+    status = await flow.ended("r1", "True", "Completed")
+    assert status["output"] == {"told": "a lead"}
+    assert child(status, "usage")["calls"] == 2
+
+
+async def test_a_run_that_is_cancelled_cancels_those_below(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, name="inner")
+    await flow.make({"name": "research", "workflow": "inner", "input": {"lead": "${input.lead}"}})
+    await flow.run("r1")
+
+    async def is_there() -> bool:
+        return bool(await running.all(WORKFLOW_RUNS, "aos.dev/run=r1"))
+
+    await running.eventually(is_there)
+    below = text(child((await running.all(WORKFLOW_RUNS, "aos.dev/run=r1"))[0], "metadata"), "name")
+    await flow.task(below, "enrich")
+    await running.admin.merge_patch(
+        WORKFLOW_RUNS, "r1", {"spec": {"cancel": True}}, namespace=running.namespace
+    )
+    await flow.ended("r1", "False", "Cancelled")
+    await flow.ended(below, "False", "Cancelled")
+    assert await flow.tasks(below, "enrich") == []
+
+
+async def test_large_outputs_are_handed_on_though_no_cache_keeps_them(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, SEND)
+    await flow.run("r1")
+    large = "x" * 100_000
+    await flow.do("r1", "enrich", {"summary": large})
+    second = await flow.task("r1", "send")
+    assert child(await running.get(TASKS, second), "spec")["input"] == {"lead": large}
+
+
+async def test_a_suspended_run_starts_nothing_until_it_is_resumed(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, SEND)
+    await flow.run("r1")
+    first = await flow.task("r1", "enrich")
+
+    async def suspend(*, is_suspended: bool) -> None:
+        patch: JsonObject = {"spec": {"suspend": is_suspended}}
+        await running.admin.merge_patch(WORKFLOW_RUNS, "r1", patch, namespace=running.namespace)
+
+    await suspend(is_suspended=True)
+    await running.until(WORKFLOW_RUNS, "r1", "Suspended", "True", "Suspended")
+    await flow.hand_in(first, {"summary": "a lead"})
+
+    async def first_is_done() -> bool:
+        status = child(await running.get(WORKFLOW_RUNS, "r1"), "status")
+        return children(status, "steps")[0]["state"] == "Succeeded"
+
+    await running.eventually(first_is_done)
+    assert await flow.tasks("r1", "send") == []
+    await suspend(is_suspended=False)
+    await flow.do("r1", "send", {"summary": "sent"})
+    await flow.ended("r1", "True", "Completed")
+
+
+async def test_a_failed_attempt_is_made_again_and_counts_once(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make({**ENRICH, "retry": {"attempts": 2, "backoff": "1s"}})
+    await flow.run("r1")
+    await running.hand_in(await flow.task("r1", "enrich"), "Failed")
+    await flow.do("r1", "enrich", {"summary": "a lead"}, attempt=2)
+    status = await flow.ended("r1", "True", "Completed")
+    assert children(status, "steps")[0]["attempt"] == 2
+
+
+async def test_what_does_not_fit_the_workflows_input_is_not_run(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    schema: JsonObject = {"type": "object", "required": ["lead"], "properties": {"lead": {"type": "string"}}}
+    await flow.make(ENRICH, input={"schema": schema})
+    await flow.run("r1", {"lead": 7})
+    status = await flow.ended("r1", "False", "InputInvalid")
+    assert "7" not in text(children(status, "conditions")[-1], "message")
+
+
+async def test_a_workflow_takes_its_runs_with_it(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH)
+    await flow.run("r1")
+    await flow.task("r1", "enrich")
+    await running.admin.delete(WORKFLOWS, "outreach", namespace=running.namespace)
+
+    async def is_gone() -> bool:
+        return not await running.get(WORKFLOW_RUNS, "r1")
+
+    await running.eventually(is_gone)
