@@ -1,13 +1,11 @@
 """The admission policies on a real API server, and what they are there to stop."""
 
-import base64
-
 import pytest
 from pydantic import JsonValue
 
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Forbidden
-from aos.kube.objects import child, children, text, uid_of
+from aos.kube.objects import child, text, uid_of
 from aos.kube.resources import (
     AGENTS,
     MODELS,
@@ -15,8 +13,6 @@ from aos.kube.resources import (
     POLICIES,
     ROLE_BINDINGS,
     ROLES,
-    SECRETS,
-    SERVICE_ACCOUNTS,
     TASKS,
     TOOLS,
     VALIDATING_ADMISSION_POLICIES,
@@ -28,150 +24,6 @@ from aos.model.meta import ObjectMeta
 from aos.reconcile.admission.policies import admission_policies
 from aos.reconcile.children import credential_access
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, TOOL_SPEC, Rig
-
-ACCOUNT = "aos-agent-enricher"
-POD_SPEC: JsonObject = {"serviceAccountName": ACCOUNT, "containers": [{"name": "a", "image": "x"}]}
-LABELS: JsonObject = {"app": "a"}
-TEMPLATE: JsonObject = {"metadata": {"labels": LABELS}, "spec": POD_SPEC}
-JOB_TEMPLATE: JsonObject = {"spec": {**POD_SPEC, "restartPolicy": "Never"}}
-SELECTED: JsonObject = {"selector": {"matchLabels": LABELS}, "template": TEMPLATE}
-
-WORKLOADS: list[tuple[Resource, JsonObject]] = [
-    (PODS, {"spec": POD_SPEC}),
-    (PODS, {"spec": {"serviceAccount": ACCOUNT, "containers": POD_SPEC["containers"]}}),
-    (Resource("apps", "v1", "deployments", "Deployment"), {"spec": SELECTED}),
-    (Resource("apps", "v1", "replicasets", "ReplicaSet"), {"spec": SELECTED}),
-    (Resource("apps", "v1", "statefulsets", "StatefulSet"), {"spec": {**SELECTED, "serviceName": "a"}}),
-    (Resource("apps", "v1", "daemonsets", "DaemonSet"), {"spec": SELECTED}),
-    (
-        Resource("", "v1", "replicationcontrollers", "ReplicationController"),
-        {"spec": {"selector": LABELS, "template": TEMPLATE}},
-    ),
-    (Resource("batch", "v1", "jobs", "Job"), {"spec": {"template": JOB_TEMPLATE}}),
-    (
-        Resource("batch", "v1", "cronjobs", "CronJob"),
-        {"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": JOB_TEMPLATE}}}},
-    ),
-    (Resource("", "v1", "podtemplates", "PodTemplate"), {"template": TEMPLATE}),
-]
-IDS = [f"{resource.kind}-{number}" for number, (resource, _) in enumerate(WORKLOADS)]
-
-
-def other_account(value: JsonValue) -> JsonValue:
-    """Return the same with the default service account."""
-    if isinstance(value, dict):
-        return {
-            name: "default" if name in ("serviceAccountName", "serviceAccount") else other_account(item)
-            for name, item in value.items()
-        }
-    return [other_account(item) for item in value] if isinstance(value, list) else value
-
-
-@pytest.mark.parametrize(("resource", "parts"), WORKLOADS, ids=IDS)
-async def test_attack_30_nobody_borrows_an_agents_service_account(
-    rig: Rig, resource: Resource, parts: JsonObject
-) -> None:
-    await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
-    manifest = rig.manifest(resource, "borrower") | parts
-    with pytest.raises(ApiError, match="belong to agents"):
-        await rig.admin.create(resource, manifest)
-    harmless = other_account(manifest)
-    assert isinstance(harmless, dict)
-    await rig.admin.create(resource, harmless)
-
-
-@pytest.mark.parametrize(("resource", "parts"), WORKLOADS[2:], ids=IDS[2:])
-async def test_attack_30_no_workload_is_turned_to_an_agents_service_account(
-    rig: Rig, resource: Resource, parts: JsonObject
-) -> None:
-    harmless = other_account(rig.manifest(resource, "turned") | parts)
-    assert isinstance(harmless, dict)
-    await rig.admin.create(resource, harmless)
-    with pytest.raises(ApiError, match=r"belong to agents|field is immutable|spec.template: Invalid"):
-        await rig.admin.merge_patch(resource, "turned", parts, namespace=rig.namespace)
-
-
-async def test_attack_30_nobody_but_a_kubelet_gets_an_agents_token(rig: Rig) -> None:
-    path = f"/api/v1/namespaces/{rig.namespace}/serviceaccounts/{{}}/token"
-    await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
-    review: JsonObject = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {"audiences": ["aos-gateway"]},
-    }
-    with pytest.raises(Forbidden, match="by the kubelet alone"):
-        await rig.admin.request("POST", path.format(ACCOUNT), body=review)
-    given = await rig.admin.request("POST", path.format("default"), body=review)
-    assert text(child(given, "status"), "token")
-
-
-async def test_attack_30_no_secret_holds_an_agents_lasting_token(rig: Rig) -> None:
-    manifest = rig.manifest(SECRETS, "lasting", type="kubernetes.io/service-account-token")
-    annotated = dict(child(manifest, "metadata"))
-    annotated["annotations"] = {"kubernetes.io/service-account.name": ACCOUNT}
-    with pytest.raises(Forbidden, match="no long-lived tokens"):
-        await rig.admin.create(SECRETS, {**manifest, "metadata": annotated})
-    plain = rig.manifest(SECRETS, "plain", data={"a": base64.b64encode(b"b").decode()})
-    await rig.admin.create(SECRETS, plain)
-
-
-async def agent_pod(rig: Rig) -> None:
-    """Create a pod of an agent's account as the operator does."""
-    await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
-    container: JsonObject = {
-        "name": "a",
-        "image": "x",
-        "resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "1"}},
-    }
-    spec: JsonObject = {"serviceAccountName": ACCOUNT, "containers": [container]}
-    await rig.operator.create(PODS, rig.manifest(PODS, "agent", spec, {"aos.dev/agent": "enricher"}))
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [{"labels": {"aos.dev/agent": None}}, {"annotations": {"aos.dev/gateway-ca": "mine"}}],
-    ids=["labels", "annotations"],
-)
-async def test_attack_30_nobody_changes_what_binds_an_agents_pod(rig: Rig, metadata: JsonObject) -> None:
-    await agent_pod(rig)
-    with pytest.raises(Forbidden, match="nobody changes those pods"):
-        await rig.admin.merge_patch(PODS, "agent", {"metadata": metadata}, namespace=rig.namespace)
-
-
-@pytest.mark.parametrize(
-    ("subresource", "change"),
-    [
-        ("", {"image": "evil"}),
-        ("resize", {"resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "2"}}}),
-    ],
-    ids=["image", "resize"],
-)
-async def test_attack_30_nobody_changes_what_an_agents_pod_runs(
-    rig: Rig, subresource: str, change: JsonObject
-) -> None:
-    await agent_pod(rig)
-    container = children(child(await rig.get(PODS, "agent"), "spec"), "containers")[0]
-    patch: JsonObject = {"spec": {"containers": [{**container, **change}]}}
-    with pytest.raises(Forbidden, match="nobody changes those pods"):
-        await rig.admin.merge_patch(PODS, "agent", patch, namespace=rig.namespace, subresource=subresource)
-
-
-async def test_attack_30_nobody_adds_a_container_to_an_agents_pod(rig: Rig) -> None:
-    await agent_pod(rig)
-    patch: JsonObject = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "x"}]}}
-    with pytest.raises(Forbidden, match="nobody changes those pods"):
-        await rig.admin.merge_patch(
-            PODS, "agent", patch, namespace=rig.namespace, subresource="ephemeralcontainers"
-        )
-
-
-async def test_garbage_collection_may_still_take_an_agents_pod(rig: Rig) -> None:
-    await agent_pod(rig)
-    finalizer: JsonObject = {"metadata": {"finalizers": ["example.com/wait"]}}
-    await rig.admin.merge_patch(PODS, "agent", finalizer, namespace=rig.namespace)
-    await rig.admin.merge_patch(PODS, "agent", {"metadata": {"finalizers": None}}, namespace=rig.namespace)
-    await rig.admin.delete(PODS, "agent", namespace=rig.namespace, grace_period_seconds=0)
-
 
 CONDITION: JsonObject = {
     "type": "Ready",
@@ -407,9 +259,9 @@ async def test_the_operator_binds_nobody_else(rig: Rig, change: JsonObject) -> N
 async def test_the_operator_writes_no_role_without_a_tool_or_model(rig: Rig) -> None:
     role, _ = credential(rig)
     orphan = {name: value for name, value in child(role, "metadata").items() if name != "ownerReferences"}
-    with pytest.raises(Forbidden, match="belong to a Tool or Model"):
+    with pytest.raises(Forbidden, match="belong to a Tool, a Model or a Workflow"):
         await rig.operator.create(ROLES, {**role, "metadata": orphan})
-    with pytest.raises(Forbidden, match="belong to a Tool or Model"):
+    with pytest.raises(Forbidden, match="belong to a Tool, a Model or a Workflow"):
         await rig.operator.create(ROLES, {**role, "metadata": {**child(role, "metadata"), "name": "admin"}})
 
 
