@@ -6,7 +6,7 @@ from typing import Final
 
 from aos.model.agent import AgentSpec, MessageSchema
 from aos.model.workflow import WorkflowSpec
-from aos.model.workflow_step import WorkflowStep
+from aos.model.workflow_step import OnFailure, WorkflowStep
 from aos.workflow.described import Described, Patience, is_usable
 from aos.workflow.inference import Inference, Scope
 from aos.workflow.places import StepPlaces, output_place
@@ -22,6 +22,7 @@ from aos.workflow.types import (
     Listed,
     Record,
     Type,
+    either,
 )
 
 _RUN: Final = Record(
@@ -76,9 +77,11 @@ class Outputs:
         return tuple(view for view in found if view is not None)
 
     def given(self, step: WorkflowStep) -> Type:
-        """Return what ``step`` gives; with forEach a list of it."""
+        """Return what ``step`` gives; with forEach a list of it, with null for items that may fail."""
         one = self._given_once(step)
-        return one if step.for_each is None else Listed(one)
+        if step.for_each is None:
+            return one
+        return Listed(either((one, NULL)) if step.on_failure is OnFailure.CONTINUE else one)
 
     def input_of(self, spec: WorkflowSpec, name: str) -> Described | None:
         """Return the schema of a run's input; None where there is none that can be used."""

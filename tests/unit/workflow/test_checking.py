@@ -282,6 +282,8 @@ def test_an_input_that_can_not_fit_is_told(fields: dict[str, JsonValue], path: s
         ([ENRICH, {"name": "free", "forEach": "${steps.enrich.output.people}", "input": {"x": "${item.phone}"}}], {}, [
             ("spec.steps[1].input.x", Reason.TYPE_MISMATCH, "item has no field 'phone'")]),
         ([{"name": "enrich", "forEach": "${input.leads}", "input": {"name": "${item.name}", "size": "${index}"}}, {"name": "free", "input": {"x": "${steps.enrich.output.map(o, o.score)}"}}], {}, []),
+        ([{"name": "enrich", "forEach": "${input.leads}", "onFailure": "Continue", "input": {"name": "x"}}, {"name": "free", "input": {"x": "${steps.enrich.output.filter(o, o != null).map(o, o.score + o.points)}"}}], {}, [
+            ("spec.steps[1].input.x", Reason.TYPE_MISMATCH, "o has no field 'points'")]),
         ([{"name": "enrich", "forEach": "${input.leads}", "input": {"name": "${index}"}}, {"name": "free", "input": {"x": "${steps.enrich.output.score}"}}], {}, [
             ("spec.steps[0].input.name", Reason.TYPE_MISMATCH, "integer is given, and string is asked for"),
             ("spec.steps[1].input.x", Reason.TYPE_MISMATCH, "steps.enrich.output is array, which has no field 'score'"),
