@@ -237,6 +237,21 @@ async def test_a_server_that_speaks_the_other_version_only_is_spoken_to_in_that(
     assert server.methods == ["SendMessage", "message/send"]
 
 
+async def test_attack_28_the_server_is_where_the_agent_says_and_not_where_its_card_leads(
+    tmp_path: Path,
+) -> None:
+    done: JsonObject = {"result": {"message": {"parts": [{"data": {"ok": True}}]}}}
+    elsewhere = ByHand([done])
+    async with elsewhere.served() as other:
+        url = f"http://127.0.0.1:{other}/"
+        interface: JsonObject = {"url": url, "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
+        server = ByHand([done], card={"name": "n", "url": url, "supportedInterfaces": [interface]})
+        async with server.served() as port, cluster(tmp_path) as world, world.helper(port):
+            world.task("u1", {})
+            assert (await world.result("u1"))["output"] == {"ok": True}
+    assert (server.methods, elsewhere.methods) == (["SendMessage"], [])
+
+
 async def test_a_server_that_goes_away_is_asked_again_for_a_while_and_then_told(tmp_path: Path) -> None:
     async def work(_: JsonObject, __: TaskUpdater) -> None:
         await never()

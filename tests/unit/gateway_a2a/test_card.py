@@ -26,6 +26,15 @@ def test_an_agent_without_schemas_has_a_card_too() -> None:
     assert not card.capabilities.push_notifications
 
 
+def test_what_an_agent_can_do_is_its_skills() -> None:
+    able = Agent.parse(raw_agent("writer", capabilities=["draft-letter", "translate"]))
+    card = parse_agent_card(card_of(able, URL))
+    assert [skill.id for skill in card.skills] == ["draft-letter", "translate"]
+    assert [
+        skill.id for skill in parse_agent_card(card_of(Agent.parse(raw_agent("writer")), URL)).skills
+    ] == ["writer"]
+
+
 def test_attack_28_a_card_says_nothing_of_what_an_agent_is_told_or_may_do() -> None:
     said = str(card_of(Agent.parse(raw_agent("writer", instructions="Be kind to Ada.")), URL))
     assert "Ada" not in said

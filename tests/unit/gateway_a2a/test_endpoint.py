@@ -251,6 +251,48 @@ async def test_attack_28_nobody_is_called_back() -> None:
             assert child(said, "error")["code"] == -32003
 
 
+async def test_attack_28_no_connection_is_made_to_whoever_wants_to_be_called_back() -> None:
+    called: list[asyncio.StreamWriter] = []
+
+    async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.append(writer)
+
+    listener = await asyncio.start_server(listen, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
+    parts: list[JsonValue] = [{"kind": "data", "data": FACTS}]
+    message: JsonObject = {"kind": "message", "messageId": "m", "role": "user", "parts": parts}
+    async with listener, running() as world:
+        for place in (
+            url,
+            "http://169.254.169.254/latest",
+            "http://aos-gateway.aos-system.svc:8444/v1/enforced",
+        ):
+            for name in ("pushNotificationConfig", "taskPushNotificationConfig"):
+                asked: JsonObject = {"message": message, "configuration": {name: {"url": place}}}
+                said = await world.rpc("t1", "writer", "message/send", asked)
+                assert child(said, "error")["code"] == -32003
+        assert world.api.created == []
+        # What a message brings along elsewhere is nobody's address either.
+        asked = {
+            "message": {
+                **message,
+                "metadata": {"callback": url},
+                "extensions": [url],
+                "referenceTaskIds": [url],
+            },
+            "configuration": {"blocking": False},
+            "metadata": {"pushNotificationConfig": {"url": url}},
+        }
+        await world.rpc("t1", "writer", "message/send", asked)
+        (made,) = world.api.created
+        assert url not in json.dumps(made)
+        name = text(child(made, "metadata"), "name")
+        world.api.status(name, conditions=[ended("Completed", "True")])
+        await world.until(lambda: (task := world.registry.task("sales", name)) is not None and task.ended)
+        await asyncio.sleep(0.05)
+    assert called == []
+
+
 async def test_attack_28_a_card_is_made_by_the_gateway_and_leads_nowhere_else() -> None:
     async with running() as world, world.http("t1") as http:
         url = f"{world.url}/a2a/sales/writer/.well-known/agent-card.json"

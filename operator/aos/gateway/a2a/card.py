@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from pydantic import JsonValue
+
 from aos.gateway.a2a.protocol import SCHEMAS_EXTENSION, Dialect
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
@@ -53,5 +55,11 @@ def card_of(agent: Agent, url: str) -> JsonObject:
         "securityRequirements": [{"schemes": {_SCHEME: {"list": []}}}],
         "defaultInputModes": [_JSON, _TEXT],
         "defaultOutputModes": [_JSON],
-        "skills": [{"id": name, "name": name, "description": description, "tags": ["task"]}],
+        "skills": _skills(agent, description),
     }
+
+
+def _skills(agent: Agent, description: str) -> list[JsonValue]:
+    """Return what the agent says that it can do; a card has one skill at least."""
+    names = agent.spec.capabilities or (agent.metadata.name,)
+    return [{"id": name, "name": name, "description": description, "tags": ["task"]} for name in names]
