@@ -268,7 +268,8 @@ def _after_end(observed: ObservedRequest, now: datetime) -> RequestPlan:
     """Return what is left to say of a request at its end: that its Agent counted it, and a use that was told late."""
     status = observed.request.status
     used = find(status.conditions, ConditionType.USED)
-    is_late = status.use is not None and (used is None or used.status is not ConditionStatus.TRUE)
+    is_used = status.use is not None and not observed.is_gate
+    is_late = is_used and (used is None or used.status is not ConditionStatus.TRUE)
     has_counted = observed.agent is not None and observed.agent.has_counted
     if not is_late and not has_counted:
         return RequestPlan(Plan())

@@ -103,6 +103,7 @@ def test_no_call_uses_a_gate_whatever_its_status_says() -> None:
     later = looked_at(marked, LATER + timedelta(seconds=USE_GRACE_SECONDS))
     assert state(later) is RequestState.APPROVED
     assert condition(later, "Used") == ("False", "NotUsed")
+    assert at_rest(later, LONG_AFTER, run=OVER)
 
 
 def test_attack_20_what_was_approved_while_nobody_guarded_it_is_withdrawn_as_long_as_the_run_waits() -> None:
