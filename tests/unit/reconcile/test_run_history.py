@@ -1,0 +1,26 @@
+"""Which ended runs of a Workflow are kept."""
+
+from datetime import timedelta
+
+from aos.model.workflow import RunHistory
+from aos.reconcile.run_history import KeptRun, expired_runs
+from tests.unit.reconcile.make import NOW
+
+
+def ended(name: str, minutes: int, *, well: bool = True, needed: bool = False) -> KeptRun:
+    return KeptRun(name, name, ended_at=NOW - timedelta(minutes=minutes), succeeded=well, is_needed=needed)
+
+
+def expired(*runs: KeptRun, succeeded: int = 1, failed: int = 1) -> list[str]:
+    return [item.name for item in expired_runs(runs, RunHistory(succeeded=succeeded, failed=failed))]
+
+
+def test_the_newest_of_each_end_are_kept_and_the_oldest_go_first() -> None:
+    well = [ended("a", 3), ended("b", 2), ended("c", 1)]
+    badly = [ended("d", 9, well=False), ended("e", 8, well=False)]
+    assert expired(*well, *badly) == ["a", "b", "d"]
+    assert expired(*well, *badly, succeeded=0, failed=5) == ["a", "b", "c"]
+
+
+def test_open_runs_and_those_that_somebody_may_still_ask_for_stay() -> None:
+    assert expired(KeptRun("open", "open"), ended("a", 3, needed=True), ended("b", 2), succeeded=0) == ["b"]
