@@ -25,17 +25,22 @@ _DRIVERS = ("overlay", "vfs")
 
 @dataclass(frozen=True)
 class Request:
-    """What to build: the image's name, and a file to put its archive into."""
+    """What to build: the image's name, a file to put its archive into, and the Dockerfile within the repository."""
 
     tag: str
     out: Path | None
+    dockerfile: str = inputs.DOCKERFILE
+
+    def digest(self, seed: str) -> str:
+        """Name what it is made from; ``seed`` says with what and on which base."""
+        return inputs.digest(seed if self.dockerfile == inputs.DOCKERFILE else f"{seed} {self.dockerfile}")
 
 
 def with_docker(request: Request, paths: Paths) -> None:
     """Build with a Docker engine; the image stays there."""
     # An archive from a time without Docker would be taken for the image of this name.
     paths.named_image(request.tag).unlink(missing_ok=True)
-    wanted = inputs.digest("docker")
+    wanted = request.digest("docker")
     shown = [
         "docker",
         "image",
@@ -49,7 +54,8 @@ def with_docker(request: Request, paths: Paths) -> None:
         say(f"{request.tag} is up to date")
     else:
         with secrets() as given, step(f"building {request.tag} with Docker"):
-            names = [f"--tag={request.tag}", f"--label={_LABEL}={wanted}"]
+            names = [f"--file={inputs.REPOSITORY / request.dockerfile}", f"--tag={request.tag}"]
+            names.append(f"--label={_LABEL}={wanted}")
             _run(
                 ["docker", "build", "--quiet", *names, *given, str(inputs.REPOSITORY)],
                 {"DOCKER_BUILDKIT": "1"},
@@ -63,13 +69,13 @@ def without_docker(request: Request, paths: Paths) -> Path:
     packages.ensure_packages(packages.BUILD_IMAGES, why="to build images without a Docker engine")
     store = paths.images
     root = base.ensure(store)
-    wanted = inputs.digest(f"{root.name} {request.tag}")
+    wanted = request.digest(f"{root.name} {request.tag}")
     archive = store / f"aos-{wanted}.tar"
     with exclusive(store / "build.lock", lambda: say("another run is building an image; waiting for it …")):
         if archive.exists():
             say(f"{request.tag} is up to date")
         else:
-            _build(store, root, request.tag, archive)
+            _build(store, root, request, archive)
         named = paths.named_image(request.tag)
         named.parent.mkdir(parents=True, exist_ok=True)
         _replace_link(named, archive)
@@ -92,7 +98,7 @@ def secrets() -> Iterator[list[str]]:
         yield options
 
 
-def _build(store: Path, root: Path, tag: str, archive: Path) -> None:
+def _build(store: Path, root: Path, request: Request, archive: Path) -> None:
     buildah = _buildah(store)
     if subprocess.run(
         [*buildah, "inspect", "--type=image", base.NAME], capture_output=True, check=False
@@ -101,10 +107,11 @@ def _build(store: Path, root: Path, tag: str, archive: Path) -> None:
             _import_base(buildah, root)
     with secrets() as given, step("building the image with buildah"):
         options = ["--isolation=chroot", "--layers", "--pull-never", f"--build-arg=BASE={base.NAME}"]
+        options.append(f"--file={inputs.REPOSITORY / request.dockerfile}")
         _run([*buildah, "build", *options, *given, f"--tag={_BUILT}", str(inputs.REPOSITORY)], {})
     with step("writing the image archive"), TemporaryDirectory(prefix=".layout-", dir=store) as layout:
         _run([*buildah, "push", "--quiet", "--compression-format=zstd", _BUILT, f"oci:{layout}:image"], {})
-        oci.pack(Path(layout), tag, archive)
+        oci.pack(Path(layout), request.tag, archive)
 
 
 def _buildah(store: Path) -> list[str]:

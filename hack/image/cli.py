@@ -8,6 +8,7 @@ from hack.cluster.errors import ClusterError
 from hack.cluster.paths import Paths
 from hack.cluster.progress import say
 from hack.cluster.source import docker_answers
+from hack.image import inputs
 from hack.image.builders import Request, with_docker, without_docker
 
 DEFAULT_TAG = "localhost/aos:dev"
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when the image is there."""
     options = parser().parse_args(arguments)
     try:
-        build(Request(options.tag, options.out))
+        build(Request(options.tag, options.out, options.dockerfile))
     except ClusterError as problem:
         say(f"error: {problem}")
         return 1
@@ -34,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("build", help="build the image, unless nothing it is made from has changed")
     command.add_argument("--tag", default=DEFAULT_TAG, help=f"name of the image (default: {DEFAULT_TAG})")
+    command.add_argument(
+        "--dockerfile",
+        default=inputs.DOCKERFILE,
+        help="another Dockerfile of the repository, such as that of examples/own_image",
+    )
     command.add_argument("--out", type=Path, help="write an image archive to this file too")
     return top
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
+DOCKERFILE = "Dockerfile"
 
 _SOURCES = (
     ".dockerignore",

@@ -171,6 +171,23 @@ def test_without_docker_an_archive_is_kept_under_the_images_name(machine: Path) 
     assert (machine / "out.tar").read_bytes() == first.read_bytes()
 
 
+def test_another_dockerfile_of_the_repository_makes_another_image(machine: Path) -> None:
+    paths = Paths(state=machine / "state", cache=machine / "cache")
+    own = Request("localhost/own:dev", None, "examples/own_image/Dockerfile")
+    assert builders.without_docker(own, paths) != builders.without_docker(
+        Request("localhost/own:dev", None), paths
+    )
+    builders.with_docker(own, paths)
+    calls = [call for call in (machine / "calls").read_text().splitlines() if " build " in call]
+    files = [part for call in calls for part in call.split() if part.startswith("--file=")]
+    assert files == [
+        f"--file={inputs.REPOSITORY / 'examples/own_image/Dockerfile'}",
+        f"--file={inputs.REPOSITORY / 'Dockerfile'}",
+        f"--file={inputs.REPOSITORY / 'examples/own_image/Dockerfile'}",
+    ]
+    assert (inputs.REPOSITORY / own.dockerfile).is_file()
+
+
 def test_an_archive_that_no_name_leads_to_is_removed(machine: Path) -> None:
     paths = Paths(state=machine / "state", cache=machine / "cache")
     old = paths.images / "aos-0000.tar"
