@@ -79,6 +79,7 @@ def get(path: str, *headers: str, host: str = "127.0.0.1") -> bytes:
         ("/mcp", None),
         ("/mcp/crm", "crm"),
         ("/mcp/c%72m?x=1", "crm"),
+        ("/v1/memory/notes", "notes"),
         ("/v1/task", "none asked"),
         ("/v1/task/result", "none asked"),
         ("/v1/models", "none asked"),
@@ -94,7 +95,19 @@ async def test_a_path_leads_to_its_endpoint(path: str, tool: str | None) -> None
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/mcp/", "/mcp/crm/x", "/mcp/" + "a" * 53, "/v1", "/v1/models/", "/v1/enforced", "/metrics"]
+    "path",
+    [
+        "/",
+        "/mcp/",
+        "/mcp/crm/x",
+        "/mcp/" + "a" * 53,
+        "/v1/memory/",
+        "/v1/memory/a/b",
+        "/v1",
+        "/v1/models/",
+        "/v1/enforced",
+        "/metrics",
+    ],
 )
 async def test_anything_else_is_not_found(path: str) -> None:
     async with gateway() as (port, _):

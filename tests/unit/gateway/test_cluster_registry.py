@@ -263,6 +263,14 @@ async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -
         assert ended == [TASK_UID]
 
 
+async def test_the_tasks_of_all_namespaces_are_known(api: FakeApiServer) -> None:
+    api.put(TASKS, raw_task())
+    other = {**raw_task(), "metadata": {"name": "other", "namespace": "support", "uid": "other-uid"}}
+    api.put(TASKS, other)
+    async with registry(api) as made:
+        assert {task.metadata.uid for task in made.all_tasks()} == {TASK_UID, "other-uid"}
+
+
 async def test_the_end_of_a_task_is_told(api: FakeApiServer) -> None:
     api.put(TASKS, raw_task())
     async with registry(api) as made:

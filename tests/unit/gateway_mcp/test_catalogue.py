@@ -276,3 +276,18 @@ async def test_the_catalogue_follows_changes_while_it_runs() -> None:
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
+
+
+async def test_a_tool_is_looked_at_again_when_what_its_definitions_depend_on_may_have_changed() -> None:
+    async with scripted(BOTH) as (url, _, seen), world() as made:
+        there = tool(url)
+        await made.refresh(there)
+        running = asyncio.create_task(made.catalogue.run())
+        reported = asyncio.Event()
+        made.reports.on_report = reported.set
+        made.catalogue.look_again(there.key)
+        async with asyncio.timeout(10):
+            await reported.wait()
+        running.cancel()
+        await asyncio.wait((running,))
+        assert len(seen.of("tools/list")) == 1
