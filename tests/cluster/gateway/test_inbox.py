@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import orjson
 
@@ -56,6 +57,30 @@ async def test_a_result_is_kept_on_the_task_once_and_ends_what_the_pod_may_do(wo
     assert (again.status, again.code) == (409, "ResultExists")
     for path in ("/v1/task", "/mcp", "/v1/models"):
         assert (await world.ask("GET", path, token)).code == "TaskEnded"
+
+
+async def test_a_pod_of_a_service_waits_for_each_task_and_hands_in_one_result_for_each(world: World) -> None:
+    await world.agent()
+    await world.policy()
+    pod = await world.service_pod()
+    token = await world.token(pod)
+    await world.ask_until("PodNotRecorded", "GET", "/v1/models", token)
+    for name in ("t1", "t2"):
+        waiting = asyncio.ensure_future(world.ask("GET", "/v1/task", token))
+        uid = uid_of(await world.task(name))
+        await world.record(replace(pod, task=name))
+        answer = await waiting
+        assert (answer.status, answer.json["uid"]) == (200, uid)
+        unnamed = await world.ask("POST", "/v1/task/result", token, json={"output": {"score": 1}})
+        assert (unnamed.status, unnamed.code) == (400, "BadRequest")
+        named = {"AOS-Task": uid}
+        kept = await world.ask("POST", "/v1/task/result", token, json={"output": {"score": 1}}, headers=named)
+        assert kept.status == 204
+        again = await world.ask(
+            "POST", "/v1/task/result", token, json={"output": {"score": 2}}, headers=named
+        )
+        assert (again.status, again.code) == (409, "ResultExists")
+        assert (await world.ask("GET", "/v1/models", token)).code == "TaskEnded"
 
 
 class OneReplica:

@@ -17,11 +17,12 @@ from pydantic import JsonValue
 from aos.gateway.main import Gateway, Ports
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import open_client
-from aos.kube.client import ApiClient
+from aos.kube.client import ApiClient, Selection
 from aos.kube.objects import child, text, uid_of
 from aos.kube.resources import (
     AGENTS,
     CONTROLLER_REVISIONS,
+    DEPLOYMENTS,
     NAMESPACES,
     PODS,
     POLICIES,
@@ -145,6 +146,34 @@ class World:
         return await self.create(
             TASKS, name, spec={"agentRef": {"name": agent}, "input": {"lead": "ada"}, **spec}
         )
+
+    async def service_pod(self, agent: str = "enricher") -> Worker:
+        """The pod of a Service, which no Task names yet, as a Deployment makes it."""
+        labels: JsonObject = {LABEL_AGENT: agent}
+        spec: JsonObject = {
+            "serviceAccountName": agent_service_account(agent),
+            "automountServiceAccountToken": False,
+            "containers": [{"name": "agent", "image": "agent:1"}],
+        }
+        template: JsonObject = {"metadata": {"labels": labels}, "spec": spec}
+        await self.create(
+            DEPLOYMENTS,
+            agent,
+            spec={"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        )
+        made: list[JsonObject] = []
+
+        async def is_there() -> bool:
+            selection = Selection(namespace=self.namespace, label_selector=f"{LABEL_AGENT}={agent}")
+            made.extend(
+                [item async for page in self.client.list_pages(PODS, selection) for item in page.items]
+            )
+            return bool(made)
+
+        await eventually(is_there)
+        worker = Worker(agent, "", text(child(made[0], "metadata"), "name"), uid_of(made[0]))
+        await self.pod_status(worker, podIP=LOOPBACK, podIPs=[{"ip": LOOPBACK}], phase="Running")
+        return worker
 
     async def pod(
         self, task: JsonObject, name: str = "", *, agent: str = "enricher", owned: bool = True
@@ -295,7 +324,7 @@ class World:
         for session in self._sessions.values():
             await session.close()
         # The next gateway shall not find them; the namespace stays, for it would take longer to go than a test.
-        for resource in (TASKS, AGENTS, POLICIES, PODS):
+        for resource in (TASKS, AGENTS, POLICIES, DEPLOYMENTS, PODS):
             await self.client.request("DELETE", resource.path(self.namespace))
 
 
@@ -326,6 +355,7 @@ async def running_world(
             "port": 0,
             "admin_port": 0,
             "health_port": 0,
+            "hook_port": 0,
             "stop_delay_seconds": 0,
             "drain_seconds": 2,
             "store_url": f"sqlite://{folder}/store.db",
