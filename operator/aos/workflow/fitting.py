@@ -7,7 +7,6 @@ from typing import Final
 from aos.workflow.described import Described, all_of, choices_of, own_field, own_kinds
 from aos.workflow.types import (
     LIST,
-    NUMBERS,
     OBJECT,
     All,
     Each,
@@ -137,11 +136,6 @@ def _by_items(given: Type, wanted: Described, path: _Path) -> Iterator[Misfit]:
     # A list may be empty, and then any schema of its items is as good as another; but nobody makes one to be always empty.
     if element.is_there and view is not None and view.node is not False:
         yield from misfits(element.type, view, (*path, EACH_ITEM))
-
-
-def _with_numbers(kinds: frozenset[str]) -> frozenset[str]:
-    """Return ``kinds`` with both of numbers if one is there: JSON Schema takes 1.0 for an integer."""
-    return kinds | NUMBERS if kinds & NUMBERS else kinds
 
 
 def _told(given: Type) -> str:

@@ -357,7 +357,9 @@ def found_in_each(found: Iterable[Found]) -> Found:
     """Return what holds whichever of ``found`` holds."""
     parts = tuple(found)
     missing = max(parts, key=lambda part: part.standing, default=FREE)
-    return declared(Each(tuple(part.type for part in parts))) if missing.is_there else missing
+    if not parts or not missing.is_there:
+        return missing
+    return declared(Each(tuple(part.type for part in parts)))
 
 
 def either(types: Iterable[Type]) -> Type:

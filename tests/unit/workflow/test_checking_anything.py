@@ -71,7 +71,7 @@ def _steps(draw: st.DrawFn) -> list[Mapping[str, object]]:
     return steps
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(_steps(), _SCHEMAS, _SCHEMAS, _MAPS)
 def test_whatever_is_written_is_judged_and_never_raises(
     steps: list[Mapping[str, object]], first: object, second: object, output: Mapping[str, object]
