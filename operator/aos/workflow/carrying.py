@@ -58,8 +58,6 @@ def _start(look: Look, progress: Progress) -> str:
 
 def _wait(look: Look, progress: Progress) -> None:
     """Note when the next attempt is due. One that is due already waits for another to end, which is told by itself."""
-    if progress.is_doomed:
-        return
     due = [unit.retry_at for unit in progress.units if unit.retry_at is not None]
     look.wakes.extend(at for at in due if at > look.observed.now)
 

@@ -124,6 +124,33 @@ def test_cancelling_a_run_cancels_what_is_open_and_waits_until_it_has_ended() ->
     assert {world.step(name).reason for name in "abc"} == {"Cancelled"}
 
 
+@pytest.mark.parametrize("on_failure", ["Fail", "Continue"])
+def test_a_run_ends_cancelled_though_that_it_cancelled_its_tasks_was_never_recorded(on_failure: str) -> None:
+    world = World(spec_of({"name": "a", "onFailure": on_failure}))
+    world.settle()
+    world.set_spec(cancel=True)
+    world.act(advance(world.observed()).actions)
+
+    world.settle()
+
+    assert world.verdict == ("False", "Cancelled")
+    assert world.states == {"a": "Cancelled"}
+
+
+def test_an_expression_of_a_step_that_never_starts_is_not_asked_any_more() -> None:
+    world = World(
+        spec_of({"name": "a"}, {"name": "b"}, {"name": "c", "dependsOn": ["b"], "when": "${input.missing}"})
+    )
+    world.settle()
+    world.fail("a")
+    world.settle()
+
+    world.finish("b")
+    world.settle()
+
+    assert (world.step("c").state, world.step("c").reason) == ("Skipped", "StepFailed")
+
+
 def test_what_was_done_before_the_cancelling_reached_it_counts_as_done() -> None:
     world = World(spec_of({"name": "a"}, {"name": "b", "dependsOn": ["a"]}))
     world.settle()
@@ -330,6 +357,9 @@ def test_what_is_still_open_of_a_run_that_has_ended_is_cancelled() -> None:
     late = advance(replace(before, run=world.run))
 
     assert {type(action) for action in late.actions} == {CancelTask, CancelRun}
+    below = next(attempt for attempt in before.attempts if attempt.step == "b")
+    again = advance(replace(before, run=world.run, attempts=(replace(below, is_ending=True),)))
+    assert again.actions == ()
     assert late.status == world.run.status
     assert late.requeue_after_seconds is None
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -132,6 +133,20 @@ def test_a_second_attempt_that_was_deleted_is_not_taken_for_the_first_that_faile
     assert (world.step("a").state, world.step("a").attempt) == ("Cancelled", 2)
 
 
+def test_attempts_may_be_seen_in_any_order() -> None:
+    world = retrying()
+    world.fail("a")
+    world.settle()
+    world.after(60).settle()
+    seen = world.observed()
+
+    found = advance(replace(seen, attempts=tuple(reversed(seen.attempts))))
+
+    assert found.status == world.run.status
+    assert found.actions == ()
+    assert not found.confirm
+
+
 def test_no_attempt_starts_while_suspended_however_long_it_is_due() -> None:
     world = retrying()
     world.fail("a")
@@ -220,6 +235,19 @@ def test_a_run_below_is_cancelled_at_the_step_s_timeout_and_that_is_a_timeout() 
     world.settle()
 
     assert (world.step("a").state, world.step("a").reason) == ("Retrying", "DeadlineExceeded")
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(299, "Cancelled"), (300, "Retrying"), (301, "Retrying")])
+def test_a_run_below_that_somebody_cancelled_before_the_step_s_timeout_is_not_tried_again(
+    seconds: int, state: str
+) -> None:
+    world = World(spec_of({"name": "a", "workflow": "other", "timeout": "5m", "retry": {"attempts": 2}}))
+    world.settle()
+
+    world.after(seconds).fail("a", "Cancelled")
+    world.settle()
+
+    assert world.step("a").state == state
 
 
 def test_a_run_below_without_a_timeout_of_the_step_has_its_own_alone() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -129,6 +130,27 @@ def test_undoing_begins_only_once_it_is_certain_that_nothing_was_missed() -> Non
     assert unsure.actions == ()
     (begun,) = advance(world.observed(confirmed=True)).actions
     assert begun.name.startswith("outreach-1-unbook")
+
+
+def test_undoing_waits_until_what_nobody_waits_for_any_more_has_ended() -> None:
+    world = World(
+        spec_of(
+            {"name": "book", "compensate": "unbook"}, {"name": "a", "workflow": "other"}, {"name": "unbook"}
+        )
+    )
+    world.settle()
+    world.finish("book")
+    world.fail("a", "StepFailed")
+    failed_one = world.latest("a")
+    world.attempts["stray"] = replace(failed_one, name="stray", uid="stray", item=7, ended_at=None)
+
+    world.settle()
+    assert world.attempts["stray"].is_ending
+    assert world.open == ["a/7"]
+    world.end("a", 7, reason="Cancelled")
+    world.settle()
+
+    assert world.open == ["unbook"]
 
 
 def test_undoing_is_neither_timed_out_nor_cancelled() -> None:

@@ -153,6 +153,17 @@ def test_an_attempt_that_is_due_comes_before_new_items() -> None:
     assert items(world).states == "RS.."
 
 
+def test_an_attempt_that_is_due_and_has_no_place_yet_is_not_asked_for_again_and_again() -> None:
+    world = world_of(2, maxParallel=1, retry={"attempts": 2, "backoff": "10s"})
+    world.fail("each", item=0)
+    world.settle()
+
+    found = world.after(600).settle()
+
+    assert world.open == ["each/1"]
+    assert found.requeue_after_seconds == 3000, "the run's timeout"
+
+
 def test_an_item_whose_input_can_not_be_computed_fails_alone() -> None:
     world = World(
         spec_of(
