@@ -8,8 +8,8 @@ from pydantic import JsonValue
 
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError, Forbidden
-from aos.kube.objects import child, children
-from aos.kube.resources import APPROVAL_REQUESTS, Resource
+from aos.kube.objects import child, children, uid_of
+from aos.kube.resources import APPROVAL_REQUESTS, WORKFLOW_RUNS, Resource
 from aos.model.approval_request import ApprovalRequestSpec, ApprovalRequestStatus
 from aos.model.base import JsonObject
 from tests.cluster.operator.approvals import DIGEST, LEADS, STAFF, Desk, approve
@@ -332,18 +332,21 @@ OF_A_CALL = (
 
 
 async def gate(desk: Desk, owner: JsonObject | None = None, **spec: JsonValue) -> JsonObject:
-    """Return a request as the operator makes it when a run comes to a gate."""
-    asked = await desk.manifest("gate-1")
+    """Return a request as the operator makes it when the run ``r1``, which is made here, comes to a gate."""
+    asked, rig = await desk.manifest("gate-1"), desk.rig
+    there = await rig.get(WORKFLOW_RUNS, "r1")
+    made = there or await rig.make(WORKFLOW_RUNS, "r1", {"workflowRef": {"name": "outreach"}})
+    run: JsonObject = {**RUN, "uid": uid_of(made)}
     owned: JsonObject = {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "WorkflowRun",
-        "name": RUN["name"],
-        "uid": RUN["uid"],
+        "name": run["name"],
+        "uid": run["uid"],
         **(owner or {}),
     }
     kept = {name: value for name, value in child(asked, "spec").items() if name not in OF_A_CALL}
     metadata: JsonObject = {**child(asked, "metadata"), "ownerReferences": [owned]}
-    return {**asked, "metadata": metadata, "spec": {**kept, "type": "Gate", "run": RUN, **spec}}
+    return {**asked, "metadata": metadata, "spec": {**kept, "type": "Gate", "run": run, **spec}}
 
 
 async def test_attack_20_nobody_but_the_operator_asks_at_a_gate_and_nobody_but_the_gateway_about_a_call(
