@@ -265,8 +265,8 @@ async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -
 
 async def test_the_tasks_of_all_namespaces_are_known(api: FakeApiServer) -> None:
     api.put(TASKS, raw_task())
-    other = {**raw_task(), "metadata": {"name": "other", "namespace": "support", "uid": "other-uid"}}
-    api.put(TASKS, other)
+    metadata: JsonObject = {"name": "other", "namespace": "support", "uid": "other-uid"}
+    api.put(TASKS, {**raw_task(), "metadata": metadata})
     async with registry(api) as made:
         assert {task.metadata.uid for task in made.all_tasks()} == {TASK_UID, "other-uid"}
 

@@ -58,7 +58,7 @@ async def test_a_call_is_made_in_the_tasks_own_session_with_its_arguments() -> N
         call = SystemCall(THERE, target, action, {"id": "7"}, task(uid="one"))
         first = await made.call(call)
         await made.call(replace(call, task=task(uid="two")))
-        assert "contact 7" in str(first["content"])
+        assert "contact 7" in str(first.result["content"])
     sessions = {headers["mcp-session-id"] for headers, _ in watched.seen.of("tools/call")}
     assert len(sessions) == 2
 

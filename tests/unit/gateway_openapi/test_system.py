@@ -11,8 +11,9 @@ from aos.gateway.journal import CallOutcome
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
 from aos.model.tool import ActionState
-from tests.unit.gateway_mcp.make import CREDENTIAL, NAMESPACE, SETTINGS
+from tests.unit.gateway_mcp.make import CREDENTIAL, NAMESPACE, SETTINGS, task
 from tests.unit.gateway_mcp.world import Gateway, gateway
+from tests.unit.gateway_memory.world import at_work, serve_for
 from tests.unit.gateway_openapi.documents import ACCESS, TICKETS, Desk, desk, tool
 
 MODES = ("auto", "legacy")
@@ -400,3 +401,16 @@ async def test_a_parameter_is_never_an_object(value: JsonValue) -> None:
     result, there, _ = await once("list_tickets", {"fields": value})
     assert reason(result) == "ArgumentsInvalid"
     assert there.asked == []
+
+
+async def test_what_another_attempt_was_refused_is_asked_for_again_and_what_it_did_is_not() -> None:
+    window: JsonObject = {"duplicateWindowSeconds": 600}
+    body: JsonObject = {"body": {"title": "Printer"}}
+    async with desk() as (url, there), gateway() as front:
+        for number, status in enumerate((429, 201, 500)):
+            work = task(f"t{number}", f"uid-{number}")
+            await serve_for(front, at_work([tool(url)], work, conflicts=window))
+            there.status = status
+            result = await call(front, "create_ticket", body)
+            assert bool(result.is_error) is (status == 429)
+    assert len(there.asked) == 2

@@ -94,10 +94,10 @@ class ToolPreviewer:
         if action.binding is not None and action.binding.problem(arguments):
             raise PreviewError(f"its arguments can't be sent to {declared.action}")
         target = target_of(self._registry, tool)
-        result = await self._systems[tool.spec.type].call(
+        answered = await self._systems[tool.spec.type].call(
             SystemCall(tool, target, action, arguments, held.asked.caller.task)
         )
-        found = record_of(result)
+        found = record_of(answered.result)
         if size_of(found) > MAX_RECORD_BYTES:
             raise PreviewError(f"the record has more than {MAX_RECORD_BYTES} bytes")
         return found

@@ -119,6 +119,7 @@ class Finished:
         reason: why, as a code.
         duration_seconds: from the request to the end of the answer.
         released: whether the call certainly was not made: all that it reserved is given back, except what bounds loops.
+        undone: whether it was made, and certainly changed nothing: an identical write is sent.
         tokens: really used; None where nobody said, so that what was reserved stays spent.
         cost_micro_usd: what the tokens really cost; None where that is not known, as above.
         result: what answers an identical write of another Task; None where what came of this one is not known.
@@ -129,6 +130,7 @@ class Finished:
     reason: DecisionReason | RefusalCode
     duration_seconds: float
     released: bool = False
+    undone: bool = False
     tokens: Tokens | None = None
     cost_micro_usd: int | None = None
     result: bytes | None = None

@@ -355,7 +355,7 @@ def _completion(ticket: Ticket, finished: Finished) -> Completion:
         call=ticket.call,
         settled=settled(ticket.asked, ticket.charges, finished),
         result=finished.result,
-        forget_duplicate=finished.released,
+        forget_duplicate=finished.released or finished.undone,
         outcome=events.outcome(ticket.call, ticket.asked, ticket.record, finished),
     )
 

@@ -24,7 +24,7 @@ from aos.gateway.mcp.definitions import OfferedAction
 from aos.gateway.mcp.holding import Gate, Passed
 from aos.gateway.mcp.inspecting import Sendable, request_inspected, result_inspected
 from aos.gateway.mcp.judging import Cleared, ToolCall, judge
-from aos.gateway.mcp.system import SystemCall, Systems
+from aos.gateway.mcp.system import SystemCall, SystemResult, Systems
 from aos.gateway.memory.places import system_of_memory
 from aos.gateway.metrics import GatewayMetrics
 from aos.gateway.refusal import RefusalCode, Refused
@@ -79,6 +79,7 @@ class _Record:
     digest: str
     upstream_seconds: float = 0
     released: bool = False
+    undone: bool = False
     result: bytes | None = None
     found: frozenset[str] = field(default_factory=frozenset)
 
@@ -213,6 +214,7 @@ class ToolCalls:
                     record.reason,
                     seconds,
                     released=record.released,
+                    undone=record.undone,
                     result=record.result,
                     data_classes=record.found,
                 ),
@@ -223,13 +225,14 @@ class ToolCalls:
         target = target_of(self._registry, cleared.tool)
         sent_at = self._clock()
         try:
-            result = await self._ask(
+            answered = await self._ask(
                 SystemCall(
                     cleared.tool, target, cleared.action, dict(ticket.asked.arguments), call.caller.task
                 )
             )
         finally:
             record.upstream_seconds = self._clock() - sent_at
+        result, record.undone = answered.result, answered.undone
         _check_result(result, cleared.action)
         failed = result.get("isError") is True
         keeps = is_kept(ticket.asked)
@@ -255,7 +258,7 @@ class ToolCalls:
         record.result = self._kept(checked.result) if keeps else None
         return answer
 
-    async def _ask(self, call: SystemCall) -> JsonObject:
+    async def _ask(self, call: SystemCall) -> SystemResult:
         """Send the call, and once more where that can do no harm and the Tool's retries are not used up."""
         retries, tool = self._control.retries, call.tool.metadata
         system = self._systems[call.tool.spec.type]

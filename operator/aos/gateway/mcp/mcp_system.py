@@ -8,11 +8,10 @@ from pydantic import JsonValue
 from aos.gateway.mcp.definitions import Binding
 from aos.gateway.mcp.header_values import headers_for
 from aos.gateway.mcp.protocol import Method
-from aos.gateway.mcp.system import ListingError, SystemCall
+from aos.gateway.mcp.system import ListingError, SystemCall, SystemResult
 from aos.gateway.mcp.upstream import Upstream
 from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream.outbound import Target, encoded
-from aos.model.base import JsonObject
 from aos.model.tool import Tool
 
 MAX_PAGES: Final = 64
@@ -66,18 +65,20 @@ class McpSystem:
         """Return nothing: a call is its name and its arguments."""
         return None
 
-    async def call(self, call: SystemCall) -> JsonObject:
+    async def call(self, call: SystemCall) -> SystemResult:
         """Make a call.
 
         Raises:
             UpstreamError: it has no usable result.
         """
-        return await self._upstream.request(
-            call.target,
-            Method.CALL_TOOL,
-            {"name": call.action.declared.name, "arguments": call.arguments},
-            owner=call.task.metadata.uid,
-            param_headers=headers_for(call.action.mirrored, call.arguments),
+        return SystemResult(
+            await self._upstream.request(
+                call.target,
+                Method.CALL_TOOL,
+                {"name": call.action.declared.name, "arguments": call.arguments},
+                owner=call.task.metadata.uid,
+                param_headers=headers_for(call.action.mirrored, call.arguments),
+            )
         )
 
     def forget(self, tool_uid: str) -> None:

@@ -39,6 +39,19 @@ class SystemCall:
     task: Task
 
 
+@dataclass(frozen=True, slots=True)
+class SystemResult:
+    """What came of a call.
+
+    Attributes:
+        result: as MCP's ``tools/call`` has it.
+        undone: whether it certainly changed nothing, so that an identical one is to be sent and not answered with this.
+    """
+
+    result: JsonObject
+    undone: bool = False
+
+
 class System(Protocol):
     """What stands behind Tools of one type."""
 
@@ -60,8 +73,8 @@ class System(Protocol):
             DefinitionError: they can't be made.
         """
 
-    async def call(self, call: SystemCall) -> JsonObject:
-        """Make a call; return its result, as MCP's ``tools/call`` has it.
+    async def call(self, call: SystemCall) -> SystemResult:
+        """Make a call.
 
         Raises:
             UpstreamError: there is none that is usable.

@@ -7,7 +7,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.mcp.definitions import Binding
-from aos.gateway.mcp.system import ListingError, SystemCall
+from aos.gateway.mcp.system import ListingError, SystemCall, SystemResult
 from aos.gateway.memory.definitions import GET, IF_VERSION, PUT, VALUE, SizeBound, definitions, encoded
 from aos.gateway.memory.places import key_of, memory_of, owner_of
 from aos.gateway.refusal import RefusalCode
@@ -49,7 +49,7 @@ class MemorySystem:
         is_put = isinstance(definition, dict) and definition.get("name") == PUT
         return SizeBound(memory_of(tool).max_bytes) if is_put else None
 
-    async def call(self, call: SystemCall) -> JsonObject:
+    async def call(self, call: SystemCall) -> SystemResult:
         """Read, keep or delete the value.
 
         Raises:
@@ -59,11 +59,11 @@ class MemorySystem:
         try:
             match action:
                 case "get":
-                    return await self._get(call)
+                    return SystemResult(await self._get(call))
                 case "put":
-                    return await self._put(call)
+                    return SystemResult(await self._put(call))
                 case "delete":
-                    return await self._delete(call)
+                    return SystemResult(await self._delete(call))
         except StoreUnavailableError:
             raise UpstreamError(
                 RefusalCode.STORE_UNAVAILABLE, "the store can't be used", maybe_done=action != GET

@@ -16,6 +16,8 @@ MAX_ERROR_BYTES: Final = 65_536
 _PASSING: Final = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
+_GAVE_UP: Final = HTTPStatus.REQUEST_TIMEOUT
+"""Said by what stands before a system, of a request that may have been under way."""
 _TEXT_TYPES: Final = ("/xml", "+xml", "/yaml", "+yaml", "/x-yaml", "/x-ndjson")
 
 
@@ -41,6 +43,11 @@ def check_status(status: int) -> None:
 def is_error(status: int) -> bool:
     """Whether the answer says that the request did not succeed."""
     return status >= HTTPStatus.BAD_REQUEST
+
+
+def is_undone(status: int) -> bool:
+    """Whether the answer says that the request was not carried out: it is the client's error, and no matter of time."""
+    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status != _GAVE_UP
 
 
 def result_of(status: int, media_type: str, content: bytes, *, writes: bool) -> JsonObject:

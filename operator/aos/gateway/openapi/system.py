@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import JsonValue
 
 from aos.gateway.mcp.definitions import Binding, DefinitionError
-from aos.gateway.mcp.system import ListingError, SystemCall
+from aos.gateway.mcp.system import ListingError, SystemCall, SystemResult
 from aos.gateway.openapi import answer
 from aos.gateway.openapi.defining import OPERATION, PROBLEM, definitions
 from aos.gateway.openapi.document import MAX_DOCUMENT_BYTES, DocumentError, read_document
@@ -20,7 +20,6 @@ from aos.gateway.upstream import outbound
 from aos.gateway.upstream.http_client import HttpClient, Response, Waits
 from aos.gateway.upstream.outbound import Target
 from aos.gateway.upstream.upstream_error import UpstreamError, invalid
-from aos.model.base import JsonObject
 from aos.model.names import LABEL_OPENAPI
 from aos.model.tool import Access, OpenApiSource, Tool
 
@@ -79,7 +78,7 @@ class OpenApiSystem:
             raise DefinitionError(str(problem or "the document does not say how it is called"))
         return Operation.of(operation)
 
-    async def call(self, call: SystemCall) -> JsonObject:
+    async def call(self, call: SystemCall) -> SystemResult:
         """Make a call.
 
         Raises:
@@ -109,13 +108,14 @@ class OpenApiSystem:
     def forget(self, tool_uid: str) -> None:
         """Nothing is kept."""
 
-    async def _result(self, response: Response, *, writes: bool) -> JsonObject:
+    async def _result(self, response: Response, *, writes: bool) -> SystemResult:
         status = response.status
         answer.check_status(status)
         outbound.check_encoding(response)
         most = answer.MAX_ERROR_BYTES if answer.is_error(status) else self._max_response_bytes
         content = await outbound.read_all(response, most)
-        return answer.result_of(status, outbound.media_type(response), content, writes=writes)
+        result = answer.result_of(status, outbound.media_type(response), content, writes=writes)
+        return SystemResult(result, undone=answer.is_undone(status))
 
     async def _fetched(self, target: Target, path: str) -> bytes:
         headers = {**_ACCEPT, **target.authorization()}
