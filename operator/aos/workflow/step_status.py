@@ -46,6 +46,7 @@ def ended_status(look: Look, progress: Progress, pace: Pace) -> StepStatus:
         progress: the step.
         pace: how the run may go on.
     """
+    has_given_up = any(unit.standing is Standing.RETRYING for unit in progress.units)
     # No other attempt is made, so that the last one is what came of it.
     progress.units = [
         replace(unit, standing=Standing.FAILED, retry_at=None) if unit.standing is Standing.RETRYING else unit
@@ -54,8 +55,9 @@ def ended_status(look: Look, progress: Progress, pace: Pace) -> StepStatus:
     told = _items_end(progress, pace) if progress.is_fan_out else _end(progress.units[0], pace)
     status = _status(look, progress, told)
     digest = _digest(progress) if told.state is StepState.SUCCEEDED else None
-    at = _ended_at(look, progress) if told.state is not StepState.SKIPPED else None
-    return status.model_copy(update={"output_digest": digest, "completion_time": at})
+    at = look.now if has_given_up else _ended_at(look, progress)
+    ended_at = at if told.state is not StepState.SKIPPED else None
+    return status.model_copy(update={"output_digest": digest, "completion_time": ended_at})
 
 
 def _open(progress: Progress, pace: Pace, refused: str) -> Told:
