@@ -10,7 +10,7 @@ from aos.controllers.task_facts import EPOCH, StepFacts, without_output
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
 from aos.model.meta import ConditionStatus
-from aos.model.workflow import Workflow
+from aos.model.workflow import OnExcess, Workflow
 from aos.model.workflow_run import MAX_RUN_DEPTH, WorkflowRun
 from aos.reconcile.children import owner_reference
 from aos.reconcile.conditions import find
@@ -49,6 +49,13 @@ class RunFacts:
     parent_uid: str
     attempt: StepFacts | None
 
+    @property
+    def state(self) -> str:
+        """Where it stands, for who counts."""
+        if self.ended_at is not None:
+            return "Succeeded" if self.succeeded else "Failed"
+        return "Running" if self.revision else "Pending"
+
 
 def facts_of(run: WorkflowRun) -> RunFacts:
     """Return what look-ups need of a run."""
@@ -75,6 +82,8 @@ class Executions:
         workflows: Workflows; their facts are the Workflows themselves.
         runs: WorkflowRuns.
         claims: uids of runs that are being started, as far as their status does not say so yet.
+        confirmed: uids of runs of which no older version than the last that was written can be here: what another operator
+            wrote last may still be on its way.
     """
 
     def __init__(self, touch: Touch, touch_later: Touch) -> None:
@@ -89,6 +98,7 @@ class Executions:
         self.workflows: Store[Workflow, Workflow] = Store("Workflow", Workflow.parse, lambda item: item)
         self.runs = Store("WorkflowRun", WorkflowRun.parse, facts_of)
         self.claims: set[str] = set()
+        self.confirmed: set[str] = set()
         self._runs_of: _Index = {}
         self._below: _Index = {}
 
@@ -99,6 +109,15 @@ class Executions:
     def below(self, namespace: str, run: str, uid: str) -> Iterator[tuple[str, str, RunFacts]]:
         """Yield name, uid and facts of the runs that steps of the run with ``uid`` started."""
         return (item for item in self._found(self._below, namespace, run) if item[2].parent_uid == uid)
+
+    def states(self) -> dict[str, int]:
+        """Return how many runs have not started, are at work, succeeded and did not."""
+        counts = {"Pending": 0, "Running": 0, "Succeeded": 0, "Failed": 0}
+        for namespace in self.runs.namespaces():
+            for entry in self.runs.within(namespace).values():
+                if entry.facts is not None:
+                    counts[entry.facts.state] += 1
+        return counts
 
     def reference(self, namespace: str, run: WorkflowRun) -> JsonObject | None:
         """Return the reference by which a run goes when its Workflow does; None where that is not there."""
@@ -129,6 +148,8 @@ class Executions:
     def run_changed(self, change: Change[RunFacts]) -> None:
         """Keep the look-ups in step with the store, and ask for the reconciles that another run makes."""
         self._index(change)
+        if change.before is not None and (change.after is None or change.after.uid != change.before.uid):
+            self.confirmed.discard(change.before.uid)
         before = change.before.facts if change.before is not None else None
         after = change.after.facts if change.after is not None else None
         facts = after or before
@@ -219,6 +240,21 @@ class Executions:
         entry = self.workflows.entry(namespace, workflow)
         spec = entry.facts.spec if entry is not None and entry.facts is not None else None
         return turns(self._contenders(namespace, workflow), spec.concurrency if spec else None)
+
+    def turn_of(self, namespace: str, run: WorkflowRun) -> Turn:
+        """Return whether an open run may go on."""
+        workflow = run.spec.workflow_ref.name
+        if not self._is_bounded(namespace, workflow):
+            return Turn.GO
+        return self.turns(namespace, workflow).get(run.metadata.uid, Turn.WAIT)
+
+    def must_make_way(self, namespace: str, run: WorkflowRun) -> bool:
+        """Whether a newer run takes the place of one that has started."""
+        entry = self.workflows.entry(namespace, run.spec.workflow_ref.name)
+        bounds = entry.facts.spec.concurrency if entry is not None and entry.facts is not None else None
+        if bounds is None or bounds.on_excess is not OnExcess.REPLACE:
+            return False
+        return self.turn_of(namespace, run) is Turn.MAKE_WAY
 
     def _is_bounded(self, namespace: str, workflow: str) -> bool:
         entry = self.workflows.entry(namespace, workflow)

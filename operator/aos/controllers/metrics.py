@@ -23,6 +23,7 @@ METRICS: Final = {
     "aos_operator_guarded": "1 while the admission policies that guard agent identities are in place, else 0.",
     "aos_operator_objects": "Objects in the caches, by kind.",
     "aos_operator_gateways": "Ready gateway replicas, by state (ready, reporting).",
+    "aos_operator_runs": "WorkflowRuns, by state (Pending, Running, Succeeded, Failed).",
     "aos_operator_approvals": "ApprovalRequests, by state.",
     "aos_operator_approvals_enforced": "1 while the admission policies that keep decisions honest are in place, else 0.",
     "aos_operator_approval_decision_seconds": "Time from a request for approval until it was approved or rejected.",
@@ -43,6 +44,7 @@ class Gauges:
     is_guarded: Callable[[], bool]
     objects: Callable[[], dict[str, int]]
     approvals: Callable[[], dict[str, int]]
+    runs: Callable[[], dict[str, int]]
     gateways: Callable[[], tuple[int, int]]
     events_lost: Callable[[], int]
 
@@ -148,6 +150,9 @@ def _gauges(gauges: Gauges, keys: Callable[[], int]) -> dict[str, _Read]:
     def approvals(_: CallbackOptions) -> Iterable[Observation]:
         return [Observation(count, {"state": state}) for state, count in gauges.approvals().items()]
 
+    def runs(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(count, {"state": state}) for state, count in gauges.runs().items()]
+
     def gateways(_: CallbackOptions) -> Iterable[Observation]:
         ready, reporting = gauges.gateways()
         return [
@@ -160,6 +165,7 @@ def _gauges(gauges: Gauges, keys: Callable[[], int]) -> dict[str, _Read]:
         "aos_operator_leader": lambda _: [Observation(int(gauges.is_leader()))],
         "aos_operator_guarded": lambda _: [Observation(int(gauges.is_guarded()))],
         "aos_operator_approvals": approvals,
+        "aos_operator_runs": runs,
         "aos_operator_approvals_enforced": lambda _: [Observation(int(gauges.is_guarded()))],
         "aos_operator_objects": objects,
         "aos_operator_gateways": gateways,

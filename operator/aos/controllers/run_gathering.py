@@ -14,7 +14,6 @@ from aos.model.names import LABEL_RUN, gate_request
 from aos.model.task import BudgetOfRun, TaskUsage
 from aos.model.workflow import Workflow, WorkflowSpec
 from aos.model.workflow_run import WorkflowRun
-from aos.reconcile.run_queue import Turn
 from aos.reconcile.run_start import ObservedStart
 from aos.workflow.facts import gate
 from aos.workflow.observed import Attempt, Observed, ObservedGate
@@ -34,7 +33,7 @@ def gather_start(world: World, run: WorkflowRun) -> ObservedStart:
         workflow=workflow,
         agents=agents,
         revisions=frozenset(revisions),
-        turn=executions.turns(namespace, name).get(run.metadata.uid, Turn.WAIT),
+        turn=executions.turn_of(namespace, run),
         is_parent_over=_is_parent_over(world, run),
     )
 
@@ -45,7 +44,7 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
     Raises:
         ApiError: an output that is not in the cache could not be read.
     """
-    namespace, uid = run.metadata.namespace, run.metadata.uid
+    namespace = run.metadata.namespace
     workflow = world.objects.executions.workflows.entry(namespace, run.spec.workflow_ref.name)
     return Observed(
         run=run,
@@ -57,7 +56,7 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
         is_workflow_suspended=workflow is not None
         and workflow.facts is not None
         and workflow.facts.spec.suspend,
-        must_end=_must_end(world, run, uid),
+        must_end=_must_end(world, run),
     )
 
 
@@ -117,11 +116,11 @@ def _is_parent_over(world: World, run: WorkflowRun) -> bool:
     )
 
 
-def _must_end(world: World, run: WorkflowRun, uid: str) -> Reason | None:
+def _must_end(world: World, run: WorkflowRun) -> Reason | None:
     if _is_parent_over(world, run):
         return Reason.PARENT_ENDED
-    turns = world.objects.executions.turns(run.metadata.namespace, run.spec.workflow_ref.name)
-    return Reason.REPLACED if turns.get(uid) is Turn.MAKE_WAY else None
+    is_replaced = world.objects.executions.must_make_way(run.metadata.namespace, run)
+    return Reason.REPLACED if is_replaced else None
 
 
 async def _attempts(world: World, run: WorkflowRun) -> tuple[Attempt, ...]:

@@ -294,6 +294,7 @@ class Operator:
             is_guarded=lambda: not self._state.guard.problem,
             objects=lambda: {kind: len(shelf) for kind, shelf in self.objects.shelves.items()},
             approvals=self.objects.requests.states,
+            runs=self.objects.executions.states,
             gateways=self._gateways.counts,
             events_lost=lambda: self._recorder.dropped,
         )

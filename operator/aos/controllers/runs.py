@@ -29,7 +29,7 @@ async def reconcile(world: World, key: Key) -> None:
     if await reconcile_if_unreadable(world, key):
         return
     runs = world.objects.executions.runs
-    run = runs.get(key.namespace, key.name)
+    run = await _newest(world, key)
     if run is None or run.metadata.deletion_timestamp is not None:
         # Deleting is cancelling: its Tasks go with it.
         return
@@ -45,6 +45,19 @@ async def reconcile(world: World, key: Key) -> None:
         # What changed was read anew.
         _log.debug("%s: something changed meanwhile: %s", key, error)
         world.later(key, 0)
+
+
+async def _newest(world: World, key: Key) -> WorkflowRun | None:
+    """Return the run, and never an older version than the last that another operator wrote: what it recorded stands there."""
+    executions = world.objects.executions
+    run = executions.runs.get(key.namespace, key.name)
+    if run is None or run.ended or run.metadata.uid in executions.confirmed:
+        return run
+    await world.actor.reread("WorkflowRun", key.namespace, key.name)
+    run = executions.runs.get(key.namespace, key.name)
+    if run is not None:
+        executions.confirmed.add(run.metadata.uid)
+    return run
 
 
 async def _start(world: World, key: Key, run: WorkflowRun, raw: JsonObject) -> None:

@@ -222,3 +222,34 @@ def test_a_run_goes_with_its_workflow_once_that_is_known(heard: Heard) -> None:
         False,
     )
     assert executions.reference("sales", found[1]) is None
+
+
+def test_runs_are_counted_by_where_they_stand(heard: Heard) -> None:
+    heard.see("WorkflowRun", "a", RUN)
+    heard.see("WorkflowRun", "b", RUN, status=STARTED)
+    heard.see("WorkflowRun", "c", RUN, status={**STARTED, "conditions": ended()})
+    heard.see("WorkflowRun", "d", RUN, status={**STARTED, "conditions": ended("False")})
+    found = heard.objects.executions.states()
+    assert found == {"Pending": 1, "Running": 1, "Succeeded": 1, "Failed": 1}
+
+
+def test_another_run_of_the_same_name_has_to_be_read_anew(heard: Heard) -> None:
+    heard.see("WorkflowRun", "r1", RUN)
+    executions = heard.objects.executions
+    executions.confirmed.add("r1-uid")
+    heard.see("WorkflowRun", "r1", RUN, 2, status=STARTED)
+    assert executions.confirmed == {"r1-uid"}
+    heard.see("WorkflowRun", "r1", RUN, 3, uid="another")
+    assert executions.confirmed == set()
+
+
+def test_only_replacing_makes_a_run_that_has_started_end(heard: Heard) -> None:
+    executions = heard.objects.executions
+    for version, on_excess in enumerate(("Queue", "Skip", "Replace"), 2):
+        bounds: JsonObject = {"maxRuns": 1, "onExcess": on_excess}
+        heard.see("Workflow", "outreach", {**WORKFLOW, "concurrency": bounds}, version, generation=version)
+        heard.see("WorkflowRun", "a", RUN, version, status=STARTED)
+        heard.see("WorkflowRun", "b", RUN, version)
+        run = executions.runs.get("sales", "a")
+        assert run is not None
+        assert executions.must_make_way("sales", run) is (on_excess == "Replace")

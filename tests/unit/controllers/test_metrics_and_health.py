@@ -9,6 +9,7 @@ GAUGES = Gauges(
     is_guarded=lambda: False,
     objects=lambda: {"Agent": 3},
     approvals=lambda: {"Pending": 7},
+    runs=lambda: {"Running": 6},
     gateways=lambda: (2, 1),
     events_lost=lambda: 4,
 )
@@ -42,6 +43,7 @@ def test_everything_that_is_counted_is_shown_and_documented() -> None:
     assert shown['aos_operator_objects{kind="Agent"}'] == 3
     assert shown['aos_operator_gateways{state="reporting"}'] == 1
     assert shown['aos_operator_approvals{state="Pending"}'] == 7
+    assert shown['aos_operator_runs{state="Running"}'] == 6
     assert shown["aos_operator_approvals_enforced"] == 0
     assert shown['aos_operator_approval_decision_seconds_bucket{le="300"}'] == 1
     assert shown['aos_operator_notices_total{result="error",webhook="sales-slack"}'] == 1
