@@ -19,10 +19,12 @@ from aos.workflow.problem import Problem
 from aos.workflow.template import Template
 from aos.workflow.types import Exact, Type, told_kinds
 
-__all__ = ["MAX_PROBLEMS", "Problem", "World", "problems"]
+__all__ = ["MAX_EXPRESSIONS", "MAX_PROBLEMS", "Problem", "World", "problems"]
 
 MAX_PROBLEMS: Final = 16
 """Told at once."""
+MAX_EXPRESSIONS: Final = 1_000
+"""Of a whole Workflow: to compile one takes a fraction of a millisecond, in which nothing else is done."""
 
 
 def problems(spec: WorkflowSpec, world: World) -> tuple[Problem, ...]:
@@ -30,6 +32,10 @@ def problems(spec: WorkflowSpec, world: World) -> tuple[Problem, ...]:
 
     Schedules are not read here, as whether one ever comes due depends on the time.
     """
+    count = spec.model_dump_json().count("${")
+    if count > MAX_EXPRESSIONS:
+        message = f"{count} expressions, and a Workflow has at most {MAX_EXPRESSIONS}; put some into Workflows of their own"
+        return (Problem("spec", Reason.INVALID, message),)
     places = places_of(spec)
     output, output_problems = output_place(spec)
     triggers, trigger_problems = trigger_places(spec)

@@ -36,6 +36,8 @@ Complaint = Callable[[str, str], None]
 """Told of the path of a field and what is wrong with it."""
 
 _MAX_TOLD_FIELDS: Final = 8
+_NONE: Final = Perhaps(ANYTHING)
+"""An optional that has no value, whatever it would be."""
 _OPTIONAL_ACCESS: Final = frozenset({"_?._", "_[?_]"})
 _GIVEN_BY: Final[Mapping[str, Type]] = {
     **dict.fromkeys(("_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_&&_", "_||_", "!_", "@in"), BOOLEAN),
@@ -288,6 +290,13 @@ def _one_of(types: Sequence[Type]) -> Type:
     return either(map(_without_doubt, types))
 
 
+def _chosen(types: Sequence[Type]) -> Type:
+    choices = types[1:]
+    if any(isinstance(choice, Perhaps) for choice in choices):
+        return Perhaps(_one_of([choice for choice in choices if choice is not _NONE]))
+    return either(choices)
+
+
 def _sum(types: Sequence[Type]) -> Type:
     """Return the type of a sum, of a text that is joined, or of a list that is."""
     kinds = frozenset.intersection(*(type_.kinds() for type_ in types))
@@ -300,13 +309,13 @@ def _sum(types: Sequence[Type]) -> Type:
 
 
 _MADE_FROM: Final[Mapping[str, Callable[[Sequence[Type]], Type]]] = {
-    "_?_:_": lambda types: either(types[1:]),
+    "_?_:_": _chosen,
     "_+_": _sum,
     "orValue": _one_of,
     "or": lambda types: Perhaps(_one_of(types)),
     "value": _one_of,
     "dyn": _one_of,
     "optional.of": lambda types: Perhaps(types[0]),
-    "optional.none": lambda _types: Perhaps(ANYTHING),
+    "optional.none": lambda _types: _NONE,
 }
 """Functions whose result has to do with what they are given."""

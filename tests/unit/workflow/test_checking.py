@@ -8,7 +8,7 @@ from aos.model.agent import AgentSpec
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
 from aos.model.workflow import WorkflowSpec
-from aos.workflow.checking import MAX_PROBLEMS, World, problems
+from aos.workflow.checking import MAX_EXPRESSIONS, MAX_PROBLEMS, World, problems
 from tests.unit.workflow.flows import agent, spec_of
 
 LEAD: JsonObject = {
@@ -387,8 +387,36 @@ def test_many_workflows_that_run_many_others_are_looked_at_once() -> None:
 def test_a_check_that_would_take_too_long_is_given_up_and_told() -> None:
     wide: JsonObject = {"anyOf": [{"properties": {f"a{i}": {"type": "string"}}} for i in range(400)]}
     agents = {"free": agent(), "wide": agent(None, wide)}
-    uses = [" ".join(f"${{steps.wide.output.a{i}.b}}" for i in range(100)) for _ in range(2)]
-    steps = [{"name": f"s{i}", "agent": "free", "input": {"x": uses}} for i in range(40)]
+    uses = [" ".join(f"${{steps.wide.output.a{i}.b}}" for i in range(200)) for _ in range(4)]
+    steps = [{"name": f"s{i}", "agent": "free", "input": {"x": use}} for i, use in enumerate(uses)]
     told = found({"name": "wide"}, *steps, world=World("main", agents, {}))
     assert told[-1][:2] == ("spec", Reason.INVALID)
     assert "too large to be checked" in told[-1][2]
+
+
+def test_a_workflow_has_a_bounded_number_of_expressions() -> None:
+    text = " ".join(["${input.x}"] * 250)
+    steps = [{"name": f"free{i}", "agent": "free", "input": {"x": text}} for i in range(4)]
+    assert found(*steps) == []
+    ((path, reason, message),) = found(*steps, {"name": "more", "agent": "free", "when": "${true}"})
+    assert (path, reason) == ("spec", Reason.INVALID)
+    assert f"1001 expressions, and a Workflow has at most {MAX_EXPRESSIONS}" in message
+
+
+def test_another_workflow_s_output_that_does_not_compile_says_nothing() -> None:
+    broken = spec_of({"name": "free"}, output={"x": "${1 +}"})
+    world = World(
+        "main",
+        AGENTS,
+        {
+            "w": broken,
+            "looping": spec_of({"name": "a", "workflow": "looping"}, output={"x": "${steps.a.output.y}"}),
+        },
+    )
+    for name in world.workflows:
+        uses = {"name": "free", "input": {"x": "${steps.sub.output.x.y}"}}
+        assert [
+            each
+            for each in found({"name": "sub", "workflow": name}, uses, world=world)
+            if each[1] is not Reason.CYCLE
+        ] == []

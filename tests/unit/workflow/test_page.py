@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from aos.model.agent import Agent
-from aos.model.workflow import Workflow
+from aos.model.workflow import MAX_STEPS, Workflow
 from aos.policy.cost import MAX_LOOP_DEPTH
+from aos.workflow import checking
 from aos.workflow.checking import World, problems
 from aos.workflow.expression import ALLOWANCE, MAX_DEPTH, VARIABLES
 from aos.workflow.template import MAX_EXPRESSIONS, MAX_RENDERED_BYTES
@@ -56,6 +57,7 @@ def test_each_variable_is_explained(name: str) -> None:
 def test_the_bounds_are_told() -> None:
     largest = ALLOWANCE.sizes[-1]
     for told in (
+        f"{MAX_STEPS} steps, {checking.MAX_EXPRESSIONS:,} expressions",
         f"{MAX_EXPRESSIONS} expressions, {MAX_RENDERED_BYTES // 1024} KiB, {MAX_DEPTH} deep",
         f"and {ALLOWANCE.work_ns // 1_000_000} ms for all",
         f"{largest.text_bytes // 1024**2:.0f} MiB and {largest.values:,.0f} values",
