@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import CoroutineType
 from typing import Any
 
 from a2a.helpers.proto_helpers import get_data_parts, new_task_from_user_message
@@ -80,8 +81,24 @@ async def official(work: Work, path: str = "/", version: str = "1.0") -> AsyncGe
         *create_agent_card_routes(described),
         *create_jsonrpc_routes(handler, path, enable_v0_3_compat=version == "0.3"),
     ]
-    async with serve(Starlette(routes=routes)) as url:
-        yield int(url.rpartition(":")[2]), agent
+    try:
+        async with serve(Starlette(routes=routes)) as url:
+            yield int(url.rpartition(":")[2]), agent
+    finally:
+        await _end_work()
+
+
+async def _end_work() -> None:
+    """End what the SDK's server still does once nobody serves it: a process would end here."""
+    left = [task for task in asyncio.all_tasks() if "/a2a/server/" in _file_of(task)]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+def _file_of(task: asyncio.Task[Any]) -> str:
+    coroutine = task.get_coro()
+    return coroutine.cr_code.co_filename if isinstance(coroutine, CoroutineType) else ""
 
 
 CARD: JsonObject = {"name": "n", "supportedInterfaces": [{"protocolVersion": "1.0"}]}

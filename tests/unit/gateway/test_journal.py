@@ -182,6 +182,7 @@ def test_every_metric_is_documented_and_every_documented_metric_is_shown(kept: K
         "events_dropped",
         "pending_approvals",
         "waiting_calls",
+        "waiting_pods",
     ):
         kept.metrics.watch(f"aos_gateway_{gauge}", "", lambda: 2)
     shown = {
