@@ -151,6 +151,24 @@ async def test_an_identical_write_is_answered_with_the_first_ones_result_and_not
         assert front.journal.entries[-1].outcome == "Duplicate"
 
 
+@pytest.mark.parametrize(("idempotent", "calls"), [(True, 2), (None, 1)])
+async def test_a_write_that_its_tool_answered_with_an_error_is_sent_again_only_if_it_may_be_repeated(
+    idempotent: bool | None,  # noqa: FBT001 - one of the cases
+    calls: int,
+) -> None:
+    async def fails(_: str, body: JsonObject, send: Send) -> None:
+        await answer(send, body, {"content": [{"type": "text", "text": "try later"}], "isError": True})
+
+    async with scripted(BOTH, fails) as (url, _, seen), gateway() as front:
+        plain = tool(url, record=None, idempotent=idempotent)
+        await serve_for(front, working(effective(WINDOW, of=plain)), plain)
+        assert (await call(front, "update_contact")).is_error
+        await front.held.settled()
+        front.caller = working(effective(WINDOW, agent="writer", of=plain), "t2")
+        assert (await call(front, "update_contact")).is_error
+        assert len(seen.of("tools/call")) == calls
+
+
 async def test_what_another_may_see_of_a_result_is_decided_by_its_own_policy() -> None:
     async def makes(_: str, body: JsonObject, send: Send) -> None:
         await answer(send, body, {"content": [{"type": "text", "text": f"paid with {CARD}"}]})

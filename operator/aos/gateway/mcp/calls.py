@@ -232,9 +232,11 @@ class ToolCalls:
             )
         finally:
             record.upstream_seconds = self._clock() - sent_at
-        result, record.undone = answered.result, answered.undone
+        result = answered.result
         _check_result(result, cleared.action)
         failed = result.get("isError") is True
+        # To send one again that its tool says has failed can do no harm where it may be repeated at all.
+        record.undone = answered.undone or (failed and cleared.action.declared.idempotent is True)
         keeps = is_kept(ticket.asked)
         checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
