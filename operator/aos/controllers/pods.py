@@ -65,7 +65,7 @@ class Pods:
         return self._named(namespace, self._of_task.get((namespace, task), ()))
 
     def of_agent(self, namespace: str, agent: str) -> tuple[ObservedPod, ...]:
-        """Return the pods whose label names the agent."""
+        """Return the pods of the agent that were made before they had a Task."""
         return self._named(namespace, self._of_agent.get((namespace, agent), ()))
 
     @property
@@ -150,7 +150,8 @@ class Pods:
         task, agent = (namespace, pod.done_by), (namespace, pod.agent)
         if pod.done_by:
             _move(self._of_task, task, pod.name, present=present)
-        _move(self._of_agent, agent, pod.name, present=present)
+        if pod.agent_uid:
+            _move(self._of_agent, agent, pod.name, present=present)
         if pod.node and pod.done_by:
             _move(self._on_node, pod.node, task, present=present)
         if pod.is_service or pod.has_ended:

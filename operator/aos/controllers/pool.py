@@ -39,11 +39,7 @@ class Pool:
 
     def spares(self, namespace: str, agent: str) -> tuple[Spare, ...]:
         """Return the agent's pods that were made before they had a Task."""
-        return tuple(
-            Spare(pod, self._hold(namespace, pod))
-            for pod in self._pods.of_agent(namespace, agent)
-            if pod.agent_uid
-        )
+        return tuple(Spare(pod, self._hold(namespace, pod)) for pod in self._pods.of_agent(namespace, agent))
 
     def unclaimed(self, namespace: str, agent: str) -> tuple[Spare, ...]:
         """Return the same without those that are being claimed just now."""

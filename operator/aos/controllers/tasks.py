@@ -14,6 +14,7 @@ from aos.model.conditions import Reason
 from aos.model.meta import ObjectMeta
 from aos.model.names import task_pod
 from aos.model.task import Task
+from aos.reconcile.claim import is_service
 from aos.reconcile.observed_pod import ObservedPod
 from aos.reconcile.plan import Plan, PodChange
 from aos.reconcile.revision import PinnedRevision
@@ -73,6 +74,8 @@ def gather(world: World, task: Task, pinned: PinnedRevision | None = None) -> Ob
     revisions = world.cluster.children.revisions_of(namespace, task.spec.agent_ref.name)
     pods = world.cluster.pods.of_task(namespace, task.metadata.name)
     is_waiting = task.open and task.status.pod is None
+    # For the others nobody is ahead: each gets a pod of its own.
+    is_in_line = is_waiting and agent is not None and is_service(agent)
     return ObservedTask(
         task=task,
         agent=agent,
@@ -81,7 +84,7 @@ def gather(world: World, task: Task, pinned: PinnedRevision | None = None) -> Ob
         revisions=frozenset(item.name for item in revisions),
         pods=pods,
         spares=world.pool.unclaimed(namespace, task.spec.agent_ref.name) if is_waiting else (),
-        ahead=world.pool.ahead(namespace, task.spec.agent_ref.name, task.metadata.name) if is_waiting else 0,
+        ahead=world.pool.ahead(namespace, task.spec.agent_ref.name, task.metadata.name) if is_in_line else 0,
         nodes=world.cluster.pods.nodes_of(pods),
         platform=world.state.platform,
         can_own_users=spec is not None and world.cluster.can_own_users(spec.runtime.runtime_class_name),
