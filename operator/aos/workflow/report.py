@@ -54,7 +54,7 @@ def run_status(look: Look, outcome: Outcome) -> WorkflowRunStatus:
         "ending": outcome.ending,
         "steps": steps,
         "progress": f"{done}/{len(ordinary)}",
-        "waiting_for": () if outcome.is_over else tuple(dict.fromkeys(_waiting_for(look)))[:MAX_STEPS],
+        "waiting_for": tuple(dict.fromkeys(_waiting_for(look)))[:MAX_STEPS],
         "output": outcome.output,
         "usage": run_usage(recorded.usage, look.observed.attempts),
         "critical_path": path.steps if path is not None else (),

@@ -42,9 +42,7 @@ def ended(status: StepStatus, told: Told, at: datetime | None) -> StepStatus:
         told: how it ended.
         at: when; None for a step that never started.
     """
-    return changed(status, told).model_copy(
-        update={"completion_time": at, "retry_at": None, "waiting_for": ""}
-    )
+    return changed(status, told).model_copy(update={"completion_time": at, "waiting_for": ""})
 
 
 def left(status: StepStatus, pace: Pace, at: datetime) -> StepStatus:

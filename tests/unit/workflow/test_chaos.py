@@ -55,7 +55,7 @@ def _step(draw: st.DrawFn, name: str, before: list[str]) -> list[Mapping[str, ob
     items=st.integers(0, 4),
     seed=st.integers(0, 2**32),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whatever_goes_wrong_a_run_ends_and_no_attempt_is_made_twice(
     spec: WorkflowSpec, flags: list[bool], items: int, seed: int
 ) -> None:

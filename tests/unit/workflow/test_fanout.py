@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
+from aos.model.approval_request import RequestState
 from aos.model.workflow_run import ItemsStatus
 from aos.workflow.advance import advance
 from tests.unit.workflow.flows import spec_of
@@ -220,6 +223,41 @@ def test_cancelling_a_run_leaves_what_was_done_of_a_step_on_record() -> None:
     assert items(world).states == "SCC."
     assert (world.step("each").state, world.step("each").reason) == ("Cancelled", "Cancelled")
     assert world.step("each").message == "the run ended when 1 of 4 items were done"
+
+
+def test_a_step_whose_items_were_cancelled_with_the_run_was_cancelled_though_items_may_fail() -> None:
+    world = world_of(2, onFailure="Continue")
+    world.finish("each", {}, 0)
+    world.settle()
+
+    world.set_spec(cancel=True)
+    world.settle()
+
+    assert items(world).states == "SC"
+    assert (world.step("each").state, world.step("each").reason) == ("Cancelled", "Cancelled")
+
+
+def test_a_list_is_not_handed_on_before_every_output_of_it_is_seen() -> None:
+    world = World(
+        spec_of(
+            EACH,
+            {"name": "ask", "approval": {}},
+            {"name": "c", "dependsOn": ["ask"], "input": {"x": "${steps.each.output}"}},
+        ),
+        {"items": [1]},
+    )
+    world.settle()
+    lagging = world.observed().attempts
+    world.finish("each", {"got": 0}, 0)
+    world.settle()
+    world.decide("ask", RequestState.APPROVED, "bob")
+
+    unsure = advance(replace(world.observed(), attempts=lagging))
+
+    assert unsure.confirm
+    assert unsure.actions == ()
+    world.settle()
+    assert world.given("c") == {"x": [{"got": 0}]}
 
 
 def test_a_step_of_which_no_item_was_started_is_skipped_when_the_run_ends() -> None:

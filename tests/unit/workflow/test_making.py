@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from aos.model.names import gate_request, step_task
+from aos.model.task import BudgetOfRun
 from aos.model.workflow_run import RunParent
 from aos.workflow.actions import CreateGate, CreateRun, CreateTask
 from aos.workflow.advance import advance
@@ -46,6 +49,19 @@ def test_a_task_has_all_that_its_step_and_its_run_say() -> None:
         "revision": "copywriter-1",
         "priority": 7,
     }
+
+
+def test_a_task_counts_over_the_budgets_of_the_runs_above_too() -> None:
+    above = BudgetOfRun(run_uid="above-uid", workflow="above", calls=3)
+    for budget, count in ((BUDGET, 2), (None, 1)):
+        world = World(spec_of({"name": "a"}, budget=budget))
+
+        (made,) = advance(replace(world.observed(), budgets_above=(above,))).actions
+
+        assert isinstance(made, CreateTask)
+        assert made.spec.run is not None
+        assert len(made.spec.run.budgets) == count
+        assert made.spec.run.budgets[-1] == above
 
 
 def test_a_task_has_ten_minutes_where_the_step_says_nothing() -> None:

@@ -137,6 +137,21 @@ def test_steps_have_the_times_of_their_attempts() -> None:
     assert world.step("second").completion_time is None
 
 
+def test_a_step_that_was_tried_again_began_with_its_first_attempt_though_that_is_gone() -> None:
+    world = World(spec_of({"name": "a", "retry": {"attempts": 2, "backoff": "1s"}}))
+    world.settle()
+    first = world.latest("a").name
+    world.after(5).fail("a")
+    world.settle()
+    world.after(5).settle()
+
+    del world.attempts[first]
+    world.settle()
+
+    assert world.step("a").start_time == START
+    assert world.step("a").attempt == 2
+
+
 def test_an_output_without_a_canonical_form_has_no_digest_and_harms_nothing() -> None:
     world = World(spec_of({"name": "a"}, {"name": "b"}))
     world.settle()
