@@ -96,7 +96,7 @@ def test_pods_that_are_there_run_another_revision_and_are_not_claimed() -> None:
 
 
 def test_an_agent_as_it_was_is_run_by_a_pod_of_its_own() -> None:
-    service = {"runtime": {"mode": "Service", "replicas": 2, "image": "own:1"}}
+    service: JsonObject = {"runtime": {"mode": "Service", "replicas": 2, "image": "own:1"}}
     found: Agent = as_pinned(ready_agent(), replace(PINNED, spec=agent(service).spec))
     assert (found.spec.runtime.mode.value, found.spec.runtime.replicas, found.spec.runtime.image) == (
         "OnDemand",
