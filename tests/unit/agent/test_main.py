@@ -147,7 +147,7 @@ async def test_a_deadline_that_comes_while_people_have_not_decided_is_said(world
 
 
 async def test_the_time_in_which_people_decide_is_not_the_agents(world: World) -> None:
-    first = datetime.now(UTC) + timedelta(seconds=2)
+    first = datetime.now(UTC) + timedelta(seconds=6)
     world.gateway.task = scripted(updating(), {"output": GOOD}, deadline=first.isoformat())
     held = world.gateway.held["crm.update_contact"] = ["ApprovalPending"] * 10_000
     running = asyncio.create_task(run_agent(world.settings))
