@@ -20,7 +20,7 @@ from aos.model.base import JsonObject
 from aos.reconcile.children import network_policy, service_account
 from aos.reconcile.events import EventReason, Happening
 from aos.reconcile.observed_pod import ObservedPod
-from aos.reconcile.plan import Deletion
+from aos.reconcile.plan import Deletion, PodChange
 from aos.reconcile.pod import pod
 from aos.reconcile.task_step import Rejection
 from tests.unit.controllers.make import AGENT, CLUSTER_POLICY, raw
@@ -69,6 +69,13 @@ class Script:
         assert name
         assert bool(namespace) is resource.namespaced
         return self._answer("get", resource.kind, {})
+
+    async def merge_patch(
+        self, resource: Resource, name: str, patch: Mapping[str, JsonValue], *, namespace: str
+    ) -> JsonObject:
+        assert name
+        assert namespace
+        return self._answer("patch", resource.kind, {"metadata": {"name": name}, **patch})
 
     async def delete(self, resource: Resource, name: str, *, namespace: str, uid: str) -> None:
         assert name
@@ -152,6 +159,20 @@ async def test_a_pod_that_has_the_name_is_found() -> None:
     found = await actor(script).create_pod(MADE)
     assert isinstance(found, ObservedPod)
     assert found.owner_uid == "t1-uid"
+
+
+async def test_a_pod_is_changed_only_as_the_version_that_was_observed() -> None:
+    change = PodChange(ObservedPod("p", "u", version="7"), {"metadata": {"name": "p"}})
+    script = Script()
+    assert (await actor(script).change_pod("sales", change)).version == "7"
+    assert script.wrote == ["patch Pod"]
+    with pytest.raises(Conflict):
+        await actor(Script({"patch Pod": refusal(Conflict)})).change_pod("sales", change)
+
+
+async def test_which_task_has_a_name_is_read_from_the_api_server() -> None:
+    assert await actor(Script({"get Task": {"metadata": {"uid": "u"}}})).read_task_uid("sales", "t1") == "u"
+    assert await actor(Script({"get Task": refusal(NotFound)})).read_task_uid("sales", "t1") == ""
 
 
 async def test_what_is_gone_already_is_deleted_enough() -> None:

@@ -13,6 +13,7 @@ from aos.reconcile.guard import Guard
 from aos.reconcile.plan import ChildKey, Plan
 from aos.reconcile.reliability import Judged, Judgement
 from aos.reconcile.revision import ObservedRevision
+from aos.reconcile.warm import WarmBounds
 from tests.unit.reconcile.make import (
     NOW,
     SETTINGS,
@@ -411,6 +412,16 @@ def test_the_autonomy_that_is_granted_stands_on_the_status() -> None:
     plan = reconcile_agent(observed_agent(policies=[ceiling]), SETTINGS, NOW)
     assert plan.status is not None
     assert plan.status["autonomy"] == "Propose"
+
+
+def test_an_agent_that_gets_fewer_warm_pods_than_it_asks_for_says_so() -> None:
+    asks = agent({"runtime": {"warm": 3}})
+    cut = enforced(observed_agent(agent=asks, warm=WarmBounds(share=1)))
+    plan = reconcile_agent(cut, SETTINGS, NOW)
+    assert conditions_of(plan)["Ready"] == ("True", "Ready")
+    assert "1 of 3 warm pods" in message_of(plan, "Ready")
+    whole = enforced(observed_agent(agent=asks, warm=WarmBounds(share=3)))
+    assert message_of(reconcile_agent(whole, SETTINGS, NOW), "Ready") == ""
 
 
 def test_what_people_said_of_its_calls_is_counted_and_stays_in_every_status() -> None:

@@ -4,8 +4,8 @@ import pytest
 from pydantic import JsonValue, ValidationError
 
 from aos.model.base import JsonObject
-from aos.reconcile.observed_pod import PodPhase, observe_node, observe_pod
-from aos.reconcile.pod import pod
+from aos.reconcile.observed_pod import Claim, PodOwner, PodPhase, observe_node, observe_pod
+from aos.reconcile.pod import PodMaker, pod
 from tests.unit.reconcile.make import PLATFORM, SETTINGS, ready_agent, task
 
 
@@ -30,6 +30,43 @@ def test_a_new_pod_tells_whose_it_is() -> None:
     assert found.phase is PodPhase.PENDING
     assert not found.has_ended
     assert not found.is_running
+
+
+def test_a_pod_that_was_made_before_it_had_a_task_tells_for_whom_and_for_which_task_it_is_claimed() -> None:
+    raw = PodMaker(ready_agent(), "enricher-1", SETTINGS, PLATFORM).kept_warm("w")
+    found = observe_pod(raw)
+    assert (found.owner, found.agent, found.agent_uid) == (PodOwner.AGENT, "enricher", "enricher-uid")
+    assert (found.claim, found.done_by) == (None, "")
+    assert found.was_made_for("enricher-uid")
+    assert not found.was_made_for("")
+    metadata = raw["metadata"]
+    assert isinstance(metadata, dict)
+    assert isinstance(metadata["annotations"], dict)
+    annotations: JsonObject = {**metadata["annotations"], "aos.dev/claim": "t1/t1-uid/2"}
+    claimed = observe_pod({**raw, "metadata": {**metadata, "annotations": annotations}})
+    assert (claimed.claim, claimed.done_by) == (Claim("t1", "t1-uid", 2), "t1")
+    assert claimed.is_for("t1-uid")
+    assert not claimed.is_for("enricher-uid")
+
+
+def test_how_a_container_ended_before_it_was_started_anew_is_told() -> None:
+    status: JsonObject = {
+        "phase": "Running",
+        "conditions": [{"type": "Ready", "status": "True"}],
+        "containerStatuses": [
+            {
+                "name": "agent",
+                "restartCount": 3,
+                "state": {"running": {}},
+                "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}},
+            }
+        ],
+    }
+    found = observe_pod(stored(status))
+    assert (found.is_ready, found.restarts, found.last_exit_code) == (True, 3, 137)
+    assert found.last_ending == "exit code 137; OOMKilled"
+    assert found.last_out_of_memory
+    assert not found.out_of_memory
 
 
 def test_a_pod_without_a_status_is_pending() -> None:
