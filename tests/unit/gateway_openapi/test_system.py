@@ -8,11 +8,13 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import JsonValue
 
 from aos.gateway.journal import CallOutcome
+from aos.gateway.openapi.system import OpenApiSystem
+from aos.gateway.upstream.outbound import Target, open_client
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
 from aos.model.tool import ActionState
 from tests.unit.gateway_mcp.make import CREDENTIAL, NAMESPACE, SETTINGS, task
-from tests.unit.gateway_mcp.world import Gateway, gateway
+from tests.unit.gateway_mcp.world import Documents, Gateway, gateway
 from tests.unit.gateway_memory.world import at_work, serve_for
 from tests.unit.gateway_openapi.documents import ACCESS, TICKETS, Desk, desk, tool
 
@@ -414,3 +416,18 @@ async def test_what_another_attempt_was_refused_is_asked_for_again_and_what_it_d
             result = await call(front, "create_ticket", body)
             assert bool(result.is_error) is (status == 429)
     assert len(there.asked) == 2
+
+
+async def test_a_document_that_is_the_same_is_not_read_through_again() -> None:
+    async with desk() as (url, there), open_client(SETTINGS) as http:
+        system = OpenApiSystem(http, Documents(), SETTINGS)
+        made, target = tool(url), Target("uid-desk", url)
+        first = await system.definitions(made, target)
+        assert await system.definitions(made, target) is first
+        assert len(there.fetched) == 2
+        there.document = TICKETS.replace("List tickets", "All tickets").encode()
+        second = await system.definitions(made, target)
+        assert second != first
+        assert await system.definitions(tool(url, generation=2), target) is not second
+        system.forget("uid-desk")
+        assert await system.definitions(made, target) == second

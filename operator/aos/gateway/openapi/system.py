@@ -1,6 +1,7 @@
 """REST systems as what stands behind Tools: their document is read, and calls become requests at the Tool's own URL."""
 
 import asyncio
+import hashlib
 from collections.abc import Hashable, Mapping
 from http import HTTPStatus
 from typing import Protocol
@@ -41,6 +42,8 @@ class OpenApiSystem:
         self._config_maps = config_maps
         self._waits = Waits(settings.upstream_timeout_seconds)
         self._max_response_bytes = settings.max_response_bytes
+        # By Tool: reading a large document takes longer than fetching it, and it is seldom another one.
+        self._kept: dict[str, tuple[tuple[bytes, int], list[JsonValue]]] = {}
 
     def state(self, tool: Tool) -> Hashable:
         """Return the Tool's generation, since only declared actions are looked for, and its document in a ConfigMap."""
@@ -61,10 +64,16 @@ class OpenApiSystem:
             if text is None:
                 raise ListingError(_missing(source))
             content = text.encode()
+        made_from = (hashlib.sha256(content).digest(), tool.metadata.generation)
+        kept = self._kept.get(tool.metadata.uid)
+        if kept is not None and kept[0] == made_from:
+            return kept[1]
         try:
-            return await asyncio.to_thread(_defined, content, tool)
+            made = await asyncio.to_thread(_defined, content, tool)
         except DocumentError as error:
             raise ListingError(str(error)) from None
+        self._kept[tool.metadata.uid] = made_from, made
+        return made
 
     def bind(self, tool: Tool, definition: JsonValue) -> Binding | None:  # noqa: ARG002 - the definition says all
         """Return the operation of a definition.
@@ -106,7 +115,8 @@ class OpenApiSystem:
             response.release()
 
     def forget(self, tool_uid: str) -> None:
-        """Nothing is kept."""
+        """Let go of its definitions."""
+        self._kept.pop(tool_uid, None)
 
     async def _result(self, response: Response, *, writes: bool) -> SystemResult:
         status = response.status
