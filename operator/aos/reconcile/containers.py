@@ -98,7 +98,8 @@ def _helper(agent: Agent, settings: OperatorSettings, tasks: PodTasks) -> JsonOb
         environment |= {"AOS_A2A_PORT": str(server.port), "AOS_A2A_PATH": server.path}
     return {
         **_container(HELPER, settings.agent_image, environment),
-        "args": ["helper"],
+        # As `aos helper`, without the memory and the time that all other commands take.
+        "command": ["python", "-m", "aos.agent.helper"],
         "restartPolicy": "Always",
         # The kubelet can't reach the pod's loopback from outside, so it asks from within.
         "startupProbe": {

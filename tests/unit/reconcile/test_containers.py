@@ -65,11 +65,8 @@ def test_an_own_image_has_no_credential_and_one_way_to_the_gateway() -> None:
 
 def test_the_helper_is_there_before_the_image_and_until_its_end() -> None:
     helper = of(made(image=IMAGE), "initContainers")
-    assert (helper["name"], helper["image"], helper["args"]) == (
-        "aos-helper",
-        SETTINGS.agent_image,
-        ["helper"],
-    )
+    assert (helper["name"], helper["image"]) == ("aos-helper", SETTINGS.agent_image)
+    assert helper["command"] == ["python", "-m", "aos.agent.helper"]
     assert helper["restartPolicy"] == "Always"
     assert "startupProbe" in helper
     assert "AOS_A2A_PORT" not in environment(helper)
