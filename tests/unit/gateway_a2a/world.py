@@ -223,7 +223,9 @@ async def running(**settings: JsonValue) -> AsyncGenerator[World]:
         journal = Journal(Usage(), held.metrics, lines.append, trace.NoOpTracer())
         endpoint = A2aEndpoint(registry, api, held.calls, journal, said)
         nothing = _Nothing()
-        app = AgentApp(ByTask(registry), Endpoints(nothing, nothing, nothing, endpoint, nothing), said, journal)
+        app = AgentApp(
+            ByTask(registry), Endpoints(nothing, nothing, nothing, endpoint, nothing), said, journal
+        )
         port = Port(app, said, 0, certificate.context)
         serving = asyncio.create_task(port.serve())
         world = World(api, registry, held, authority, lines, f"https://127.0.0.1:{port.port}")
