@@ -33,6 +33,7 @@ class RunFacts:
         is_suspended: whether it is not to start anything.
         ended_at: when it ended; None while it is open.
         succeeded: whether it ended well.
+        trigger: the trigger that started it; empty for none.
         parent: the run that a step of started it; empty for none.
         parent_uid: which run of that name.
         attempt: what the run that started it looks at; None for one that no step started.
@@ -45,6 +46,7 @@ class RunFacts:
     is_suspended: bool
     ended_at: datetime | None
     succeeded: bool
+    trigger: str
     parent: str
     parent_uid: str
     attempt: StepFacts | None
@@ -69,6 +71,7 @@ def facts_of(run: WorkflowRun) -> RunFacts:
         is_suspended=run.spec.suspend,
         ended_at=(status.completion_time or end.last_transition_time) if end else None,
         succeeded=end is not None and end.status is ConditionStatus.TRUE,
+        trigger=run.spec.trigger.name if run.spec.trigger else "",
         parent=parent.run if parent else "",
         parent_uid=parent.run_uid if parent else "",
         attempt=without_output(run_attempt(run, EPOCH)),

@@ -1,6 +1,7 @@
 """Workflows: gather, reconcile, act."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from aos.controllers.acting import RefusedError
 from aos.controllers.executions import RunFacts
@@ -10,6 +11,7 @@ from aos.controllers.unreadable import reconcile_if_unreadable
 from aos.controllers.world import World
 from aos.kube.objects import key_of
 from aos.model.base import JsonObject
+from aos.model.duration import duration_seconds
 from aos.model.workflow import Workflow
 from aos.reconcile.events import EventReason, Happening
 from aos.reconcile.plan import ChildKey
@@ -63,7 +65,7 @@ def gather(world: World, workflow: Workflow) -> ObservedWorkflow:
         agents=agents_meant_by(world, namespace, executions.with_those_below(workflow)),
         workflows={other: entry.facts for other, entry in workflows.items() if entry.facts is not None},
         runs=tuple(
-            _kept(world, namespace, run, uid, facts)
+            _kept(world, workflow, run, uid, facts)
             for run, uid, facts in executions.runs_of(namespace, name)
             if not facts.parent or facts.ended_at is None
         ),
@@ -72,15 +74,25 @@ def gather(world: World, workflow: Workflow) -> ObservedWorkflow:
     )
 
 
-def _kept(world: World, namespace: str, run: str, uid: str, facts: RunFacts) -> KeptRun:
+def _kept(world: World, workflow: Workflow, run: str, uid: str, facts: RunFacts) -> KeptRun:
+    has_ended = facts.ended_at is not None
     return KeptRun(
         name=run,
         uid=uid,
         revision=facts.revision,
         ended_at=facts.ended_at,
         succeeded=facts.succeeded,
-        is_needed=facts.ended_at is not None and world.objects.is_under_review(namespace, uid),
+        is_needed=has_ended and world.objects.is_under_review(workflow.metadata.namespace, uid),
+        kept_until=_told_again_until(workflow, facts),
     )
+
+
+def _told_again_until(workflow: Workflow, facts: RunFacts) -> datetime | None:
+    """Return until when the request that started a run may come again: its time may be as far ahead as it may be behind."""
+    hooks = [trigger.webhook for trigger in workflow.spec.triggers if trigger.name == facts.trigger]
+    if not hooks or hooks[0] is None or facts.created_at is None:
+        return None
+    return facts.created_at + timedelta(seconds=2 * duration_seconds(hooks[0].replay_window))
 
 
 async def _start(world: World, raw: JsonObject, manifests: tuple[JsonObject, ...]) -> None:

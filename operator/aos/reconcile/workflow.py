@@ -16,7 +16,7 @@ from aos.reconcile.events import EventReason, Happening, happenings, restored
 from aos.reconcile.fingerprint import fingerprint
 from aos.reconcile.plan import ChildKey, Deletion, ObservedChild, Plan
 from aos.reconcile.revision import ObservedRevision, number_of, superfluous
-from aos.reconcile.run_history import KeptRun, expired_runs
+from aos.reconcile.run_history import KeptRun, expired_runs, seconds_to_look_again
 from aos.reconcile.schedule import ScheduleError, check_schedule
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.transitions import ACCEPTING, transitions
@@ -81,7 +81,7 @@ def reconcile_workflow(observed: ObservedWorkflow, settings: OperatorSettings, n
         delete=(
             *_obsolete_roles(observed, desired),
             *_old_revisions(observed, revision),
-            *expired_runs(observed.runs, workflow.spec.history),
+            *expired_runs(observed.runs, workflow.spec.history, now),
         ),
         status=None if _stands(workflow.status, status) else _as_json(status),
         events=(
@@ -89,9 +89,13 @@ def reconcile_workflow(observed: ObservedWorkflow, settings: OperatorSettings, n
             *transitions(workflow.status.conditions, status.conditions, ACCEPTING),
             *triggers.events,
         ),
-        requeue_after_seconds=triggers.look_again_seconds,
+        requeue_after_seconds=_first(triggers.look_again_seconds, seconds_to_look_again(observed.runs, now)),
     )
     return WorkflowPlan(plan, triggers.start)
+
+
+def _first(*seconds: float | None) -> float | None:
+    return min((item for item in seconds if item is not None), default=None)
 
 
 def data_of(workflow: Workflow) -> JsonObject:
