@@ -10,12 +10,14 @@ from aos.controllers.unreadable import reconcile_if_unreadable
 from aos.controllers.world import World
 from aos.kube.errors import Conflict
 from aos.model.base import JsonObject
+from aos.model.workflow import WorkflowSpec
 from aos.model.workflow_run import WorkflowRun, WorkflowRunStatus
 from aos.reconcile.run_children import status_json
 from aos.reconcile.run_events import run_events
 from aos.reconcile.run_start import lost_run, start_run
-from aos.workflow.actions import CancelRun, CancelTask
+from aos.workflow.actions import Advance, CancelRun, CancelTask
 from aos.workflow.advance import advance
+from aos.workflow.problem import WorkflowError
 
 _log = logging.getLogger(__name__)
 
@@ -78,24 +80,38 @@ async def _start(world: World, key: Key, run: WorkflowRun, raw: JsonObject) -> N
 
 async def _go_on(world: World, key: Key, run: WorkflowRun, raw: JsonObject) -> None:
     spec = await world.contents.workflow(key.namespace, run.spec.workflow_ref.name, run.status.revision)
+    revision = f"ControllerRevision {run.status.revision}"
     if spec is None:
-        await _give_up(world, key, run, raw)
+        await _give_up(world, key, run, raw, f"{revision} was removed")
         return
+    try:
+        found = await _done(world, run, spec)
+    except WorkflowError as error:
+        # Accepted once, by an operator of another version.
+        await _give_up(world, key, run, raw, f"{revision} can't be run any more: {error}")
+        return
+    await _write(world, run, raw, found.status)
+    if found.requeue_after_seconds is not None:
+        world.later(key, found.requeue_after_seconds)
+
+
+async def _done(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Advance:
+    """Do what comes next in a run, and return where it goes from there.
+
+    Raises:
+        WorkflowError: nobody could have accepted the spec.
+    """
     observed = await gather(world, run, spec)
     found = advance(observed)
     if found.confirm:
         observed = await confirm(world, observed)
         found = advance(observed)
     refused = await do(world, run, found.actions)
-    if refused:
-        found = replace(advance(replace(observed, refused=refused)), actions=())
-    await _write(world, run, raw, found.status)
-    if found.requeue_after_seconds is not None:
-        world.later(key, found.requeue_after_seconds)
+    return replace(advance(replace(observed, refused=refused)), actions=()) if refused else found
 
 
-async def _give_up(world: World, key: Key, run: WorkflowRun, raw: JsonObject) -> None:
-    """End a run whose revision is gone, with all that is being done for it."""
+async def _give_up(world: World, key: Key, run: WorkflowRun, raw: JsonObject, why: str) -> None:
+    """End a run whose revision is of no use any more, with all that is being done for it."""
     namespace, uid = key.namespace, run.metadata.uid
     tasks = [item.attempt for item, _ in world.objects.attempts_of(namespace, uid)]
     await do(
@@ -104,7 +120,7 @@ async def _give_up(world: World, key: Key, run: WorkflowRun, raw: JsonObject) ->
     below = list(world.objects.executions.below(namespace, key.name, uid))
     await do(world, run, [CancelRun(name, of) for name, of, facts in below if facts.ended_at is None])
     if not run.ended:
-        await _write(world, run, raw, lost_run(run, world.now()))
+        await _write(world, run, raw, lost_run(run, why, world.now()))
 
 
 async def _write(world: World, run: WorkflowRun, raw: JsonObject, status: WorkflowRunStatus) -> None:

@@ -465,7 +465,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.REPLACED: "A newer run took its place.",
             Reason.TOO_DEEP: "Too many runs stand above it.",
             Reason.PARENT_ENDED: "The run that started it has ended.",
-            Reason.REVISION_LOST: "The Workflow's revision that it runs was removed.",
+            Reason.REVISION_LOST: "The Workflow's revision that it runs was removed, or this version can't run it.",
         },
     ),
     ConditionDoc(

@@ -219,13 +219,11 @@ def _status(
     )
 
 
-def lost_run(run: WorkflowRun, now: datetime) -> WorkflowRunStatus:
-    """Return the end of a run whose Workflow's revision is gone: nobody can tell what it would have done next."""
+def lost_run(run: WorkflowRun, why: str, now: datetime) -> WorkflowRunStatus:
+    """Return the end of a run whose Workflow's revision is of no use: nobody can tell what it would have done next."""
     verdicts = {
         ConditionType.SUSPENDED: no(Reason.NOT_SUSPENDED),
-        ConditionType.SUCCEEDED: no(
-            Reason.REVISION_LOST, f"ControllerRevision {run.status.revision} was removed"
-        ),
+        ConditionType.SUCCEEDED: no(Reason.REVISION_LOST, why),
     }
     return run.status.model_copy(
         update={

@@ -145,7 +145,9 @@ def test_suspending_is_told_and_so_is_its_end() -> None:
 
 
 def test_a_run_whose_revision_is_gone_ends_lost() -> None:
-    status = lost_run(run(status={"revision": "workflow-outreach-1", "waitingFor": ["gate-1"]}), NOW)
+    status = lost_run(
+        run(status={"revision": "workflow-outreach-1", "waitingFor": ["gate-1"]}), "it was removed", NOW
+    )
     assert status.completion_time == NOW
     assert status.waiting_for == ()
     assert [item.reason for item in status.conditions] == ["NotSuspended", "RevisionLost"]
