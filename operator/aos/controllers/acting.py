@@ -1,7 +1,7 @@
 """Does what a plan says: children, pods, deletions, the status once at the end, events. Decides nothing."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Final
 
 from aos.controllers.children import Children
@@ -71,6 +71,7 @@ RESOURCES: Final[Mapping[str, Resource]] = {
     )
 }
 
+_LARGE_PAGE_SIZE: Final = 50
 _log = logging.getLogger(__name__)
 
 
@@ -233,10 +234,11 @@ class Actor:
         self._objects.observe(WORKFLOW_RUNS.kind, made, own=True)
         return made
 
-    async def read_all(self, kind: str, namespace: str, selector: str) -> list[JsonObject]:
-        """Return the objects of a namespace that have these labels, as the API server has them now."""
+    async def read_each(self, kind: str, namespace: str, selector: str) -> AsyncGenerator[JsonObject, None]:
+        """Yield the objects of a namespace that have these labels, as the API server has them now; few at a time, as they may be large."""
         selection = Selection(namespace=namespace, label_selector=selector)
-        return [raw async for raw in self._client.list(RESOURCES[kind], selection)]
+        async for raw in self._client.list(RESOURCES[kind], selection, _LARGE_PAGE_SIZE):
+            yield raw
 
     async def reread(self, kind: str, namespace: str, name: str) -> None:
         """Bring one cached object in step with the API server.

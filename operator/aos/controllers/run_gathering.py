@@ -17,6 +17,8 @@ from aos.model.workflow_run import WorkflowRun
 from aos.reconcile.run_start import ObservedStart
 from aos.workflow.facts import gate
 from aos.workflow.observed import Attempt, Observed, ObservedGate
+from aos.workflow.reading import still_read
+from aos.workflow.values import MAX_READ_BYTES
 
 
 def gather_start(world: World, run: WorkflowRun) -> ObservedStart:
@@ -43,6 +45,7 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
 
     Raises:
         ApiError: an output that is not in the cache could not be read.
+        WorkflowError: nobody could have accepted the spec.
     """
     namespace = run.metadata.namespace
     workflow = world.objects.executions.workflows.entry(namespace, run.spec.workflow_ref.name)
@@ -50,7 +53,7 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
         run=run,
         spec=spec,
         now=world.now(),
-        attempts=await _attempts(world, run),
+        attempts=await _attempts(world, run, spec),
         gates=_gates(world, run, spec),
         budgets_above=await _budgets_above(world, run),
         is_workflow_suspended=workflow is not None
@@ -80,10 +83,10 @@ async def _refresh(world: World, kind: str, namespace: str, run: str) -> None:
     """Bring the cached children of a run in step with the API server."""
     shelf, objects = world.objects.shelves[kind], world.objects
     before = [item for item in shelf.identities() if item.namespace == namespace]
-    found = await world.actor.read_all(kind, namespace, f"{LABEL_RUN}={run}")
-    for raw in found:
+    there = set()
+    async for raw in world.actor.read_each(kind, namespace, f"{LABEL_RUN}={run}"):
         objects.observe(kind, raw)
-    there = {(key_of(raw).name, uid_of(raw)) for raw in found}
+        there.add((key_of(raw).name, uid_of(raw)))
     for item in before:
         if (item.name, item.uid) not in there and objects.is_done_for(kind, namespace, item.name, run):
             objects.forget(kind, namespace, item.name, item.uid)
@@ -106,14 +109,13 @@ def agents_meant_by(world: World, namespace: str, workflows: Iterable[Workflow])
 
 def _is_parent_over(world: World, run: WorkflowRun) -> bool:
     parent = run.spec.parent
-    entry = world.objects.executions.runs.entry(run.metadata.namespace, parent.run) if parent else None
-    return (
-        parent is not None
-        and entry is not None
-        and entry.uid == parent.run_uid
-        and entry.facts is not None
-        and entry.facts.ended_at is not None
-    )
+    if parent is None:
+        return False
+    entry = world.objects.executions.runs.entry(run.metadata.namespace, parent.run)
+    if entry is None or entry.uid != parent.run_uid:
+        # It was there before this one: it was deleted, and its budget would hold nobody any more.
+        return True
+    return entry.facts is not None and entry.facts.ended_at is not None
 
 
 def _must_end(world: World, run: WorkflowRun) -> Reason | None:
@@ -123,23 +125,30 @@ def _must_end(world: World, run: WorkflowRun) -> Reason | None:
     return Reason.REPLACED if is_replaced else None
 
 
-async def _attempts(world: World, run: WorkflowRun) -> tuple[Attempt, ...]:
+async def _attempts(world: World, run: WorkflowRun, spec: WorkflowSpec) -> tuple[Attempt, ...]:
     namespace, uid = run.metadata.namespace, run.metadata.uid
-    found = [
-        await _attempt(world, namespace, facts, usage, is_run=False)
-        for facts, usage in world.objects.attempts_of(namespace, uid)
-    ]
+    seen = [(facts, usage, False) for facts, usage in world.objects.attempts_of(namespace, uid)]
     for _, _, below in world.objects.executions.below(namespace, run.metadata.name, uid):
         if below.attempt is not None:
-            usage = below.attempt.attempt.usage
-            found.append(await _attempt(world, namespace, below.attempt, usage, is_run=True))
+            seen.append((below.attempt, below.attempt.attempt.usage, True))
+    # In an order of their own, so that it is the same of them that are too much, whoever looks.
+    seen.sort(key=lambda item: (item[0].attempt.created_at, item[0].attempt.name))
+    wanted, left_bytes, found = still_read(spec, run), MAX_READ_BYTES, []
+    for facts, usage, is_run in seen:
+        is_read = facts.attempt.step in wanted
+        left_bytes -= facts.output_bytes if is_read else 0
+        found.append(
+            await _attempt(world, namespace, facts, usage, is_run=is_run)
+            if is_read and left_bytes >= 0
+            else replace(facts.attempt, usage=usage, is_unread=facts.output_bytes > 0)
+        )
     return tuple(found)
 
 
 async def _attempt(
     world: World, namespace: str, facts: StepFacts, usage: TaskUsage | None, *, is_run: bool
 ) -> Attempt:
-    if not facts.has_output:
+    if not facts.output_bytes:
         return replace(facts.attempt, usage=usage)
     if facts.output is not None:
         output = orjson.loads(facts.output)

@@ -28,12 +28,12 @@ class StepFacts:
 
     Attributes:
         attempt: the attempt that it is, without its output.
-        has_output: whether it gave any.
+        output_bytes: how much it gave, as JSON; 0 for nothing.
         output: what it gave, as JSON; None if it gave nothing or more than is kept.
     """
 
     attempt: Attempt
-    has_output: bool = False
+    output_bytes: int = 0
     output: bytes | None = None
 
     @property
@@ -123,7 +123,8 @@ def without_output(attempt: Attempt | None) -> StepFacts | None:
         return StepFacts(attempt) if attempt is not None else None
     content = orjson.dumps(attempt.output)
     is_kept = len(content) <= MAX_KEPT_OUTPUT_BYTES
-    return StepFacts(replace(attempt, output=None), has_output=True, output=content if is_kept else None)
+    lean = replace(attempt, output=None)
+    return StepFacts(lean, output_bytes=len(content), output=content if is_kept else None)
 
 
 def total(used: Iterable[TaskUsage]) -> TaskUsage | None:

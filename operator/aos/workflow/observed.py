@@ -32,6 +32,7 @@ class Attempt:
         reason: of its condition Succeeded, once it has ended.
         message: of its condition Succeeded.
         output: what it gave; None for nothing.
+        is_unread: whether it gave something that is not looked at, since what the run looks at would be too much.
         usage: what it used so far, with all that it handed over or started; None where nothing is known.
         waiting_for: the ApprovalRequests that it waits for.
         is_ending: whether its end was asked for: a Task that is being deleted, a run that is cancelled.
@@ -49,6 +50,7 @@ class Attempt:
     reason: str = ""
     message: str = ""
     output: JsonObject | None = None
+    is_unread: bool = False
     usage: TaskUsage | None = None
     waiting_for: tuple[str, ...] = ()
     is_ending: bool = False

@@ -161,7 +161,7 @@ def _ended_at(look: Look, progress: Progress) -> datetime:
 
 
 def _digest(progress: Progress) -> str | None:
-    """Return the digest of what a step gave; None for nothing, and for what has no canonical form or is gone."""
+    """Return the digest of what a step gave; None for nothing, and for what has no canonical form, is gone or is too much."""
     outputs = _outputs(progress.units)
     if outputs is None:
         return None
@@ -179,7 +179,7 @@ def _outputs(units: Sequence[Unit]) -> list[JsonValue] | None:
     for unit in units:
         if unit.standing is not Standing.SUCCEEDED:
             outputs.append(None)
-        elif unit.latest is None or not unit.latest.succeeded:
+        elif unit.latest is None or not unit.latest.succeeded or unit.latest.is_unread:
             return None
         else:
             outputs.append(unit.latest.output)

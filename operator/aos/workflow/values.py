@@ -8,10 +8,12 @@ from pydantic import JsonValue
 from aos.model.base import JsonObject
 from aos.model.workflow_run import StepState, StepStatus
 from aos.workflow.attempts import Attempts
-from aos.workflow.expression import OUTPUT, Uses
+from aos.workflow.expression import OUTPUT, ExpressionError, Uses
 from aos.workflow.fanout import Letter, has_done_something
 from aos.workflow.observed import Observed, ObservedGate
 
+MAX_READ_BYTES: Final = 8 * 1024 * 1024
+"""Of what steps gave, as JSON, so much is read for one look at a run."""
 _NOTHING: Final = Uses()
 
 
@@ -62,6 +64,7 @@ class Values:
 
         Raises:
             OutputLostError: what one of them gave can't be read.
+            ExpressionError: it is too much to be read.
         """
         run = self._observed.run
         names = sorted(uses.steps | uses.optional_steps)
@@ -82,6 +85,7 @@ class Values:
 
         Raises:
             OutputLostError: it can't be read.
+            ExpressionError: it is too much to be read.
         """
         if step not in self._outputs:
             self._outputs[step] = self._output(step)
@@ -107,6 +111,11 @@ class Values:
         latest = self._attempts.latest(step, item)
         if latest is None or not latest.succeeded:
             raise OutputLostError(step)
+        if latest.is_unread:
+            raise ExpressionError(
+                f"what step {step} gave, with what else the steps that are not done read, has more than"
+                f" {MAX_READ_BYTES} bytes as JSON: let the agents give less, and keep what is large elsewhere"
+            )
         return latest.output
 
 

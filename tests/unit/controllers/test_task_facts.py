@@ -29,7 +29,7 @@ def test_what_was_handed_in_is_the_end_of_an_attempt_before_anybody_wrote_so() -
     assert (found.attempt.succeeded, found.attempt.reason) == (True, "Completed")
     failed = step_facts(Task.parse(trim_managed(task(outcome="Failed"))))
     assert failed is not None
-    assert (failed.attempt.succeeded, failed.attempt.reason, failed.has_output) == (
+    assert (failed.attempt.succeeded, failed.attempt.reason, bool(failed.output_bytes)) == (
         False,
         "AgentFailed",
         False,
@@ -47,7 +47,7 @@ def test_small_outputs_are_kept_and_large_ones_are_not(size: int, *, is_kept: bo
     objects = Objects(lambda _: None)
     objects.observe("Task", task({"a": "x" * size}))
     ((step, _),) = objects.attempts_of("sales", "r1-uid")
-    assert step.has_output
+    assert step.output_bytes
     assert (step.output is not None) is is_kept
     assert step.attempt.output is None
     entry = objects.tasks.entry("sales", "t1")
