@@ -14,6 +14,7 @@ from aos.gateway.facts import (
     parse_labels,
     parse_policy,
     parse_revision,
+    parse_task,
 )
 from aos.gateway.registry import Listener, Revision
 from aos.gateway.settings import GatewaySettings
@@ -99,7 +100,7 @@ class ClusterRegistry:
         self._cluster_policies = self._follow(
             CLUSTER_POLICIES, parse_cluster_policy, Table(self._cluster_policy_changed)
         )
-        self._tasks = self._follow(TASKS, Task.parse, Table(self._task_changed))
+        self._tasks = self._follow(TASKS, parse_task, Table(self._task_changed))
         self._approvals = self._follow(
             APPROVAL_REQUESTS, parse_approval_request, Table(self._approval_changed)
         )

@@ -19,6 +19,7 @@ from aos.model.canonical import json_digest
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.names import ANNOTATION_TASK_UID, LABEL_AGENT, LABEL_TASK
 from aos.model.policy import Policy
+from aos.model.task import Task
 
 
 class PodOwner(StrEnum):
@@ -189,6 +190,24 @@ def parse_approval_request(raw: JsonObject) -> ApprovalRequest:
 
 
 _OPEN: Final = frozenset({RequestState.PENDING, RequestState.APPROVED})
+
+
+def parse_task(raw: JsonObject) -> Task:
+    """Return the Task; of one that has ended without what it was given and gave, which may be large and is kept for long.
+
+    What was handed over keeps it: whoever handed it over asks for it here.
+
+    Raises:
+        pydantic.ValidationError: it can't be read.
+    """
+    task = Task.parse(raw)
+    if task.open or task.parent is not None:
+        return task
+    result = task.status.result
+    status = task.status.model_copy(
+        update={"result": result.model_copy(update={"output": None}) if result is not None else None}
+    )
+    return task.model_copy(update={"spec": task.spec.model_copy(update={"input": {}}), "status": status})
 
 
 def parse_revision(raw: JsonObject) -> Revision:
