@@ -32,13 +32,28 @@ def step_manifest(run: WorkflowRun, action: CreateTask | CreateRun) -> JsonObjec
 
 
 def is_child_of(run: WorkflowRun, raw: Mapping[str, JsonValue]) -> bool:
-    """Whether an object that was found under the name of a step's Task or run is that one, and nobody else's."""
-    metadata = raw.get("metadata")
+    """Whether an object that was found under the name of a step's Task, run or gate is that one, and nobody else's.
+
+    Anybody may give what they make an owner; of which run it is only AOS says in its spec.
+    """
+    metadata, spec = raw.get("metadata"), raw.get("spec")
     owners = metadata.get("ownerReferences") if isinstance(metadata, dict) else None
-    return isinstance(owners, list) and any(
-        isinstance(owner, dict) and owner.get("controller") is True and owner.get("uid") == run.metadata.uid
-        for owner in owners
+    return (
+        isinstance(owners, list)
+        and any(
+            isinstance(owner, dict)
+            and owner.get("controller") is True
+            and owner.get("uid") == run.metadata.uid
+            for owner in owners
+        )
+        and isinstance(spec, dict)
+        and run.metadata.uid in (_said(spec, "run", "uid"), _said(spec, "parent", "runUID"))
     )
+
+
+def _said(spec: JsonObject, about: str, field: str) -> JsonValue:
+    said = spec.get(about)
+    return said.get(field) if isinstance(said, dict) else None
 
 
 def status_json(status: WorkflowRunStatus) -> JsonObject:

@@ -122,6 +122,11 @@ async def test_a_run_that_a_step_starts_belongs_to_the_run_above(rig: Rig) -> No
         await rig.admin.merge_patch(
             WORKFLOW_RUNS, "below", {"metadata": {"ownerReferences": None}}, namespace=rig.namespace
         )
+    for label in (None, "another"):
+        with pytest.raises(Forbidden, match="leave them as they are"):
+            await rig.admin.merge_patch(
+                WORKFLOW_RUNS, "below", {"metadata": {"labels": {LABEL_RUN: label}}}, namespace=rig.namespace
+            )
     # Pausing and cancelling are left to people.
     await rig.admin.merge_patch(WORKFLOW_RUNS, "below", {"spec": {"cancel": True}}, namespace=rig.namespace)
 

@@ -57,6 +57,18 @@ def test_what_nobody_owns_or_merely_names_the_run_is_not_its_child() -> None:
     assert not is_child_of(run(), {"metadata": {"ownerReferences": [{"uid": "r1-uid"}]}})
 
 
+def test_attack_20_what_somebody_else_made_under_the_name_and_gave_the_run_as_owner_is_not_its_child() -> (
+    None
+):
+    for action in (TASK, BELOW):
+        made = step_manifest(run(), action)
+        spec = made["spec"]
+        assert isinstance(spec, dict)
+        forged = {name: value for name, value in spec.items() if name not in ("run", "parent")}
+        assert not is_child_of(run(), {**made, "spec": forged})
+        assert not is_child_of(run(), {**made, "spec": {**forged, "run": {"uid": "another"}}})
+
+
 def test_a_status_is_read_back_as_it_was_applied() -> None:
     status = WorkflowRunStatus.model_validate(
         {

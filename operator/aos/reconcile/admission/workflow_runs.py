@@ -16,8 +16,10 @@ def workflow_runs(who: Who) -> Policy:
         f" && o.apiVersion.startsWith('{GROUP}/') && o.?controller.orValue(false)"
         " && o.name == dyn(object).spec.parent.run && o.uid == dyn(object).spec.parent.runUID)"
     )
-    labels = " || ".join(
-        f"'{label}' in object.metadata.?labels.orValue({{}})" for label in (LABEL_RUN, LABEL_STEP)
+    labels = " || ".join(f"'{label}' in variables.labels" for label in (LABEL_RUN, LABEL_STEP))
+    stays = " && ".join(
+        f"variables.labels[?'{label}'].orValue('') == variables.oldLabels[?'{label}'].orValue('')"
+        for label in (LABEL_RUN, LABEL_STEP)
     )
     return Policy(
         name=WORKFLOW_RUNS_GUARD,
@@ -29,6 +31,8 @@ def workflow_runs(who: Who) -> Policy:
             ("isCreated", "request.operation == 'CREATE'"),
             ("hasParent", "dyn(object).spec.?parent.hasValue()"),
             ("hasTrigger", "dyn(object).spec.?trigger.hasValue()"),
+            ("labels", "object.metadata.?labels.orValue({})"),
+            ("oldLabels", "request.operation == 'CREATE' ? {} : oldObject.metadata.?labels.orValue({})"),
             ("requestedBy", "dyn(object).spec.?requestedBy.orValue('')"),
         ),
         checks=(
@@ -63,6 +67,10 @@ def workflow_runs(who: Who) -> Policy:
             Check(
                 f"!variables.isCreated || variables.isOperator || !({labels})",
                 f"the labels {LABEL_RUN} and {LABEL_STEP} say which step started a run: leave them out",
+            ),
+            Check(
+                f"variables.isCreated || variables.isOperator || variables.isCluster || ({stays})",
+                f"the labels {LABEL_RUN} and {LABEL_STEP} say which step started a run: leave them as they are",
             ),
             Check(
                 "variables.isCreated || variables.isOperator || variables.isCluster || !variables.hasParent"
