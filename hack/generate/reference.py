@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from aos.model.conditions import CONDITIONS, ConditionDoc
+from aos.model.condition_docs import CONDITIONS, ConditionDoc
 from aos.model.kind import Kind
 from aos.model.names import API_VERSION
 from aos.model.structural import Schema, structural_schema

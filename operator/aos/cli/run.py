@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,9 +15,10 @@ from aos.cli.story import ending, succeeded
 from aos.cli.watch import follow, kubectl
 from aos.kube.client import ApiClient
 from aos.kube.errors import AlreadyExists, Forbidden, NotFound
-from aos.kube.resources import AGENTS, TASKS
+from aos.kube.resources import AGENTS, TASKS, Resource
 from aos.model.base import JsonObject
 from aos.model.duration import duration_seconds
+from aos.model.meta import ObjectKey
 from aos.model.names import API_VERSION, GROUP, MAX_NAME_LENGTH
 from aos.model.task import TASK_KIND, Task
 
@@ -58,7 +60,8 @@ async def run(connection: Connection, request: RunRequest) -> ExitCode:
     seconds = timeout_seconds(request)
     namespace = connection.resolved_namespace()
     async with connection.client() as client:
-        await _check_agent(client, namespace, request.agent)
+        agent = ObjectKey(namespace=namespace, name=request.agent)
+        await check_there(client, AGENTS, agent, f"aos status -n {namespace}")
         task = await create_task(client, namespace, request)
         if not request.watch:
             print(as_created(task, request.style))
@@ -98,19 +101,29 @@ def duration_of(duration: str, option: str) -> float:
         raise usage_error(f"{option}: {error}") from error
 
 
-async def _check_agent(client: ApiClient, namespace: str, agent: str) -> None:
-    """A Task for an agent that is not there would wait for it until its deadline; most often it is a typing error."""
+async def check_there(client: ApiClient, resource: Resource, key: ObjectKey, look: str) -> None:
+    """Check that what is to do the work is there: it would be waited for, and most often it is a typing error.
+
+    Args:
+        client: where it should be.
+        resource: its kind.
+        key: its namespace and name.
+        look: the command that shows what there is.
+
+    Raises:
+        CommandError: it is not there.
+    """
     try:
-        await client.get(AGENTS, agent, namespace)
+        await client.get(resource, key.name, key.namespace)
     except NotFound as error:
         if "page not found" in error.message:
             raise
         raise CommandError(
             ExitCode.REFUSED,
-            f"there is no Agent {agent} in namespace {namespace}; `aos status -n {namespace}` shows what there is",
+            f"there is no {resource.kind} {key.name} in namespace {key.namespace}; `{look}` shows what there is",
         ) from error
     except Forbidden:
-        # Who may create Tasks need not be allowed to read Agents.
+        # Who may create work need not be allowed to read who does it.
         return
 
 
@@ -120,17 +133,27 @@ async def create_task(client: ApiClient, namespace: str, request: RunRequest) ->
     Raises:
         ApiError: the API server refused it.
     """
-    requested_by = await requester(client)
+    by = await requester(client)
+    raw = await create_named(
+        client, TASKS, request.agent, lambda name: manifest(namespace, name, by, request)
+    )
+    return Task.parse(raw)
+
+
+async def create_named(
+    client: ApiClient, resource: Resource, stem: str, made: Callable[[str], JsonObject]
+) -> JsonObject:
+    """Create what ``made`` makes for a name that begins with ``stem`` and that nobody has, and return it.
+
+    Raises:
+        ApiError: the API server refused it.
+    """
     for attempt in range(1, _NAME_ATTEMPTS + 1):
         try:
-            raw = await client.create(
-                TASKS, manifest(namespace, task_name(request.agent), requested_by, request)
-            )
+            return await client.create(resource, made(new_name(stem)))
         except AlreadyExists:
             if attempt == _NAME_ATTEMPTS:
                 raise
-        else:
-            return Task.parse(raw)
     raise AssertionError("the loop above ends by return or raise")
 
 
@@ -142,11 +165,10 @@ async def requester(client: ApiClient) -> str:
         return ""
 
 
-def task_name(agent: str) -> str:
-    """Return a new name for a Task of ``agent``, or a run of a Workflow: its own, as far as there is room, and random letters."""
+def new_name(stem: str) -> str:
+    """Return a new name: ``stem``, as far as there is room, and random letters."""
     suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(_SUFFIX_LENGTH))
-    stem = agent[: MAX_NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip("-")
-    return f"{stem}-{suffix}"
+    return f"{stem[: MAX_NAME_LENGTH - _SUFFIX_LENGTH - 1].rstrip('-')}-{suffix}"
 
 
 def manifest(namespace: str, name: str, requested_by: str, request: RunRequest) -> JsonObject:

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from aos.cli.connection import Connection
-from aos.cli.exits import CommandError, ExitCode, usage_error
+from aos.cli.exits import ExitCode, usage_error
 from aos.cli.formats import ObjectFormat
 from aos.cli.output import as_data
-from aos.cli.run import duration_of, requester, task_name
+from aos.cli.run import check_there, create_named, duration_of, requester
 from aos.cli.run_watch import finish, follow_run, view
 from aos.cli.runs import run_data, run_reference
 from aos.kube.client import ApiClient
-from aos.kube.errors import AlreadyExists, Forbidden, NotFound
 from aos.kube.resources import WORKFLOW_RUNS, WORKFLOWS
 from aos.model.base import JsonObject
+from aos.model.meta import ObjectKey
 from aos.model.names import API_VERSION
 from aos.model.workflow_run import WORKFLOW_RUN_KIND, WorkflowRun
 
 PREFIX: Final = "workflow/"
-_NAME_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,8 @@ async def run_workflow(connection: Connection, request: WorkflowRequest) -> Exit
     seconds = duration_of(request.timeout, "--timeout") if request.timeout else None
     namespace = connection.resolved_namespace()
     async with connection.client() as client:
-        await _check_workflow(client, namespace, request.workflow)
+        workflow = ObjectKey(namespace=namespace, name=request.workflow)
+        await check_there(client, WORKFLOWS, workflow, f"kubectl get workflows -n {namespace}")
         run = await create_run(client, namespace, request)
         if not request.watch:
             print(as_created(run, request.style))
@@ -98,37 +98,17 @@ def cancelling(run: WorkflowRun) -> str:
     return f"kubectl patch run {name} -n {namespace} --type merge -p '{patch}'"
 
 
-async def _check_workflow(client: ApiClient, namespace: str, workflow: str) -> None:
-    """A run of a Workflow that is not there would wait for it; most often it is a typing error."""
-    try:
-        await client.get(WORKFLOWS, workflow, namespace)
-    except NotFound as error:
-        if "page not found" in error.message:
-            raise
-        raise CommandError(
-            ExitCode.REFUSED,
-            f"there is no Workflow {workflow} in namespace {namespace}; `kubectl get workflows -A` shows what there is",
-        ) from error
-    except Forbidden:
-        # Who may create runs need not be allowed to read Workflows.
-        return
-
-
 async def create_run(client: ApiClient, namespace: str, request: WorkflowRequest) -> WorkflowRun:
     """Create the run, in the name of whom the API server takes the caller for, and return it.
 
     Raises:
         ApiError: the API server refused it.
     """
-    requested_by = await requester(client)
-    for attempt in range(1, _NAME_ATTEMPTS + 1):
-        made = manifest(namespace, task_name(request.workflow), requested_by, request)
-        try:
-            return WorkflowRun.parse(await client.create(WORKFLOW_RUNS, made))
-        except AlreadyExists:
-            if attempt == _NAME_ATTEMPTS:
-                raise
-    raise AssertionError("the loop above ends by return or raise")
+    by = await requester(client)
+    raw = await create_named(
+        client, WORKFLOW_RUNS, request.workflow, lambda name: manifest(namespace, name, by, request)
+    )
+    return WorkflowRun.parse(raw)
 
 
 def manifest(namespace: str, name: str, requested_by: str, request: WorkflowRequest) -> JsonObject:

@@ -38,7 +38,7 @@ class Availability:
     """What the condition Available of a Tool or Model is to say; it is True for the reason ``Available`` only.
 
     Attributes:
-        reason: one of those that `aos.model.conditions.CONDITIONS` lists.
+        reason: one of those that `aos.model.condition_docs.CONDITIONS` lists.
         message: for people.
     """
 

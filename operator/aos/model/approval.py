@@ -78,6 +78,39 @@ class TimeoutAction(StrEnum):
     REJECT = "Reject"
 
 
+ASKING_RULES: Final = (
+    CelRule(
+        rule="!has(self.timeout) || (duration(self.timeout) >= duration('1m')"
+        " && duration(self.timeout) <= duration('168h'))",
+        message="timeout must be between 1m and 168h",
+        field_path=".timeout",
+    ),
+    CelRule(
+        rule="!has(self.remindAfter) || (duration(self.remindAfter) >= duration('1m')"
+        " && duration(self.remindAfter) < duration(has(self.timeout) ? self.timeout : '4h'))",
+        message="remindAfter must be at least 1m and less than timeout",
+        field_path=".remindAfter",
+    ),
+    CelRule(
+        rule="!has(self.escalate) || (duration(self.escalate.after) >= duration('1m')"
+        " && duration(self.escalate.after) < duration(has(self.timeout) ? self.timeout : '4h'))",
+        message="escalate.after must be at least 1m and less than timeout",
+        field_path=".escalate",
+    ),
+    CelRule(
+        rule=f"!has(self.escalate) || {_names('self.escalate.approvers')}",
+        message="name whom to ask in escalate.approvers: groups, users or serviceAccounts",
+        field_path=".escalate",
+    ),
+    CelRule(
+        rule=f"!has(self.escalate) || (has(self.approvers) && ({_names('self.approvers')}))",
+        message="name approvers too: without any, everybody who may approve is asked from the start",
+        field_path=".escalate",
+    ),
+)
+"""How long people are asked, and who else is asked in time."""
+
+
 class ApprovalRule(ApiModel):
     """Calls that people look at. Every rule that matches is a quorum of its own.
 
@@ -95,36 +128,7 @@ class ApprovalRule(ApiModel):
         on_timeout: a call that nobody decided is refused.
     """
 
-    cel_rules: ClassVar[tuple[CelRule, ...]] = (
-        CelRule(
-            rule="!has(self.timeout) || (duration(self.timeout) >= duration('1m')"
-            " && duration(self.timeout) <= duration('168h'))",
-            message="timeout must be between 1m and 168h",
-            field_path=".timeout",
-        ),
-        CelRule(
-            rule="!has(self.remindAfter) || (duration(self.remindAfter) >= duration('1m')"
-            " && duration(self.remindAfter) < duration(has(self.timeout) ? self.timeout : '4h'))",
-            message="remindAfter must be at least 1m and less than timeout",
-            field_path=".remindAfter",
-        ),
-        CelRule(
-            rule="!has(self.escalate) || (duration(self.escalate.after) >= duration('1m')"
-            " && duration(self.escalate.after) < duration(has(self.timeout) ? self.timeout : '4h'))",
-            message="escalate.after must be at least 1m and less than timeout",
-            field_path=".escalate",
-        ),
-        CelRule(
-            rule=f"!has(self.escalate) || {_names('self.escalate.approvers')}",
-            message="name whom to ask in escalate.approvers: groups, users or serviceAccounts",
-            field_path=".escalate",
-        ),
-        CelRule(
-            rule=f"!has(self.escalate) || (has(self.approvers) && ({_names('self.approvers')}))",
-            message="name approvers too: without any, everybody who may approve is asked from the start",
-            field_path=".escalate",
-        ),
-    )
+    cel_rules: ClassVar[tuple[CelRule, ...]] = ASKING_RULES
 
     name: PartName
     match: CallMatch = CallMatch()

@@ -5,7 +5,13 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import Field
 
-from aos.model.approval import MAX_REQUIRED, Approvers, Escalation
+from aos.model.approval import (
+    ASKING_RULES,
+    DEFAULT_APPROVAL_TIMEOUT,
+    MAX_REQUIRED,
+    Approvers,
+    Escalation,
+)
 from aos.model.base import LIST_AS_SET, ApiModel, CelRule, DurationString, JsonObject, ObjectName
 from aos.model.rule import MAX_EXPRESSION_LENGTH
 
@@ -15,7 +21,6 @@ DEFAULT_PARALLEL: Final = 10
 MAX_ITEMS: Final = 1_000
 MAX_STEP_NAME_LENGTH: Final = 32
 DEFAULT_STEP_TIMEOUT: Final = "10m"
-DEFAULT_GATE_TIMEOUT: Final = "4h"
 
 StepName = Annotated[
     str, Field(min_length=1, max_length=MAX_STEP_NAME_LENGTH, pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$")
@@ -93,31 +98,12 @@ class Gate(ApiModel):
         escalate: who else is asked when nobody has decided.
     """
 
-    cel_rules: ClassVar[tuple[CelRule, ...]] = (
-        CelRule(
-            rule="!has(self.timeout) || (duration(self.timeout) >= duration('1m')"
-            " && duration(self.timeout) <= duration('168h'))",
-            message="timeout must be between 1m and 168h",
-            field_path=".timeout",
-        ),
-        CelRule(
-            rule="!has(self.remindAfter) || (duration(self.remindAfter) >= duration('1m')"
-            " && duration(self.remindAfter) < duration(has(self.timeout) ? self.timeout : '4h'))",
-            message="remindAfter must be at least 1m and less than timeout",
-            field_path=".remindAfter",
-        ),
-        CelRule(
-            rule="!has(self.escalate) || (duration(self.escalate.after) >= duration('1m')"
-            " && duration(self.escalate.after) < duration(has(self.timeout) ? self.timeout : '4h'))",
-            message="escalate.after must be at least 1m and less than timeout",
-            field_path=".escalate",
-        ),
-    )
+    cel_rules: ClassVar[tuple[CelRule, ...]] = ASKING_RULES
 
     required: int = Field(default=1, ge=1, le=MAX_REQUIRED)
     approvers: Approvers = Approvers()
     show: str = Field(default="", max_length=MAX_EXPRESSION_LENGTH)
-    timeout: DurationString = DEFAULT_GATE_TIMEOUT
+    timeout: DurationString = DEFAULT_APPROVAL_TIMEOUT
     remind_after: DurationString | None = None
     escalate: Escalation | None = None
 

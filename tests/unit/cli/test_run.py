@@ -5,7 +5,7 @@ import yaml
 
 from aos.cli.exits import CommandError, ExitCode
 from aos.cli.formats import ObjectFormat
-from aos.cli.run import GRACE_SECONDS, RunRequest, as_created, as_ended, manifest, task_name, timeout_seconds
+from aos.cli.run import GRACE_SECONDS, RunRequest, as_created, as_ended, manifest, new_name, timeout_seconds
 from aos.model.task import Task
 from tests.unit.cli.make import condition, result, task
 
@@ -18,7 +18,7 @@ def request(deadline: str = "10m", timeout: str = "") -> RunRequest:
 
 @pytest.mark.parametrize("agent", ["a", "lead-enricher", "x" * 52, "x" * 45 + "-" + "y" * 6])
 def test_a_task_is_named_for_its_agent_and_fits(agent: str) -> None:
-    name = task_name(agent)
+    name = new_name(agent)
     made = manifest("sales", name, "", request())
     assert Task.parse({**made}).metadata.name == name
     assert len(name) <= 52
@@ -27,7 +27,7 @@ def test_a_task_is_named_for_its_agent_and_fits(agent: str) -> None:
 
 
 def test_two_tasks_have_two_names() -> None:
-    assert len({task_name("enricher") for _ in range(50)}) > 45
+    assert len({new_name("enricher") for _ in range(50)}) > 45
 
 
 def test_who_asked_is_left_out_where_it_is_not_known() -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from aos.gateway.settings import GatewaySettings, variable_of
-from aos.model.conditions import CONDITIONS, ConditionType, Reason
+from aos.model.condition_docs import CONDITIONS
+from aos.model.conditions import ConditionType, Reason
 from hack.generate.outputs import outputs
 
 ROOT = Path(__file__).resolve().parents[3]

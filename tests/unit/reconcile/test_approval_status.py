@@ -7,7 +7,7 @@ import pytest
 
 from aos.model.approval_request import WRITTEN_BY_GATEWAY, ApprovalRequest, Notice
 from aos.model.base import JsonObject
-from aos.model.conditions import CONDITIONS
+from aos.model.condition_docs import CONDITIONS
 from aos.reconcile.approval import reconcile_request
 from aos.reconcile.guard import Guard
 from tests.unit.reconcile.asked import (

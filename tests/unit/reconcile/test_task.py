@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from aos.model.base import JsonObject
-from aos.model.conditions import CONDITIONS, ConditionType, Reason
+from aos.model.condition_docs import CONDITIONS
+from aos.model.conditions import ConditionType, Reason
 from aos.model.task import Task, TaskStatus
 from aos.reconcile.guard import Guard
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod
