@@ -200,6 +200,18 @@ def test_a_run_that_must_end_ends_with_the_reason(reason: Reason) -> None:
     assert not world.open
 
 
+@pytest.mark.parametrize("reason", [Reason.CANCELLED, Reason.TIMED_OUT, Reason.PARENT_ENDED, Reason.REPLACED])
+def test_what_was_going_to_end_still_cancels_what_is_open_once_its_cause_has_gone(reason: Reason) -> None:
+    world = World(spec_of({"name": "a"}))
+    world.settle()
+    world.write(world.run.status.model_copy(update={"ending": reason}))
+
+    world.settle()
+
+    assert not world.open
+    assert world.verdict == ("False", reason)
+
+
 def test_a_failed_run_that_is_cancelled_while_it_lets_steps_end_cancels_them_and_keeps_its_reason() -> None:
     world = World(spec_of({"name": "a"}, {"name": "b"}))
     world.settle()

@@ -161,6 +161,8 @@ def request(state: str, condition: str, **status: object) -> ApprovalRequest:
     counted = [
         {"approver": name, "verdict": "Approve", "time": AT, "rules": ["x"]} for name in ("bob", "eve")
     ]
+    # Looked at, and of no group that was asked.
+    counted.append({"approver": "mal", "verdict": "Approve", "time": AT, "rules": []})
     return ApprovalRequest.parse(
         {
             "kind": "ApprovalRequest",

@@ -5,6 +5,8 @@ import pytest
 from aos.model.approval_request import RequestState
 from aos.model.workflow_run import ItemsStatus
 from aos.workflow.advance import advance
+from aos.workflow.attempts import Attempts, Work
+from aos.workflow.fanout import item_units
 from tests.unit.workflow.flows import spec_of
 from tests.unit.workflow.world import World
 
@@ -329,3 +331,17 @@ def test_the_status_of_a_thousand_items_that_all_were_tried_twice_fits_well_into
     assert len(items(world).attempts) == 1000
     assert len(world.run.status.model_dump_json(by_alias=True)) < 20_000
     assert set(world.times_made.values()) == {1}
+
+
+def test_why_an_item_failed_is_told_by_its_last_attempt_and_by_no_other() -> None:
+    step = spec_of(EACH).steps[0]
+    world = world_of(1)
+    world.fail("each", "PodLost", 0)
+    attempt = world.latest("each", 0)
+    recorded = ItemsStatus(total=1, states="F", attempts={"0": 2})
+
+    def reason(number: int) -> str:
+        seen = Attempts([replace(attempt, number=number)])
+        return item_units(Work("run-uid", step, confirmed=True), 1, recorded, seen)[0].reason
+
+    assert (reason(1), reason(2)) == ("", "PodLost")
