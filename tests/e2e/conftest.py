@@ -17,6 +17,7 @@ from hack.demo.settings import Settings
 from hack.postgres.server import running
 from tests.e2e.installation import Installation
 from tests.e2e.people import LEAD, User
+from tests.e2e.teams import install_teams
 
 POSTGRES_VARIABLE = "AOS_E2E_POSTGRES_URL"
 """Names a PostgreSQL server that pods of ``$KUBECONFIG``'s cluster reach; its database is written to."""
@@ -94,6 +95,13 @@ def aos(node: Handle, image: "Future[Settings]") -> Installation:
     install(access, settings)
     apply_example(access, settings)
     return Installation(node)
+
+
+@pytest.fixture(scope="session")
+def examples(aos: Installation, image: "Future[Settings]", *, node_was_there: bool) -> Installation:
+    """AOS with all examples."""
+    install_teams(aos, image.result(), anew=node_was_there)
+    return aos
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,129 @@
+"""What dies at random in the middle of runs: all of them reach their right end, and no effect is there twice."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from hack.demo.example import FINANCE, MARKETING, SALES, SUPPORT, Example
+from tests.e2e.deaths import component_pod, kill, of_pod
+from tests.e2e.installation import Installation, JsonObject, at
+from tests.e2e.teams import Run, Teams
+
+SEED = 20
+COMPANIES = {
+    "emea-0011": "Maarsveld Greenhouses",
+    "emea-0012": "Tarvikka Timber",
+    "emea-0015": "Novaque Diagnostics",
+    "emea-0016": "Zlatina Instruments",
+    "emea-0018": "Alpenrund Cableways",
+    "emea-0019": "Thermaikos Solar",
+}
+INVOICES = ("INV-2005", "INV-2006")
+TICKETS = ("T-1001", "T-1002", "T-1006")
+TOPICS = tuple(f"our news number {number}" for number in range(9))
+
+
+def enriching(company: str) -> JsonObject:
+    return {"lead": {"company": company, "territory": "emea"}}
+
+
+TITLES = tuple(f"{topic[:1].upper()}{topic[1:]}, told plainly" for topic in TOPICS)
+RUNS = (
+    *(Run(SALES, f"chaos-{contact}", enriching(company)) for contact, company in COMPANIES.items()),
+    *(Run(FINANCE, f"chaos-{invoice.lower()}", {"invoice": invoice}) for invoice in INVOICES),
+    *(Run(SUPPORT, f"chaos-{ticket.lower()}", {"ticket": ticket}) for ticket in TICKETS),
+    *(Run(MARKETING, f"chaos-post-{number}", {"topic": topic}) for number, topic in enumerate(TOPICS)),
+)
+DEATHS = ["operator"] * 3 + ["gateway"] * 2 + ["agent"] * 5
+PAUSE_SECONDS = 3.0
+LEAST_DEATHS = 6
+"""On a machine that is fast enough to have done with all runs before the last of them."""
+END_SECONDS = 270.0
+
+
+def counted(teams: Teams, team: Example, system: str, what: str, names: Iterable[str]) -> dict[str, int]:
+    """How many of each of these a system itself holds."""
+    found = Counter(str(name) for [name] in teams.rows(team, system, f"SELECT {what}"))
+    return {name: found[name] for name in names}
+
+
+class Deaths:
+    """Ends one process every few seconds: which one, a seed says."""
+
+    def __init__(self, aos: Installation, namespaces: list[str]) -> None:
+        self._aos = aos
+        self._namespaces = namespaces
+        self._random = random.Random(SEED)  # noqa: S311 - the same each time is the point
+        self._left = self._random.sample(DEATHS, len(DEATHS))
+        self._next = time.monotonic() + PAUSE_SECONDS
+        self.done = Counter[str]()
+
+    def __call__(self) -> None:
+        if not self._left or time.monotonic() < self._next:
+            return
+        victim = self._left[0]
+        if self._agent() if victim == "agent" else self._component(victim):
+            self._left.pop(0)
+            self.done[victim] += 1
+            self._next = time.monotonic() + PAUSE_SECONDS
+
+    def _component(self, name: str) -> bool:
+        pod = component_pod(self._aos, name)
+        if pod is None:
+            return False
+        if name == "gateway":  # its store lives as long as its pod
+            kill(self._aos, name)
+        else:  # a pod that crashes again and again is kept waiting by the kubelet; another one is not
+            end(self._aos, pod, with_pod=True)
+        return True
+
+    def _agent(self) -> bool:
+        pods = [
+            pod
+            for namespace in self._namespaces
+            for pod in self._aos.items("pods", "-l", "aos.dev/agent", namespace=namespace)
+            if at(pod, "status.phase") == "Running"
+        ]
+        if not pods:
+            return False
+        end(self._aos, self._random.choice(pods))
+        return True
+
+
+def end(aos: Installation, pod: JsonObject, *, with_pod: bool = False) -> None:
+    """End a pod's processes as a crash would, and the pod with them if asked."""
+    name, namespace = str(at(pod, "metadata.name")), str(at(pod, "metadata.namespace"))
+    processes = [path for path in Path("/proc").glob("[0-9]*") if of_pod(path, str(at(pod, "metadata.uid")))]
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(int(process.name), signal.SIGKILL)
+    if with_pod or not processes:
+        arguments = ["--grace-period=0", "--force", "--wait=false", "--ignore-not-found"]
+        aos.kubectl("delete", "pod", name, "-n", namespace, *arguments)
+
+
+@pytest.mark.timeout(400)
+def test_twenty_runs_reach_their_right_end_and_nothing_is_done_twice_whatever_dies(
+    examples: Installation,
+) -> None:
+    teams = Teams(examples, RUNS)
+    deaths = Deaths(examples, teams.namespaces)
+    teams.start()
+    teams.work(END_SECONDS, deaths)
+    assert {name: teams.told(name) for name in teams.runs if teams.reason(name) != "Completed"} == {}
+    assert set(deaths.done) == set(DEATHS)
+    assert deaths.done.total() >= LEAST_DEATHS
+    assert counted(teams, SALES, "mail", "contact FROM message", COMPANIES) == dict.fromkeys(COMPANIES, 1)
+    assert counted(teams, FINANCE, "ledger", "invoice FROM entry", INVOICES) == dict.fromkeys(INVOICES, 1)
+    assert counted(teams, SUPPORT, "tickets", "ticket FROM reply", TICKETS) == dict.fromkeys(TICKETS, 1)
+    pages = "title FROM page WHERE state = 'published'"
+    assert counted(teams, MARKETING, "cms", pages, TITLES) == dict.fromkeys(TITLES, 1)
+    assert counted(teams, MARKETING, "cms", "title FROM page", TITLES) == dict.fromkeys(TITLES, 1)
+    teams.delete()
