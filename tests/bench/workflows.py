@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import json
 import shutil
 import statistics
 import tempfile
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aos.kube.client import ApiClient
+from aos.kube.objects import child
+from aos.kube.resources import WORKFLOW_RUNS
 from hack.cluster.handle import Handle
 from hack.ports import free_port
 from tests.bench.cluster import control_plane
@@ -27,9 +30,12 @@ from tests.bench.operator_process import (
 )
 from tests.bench.table import show
 from tests.bench.workflows_world import (
+    FAN,
+    NAMESPACE,
     Answerer,
     answering,
     create_world,
+    start_fan,
     start_runs,
     steps_of,
     until_ended,
@@ -47,6 +53,7 @@ class Options:
 
     runs: int
     steps: int
+    items: int
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -54,12 +61,13 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench workflows")
     parser.add_argument("--runs", type=int, default=500, help="runs, all started at once")
     parser.add_argument("--steps", type=int, default=5, help="steps of each, one after the other")
+    parser.add_argument("--items", type=int, default=1000, help="items of one run that fans out")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="aos-bench-") as made:
         folder = Path(made)
         with control_plane(folder / "cluster") as cluster:
             install(cluster)
-            asyncio.run(_measure(cluster, folder, Options(given.runs, given.steps)))
+            asyncio.run(_measure(cluster, folder, Options(given.runs, given.steps, given.items)))
 
 
 async def _measure(cluster: Handle, folder: Path, options: Options) -> None:
@@ -79,6 +87,7 @@ async def _measure(cluster: Handle, folder: Path, options: Options) -> None:
             async with _enforced(client, port), answering(gateway, steps) as answerer:
                 await until_ready(client, process.program.check)
                 await _run(client, process, answerer, options)
+                await _fan_out(client, process, options)
                 await _at_rest(process)
 
 
@@ -119,6 +128,31 @@ async def _run(client: ApiClient, process: OperatorProcess, answerer: Answerer, 
         ],
     )
     print("\n  p50 and p99: from one step's result to the Task of the step after it")
+
+
+async def _fan_out(client: ApiClient, process: OperatorProcess, options: Options) -> None:
+    written, cpu = await _metric(process, WRITES), process.program.cpu_seconds()
+    began = time.perf_counter()
+    await start_fan(client, options.items)
+    await until_ended(client, options.runs + 1, process.program.check)
+    took = time.perf_counter() - began
+    run = await client.get(WORKFLOW_RUNS, FAN, NAMESPACE)
+    count = child(child(run, "status"), "output").get("count")
+    if count != options.items:
+        raise RuntimeError(f"the run says that {count} of {options.items} items are done")
+    show(
+        f"workflows: one run that does a step for {options.items} items, at most 100 at once",
+        ("items/s", "API writes/item", "CPU ms/item", "the run's bytes", "MiB after"),
+        [
+            [
+                f"{options.items / took:.0f}",
+                f"{(await _metric(process, WRITES) - written) / options.items:.1f}",
+                f"{(process.program.cpu_seconds() - cpu) / options.items * 1e3:.1f}",
+                f"{len(json.dumps(run))}",
+                f"{process.program.resident_bytes() / MIB:.0f}",
+            ]
+        ],
+    )
 
 
 async def _at_rest(process: OperatorProcess) -> None:

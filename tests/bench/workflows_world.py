@@ -29,6 +29,7 @@ from tests.bench.operator_process import HOME
 
 NAMESPACE = "team-0"
 WORKFLOW = "chain"
+FAN = "fan"
 WAIT_SECONDS = 1800.0
 _POLL_SECONDS = 0.2
 _AT_ONCE = 16
@@ -171,6 +172,23 @@ async def create_world(client: ApiClient, address: str, steps: tuple[str, ...]) 
         "history": {"succeeded": 1000, "failed": 1000},
     }
     await client.create(WORKFLOWS, manifest(WORKFLOWS, WORKFLOW, NAMESPACE, spec=spec))
+    value: JsonObject = {"value": "${item}"}
+    each: JsonObject = {
+        "name": steps[0],
+        "agent": steps[0],
+        "forEach": "${input.values}",
+        "maxParallel": 100,
+        "input": value,
+    }
+    last: JsonObject = {"count": f"${{steps.{steps[0]}.output.size()}}"}
+    fan: JsonObject = {"steps": [each], "output": last, "timeout": "24h"}
+    await client.create(WORKFLOWS, manifest(WORKFLOWS, FAN, NAMESPACE, spec=fan))
+
+
+async def start_fan(client: ApiClient, items: int) -> None:
+    """Start a run that does one step for each of so many items."""
+    spec: JsonObject = {"workflowRef": {"name": FAN}, "input": {"values": list(range(items))}}
+    await client.create(WORKFLOW_RUNS, manifest(WORKFLOW_RUNS, FAN, NAMESPACE, spec=spec))
 
 
 async def start_runs(client: ApiClient, count: int) -> None:
