@@ -33,7 +33,10 @@ SPEC = WorkflowSpec.model_validate(
         ]
     }
 )
-BUDGETS = {"above": 7, "top": 9}
+BUDGETS: dict[str, JsonObject] = {
+    "above": {"microUSD": 5, "tokens": 6, "calls": 7},
+    "top": {"calls": 9},
+}
 
 
 def run(name: str, parent: str = "", **status: JsonValue) -> JsonObject:
@@ -81,8 +84,9 @@ class Server:
 
     async def workflow(self, namespace: str, workflow: str, revision: str) -> WorkflowSpec:
         assert (namespace, revision) == ("sales", f"workflow-{workflow}")
-        budget = {"calls": BUDGETS[workflow]} if workflow in BUDGETS else None
-        return WorkflowSpec.model_validate({**SPEC.model_dump(by_alias=True), "budget": budget})
+        return WorkflowSpec.model_validate(
+            {**SPEC.model_dump(by_alias=True), "budget": BUDGETS.get(workflow)}
+        )
 
 
 class Rig:
@@ -151,9 +155,8 @@ async def test_a_run_below_is_an_attempt_of_the_one_above_that_it_names() -> Non
 async def test_a_run_is_held_to_the_budgets_of_all_above_it() -> None:
     rig = Rig(run("top"), run("above", "top"), run("r1", "above"))
     found = (await rig.gather()).budgets_above
-    assert [(item.run_uid, item.workflow, item.calls) for item in found] == [
-        ("above-uid", "above", 7),
-        ("top-uid", "top", 9),
+    assert [item.model_dump(by_alias=True, exclude_none=True) for item in found] == [
+        {"runUID": f"{name}-uid", "workflow": name, **BUDGETS[name]} for name in ("above", "top")
     ]
 
 

@@ -140,6 +140,14 @@ async def test_another_delivery_starts_another_run() -> None:
     assert len(world.made) == 2
 
 
+@pytest.mark.parametrize(("age", "starts"), [(59, True), (61, False)])
+async def test_the_trigger_says_how_old_a_request_may_be(age: int, *, starts: bool) -> None:
+    hook: JsonObject = {"secretRef": {"name": "crm-webhook", "key": "key"}, "replayWindow": "1m"}
+    world = World(workflow(trigger={**TRIGGER, "webhook": hook}))
+    reply = await sent(world, request(LEAD, age=age))
+    assert (reply.status == 202, bool(world.made)) == (starts, starts)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -38,7 +38,7 @@ def test_within_a_namespace_priority_and_then_age_decide(
 ) -> None:
     for name in "abc":
         line = [one for one in in_turn(by_namespace(waiters), running) if one.namespace == name]
-        assert line == sorted(line, key=lambda one: one.order)
+        assert line == sorted(line, key=lambda one: (-one.priority, one.created, one.name))
 
 
 @given(WAITERS, RUNNING)

@@ -10,7 +10,7 @@ from aos.workflow.advance import advance
 from tests.unit.workflow.flows import spec_of
 from tests.unit.workflow.world import World
 
-BUDGET = {"microUSD": 250_000, "calls": 10}
+BUDGET = {"microUSD": 250_000, "tokens": 9000, "calls": 10}
 
 
 def below(depth: int) -> RunParent:
@@ -44,7 +44,7 @@ def test_a_task_has_all_that_its_step_and_its_run_say() -> None:
             "workflow": "outreach",
             "step": "draft_letter",
             "attempt": 1,
-            "budgets": [{"runUID": "run-uid", "workflow": "outreach", "microUSD": 250_000, "calls": 10}],
+            "budgets": [{"runUID": "run-uid", "workflow": "outreach", **BUDGET}],
         },
         "revision": "copywriter-1",
         "priority": 7,

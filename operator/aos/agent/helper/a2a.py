@@ -187,7 +187,7 @@ def _output(parts: list[JsonObject]) -> JsonObject | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"text": text}
     return value if isinstance(value, dict) else {"text": text}
 
