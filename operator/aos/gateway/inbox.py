@@ -24,6 +24,7 @@ from aos.kube.errors import ApiError, Conflict, NotFound
 from aos.kube.resources import TASKS, Resource
 from aos.model.base import JsonObject
 from aos.model.names import FIELD_MANAGER_GATEWAY, TASK_HEADER
+from aos.model.structural import MAX_FREE_PROPERTIES
 from aos.model.task import Outcome, Task, TaskResult
 
 MAX_OUTPUT_BYTES: Final = 262_144
@@ -272,6 +273,13 @@ def read_result(body: JsonValue) -> HandedIn:
         output = body["output"]
         if not isinstance(output, dict):
             raise _malformed("output must be an object")
+        if len(output) > MAX_FREE_PROPERTIES:
+            # The API server would refuse it, and that again however often it is sent.
+            raise Refusal(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                RefusalCode.OUTPUT_INVALID,
+                f"the output has {len(output)} fields, more than {MAX_FREE_PROPERTIES}; put them into one of their own",
+            )
         size_bytes = len(orjson.dumps(output))
         if size_bytes > MAX_OUTPUT_BYTES:
             raise Refusal(

@@ -32,6 +32,8 @@ DurationString = Annotated[str, Field(min_length=2, max_length=32, pattern=DURAT
 LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
 LIST_AS_SET: Final[JsonDict] = {"x-kubernetes-list-type": "set"}
 """Tells the API server that an item stands in the list once."""
+MAP_AS_ONE: Final[JsonDict] = {"x-kubernetes-map-type": "atomic"}
+"""Who owns which entry is not kept: of large maps that would take as much room as the map."""
 LIST_BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 """Tells the API server that items are told apart by their names."""
 JsonObject = dict[str, JsonValue]

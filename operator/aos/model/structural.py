@@ -24,6 +24,7 @@ _KEPT = frozenset(
         "format",
         "x-kubernetes-list-type",
         "x-kubernetes-list-map-keys",
+        "x-kubernetes-map-type",
     }
 )
 MAX_FREE_PROPERTIES = 256

@@ -6,7 +6,16 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from aos.model.base import LIST_BY_NAME, ApiModel, CelRule, Digest, JsonObject, ObjectName, ReferenceName
+from aos.model.base import (
+    LIST_BY_NAME,
+    MAP_AS_ONE,
+    ApiModel,
+    CelRule,
+    Digest,
+    JsonObject,
+    ObjectName,
+    ReferenceName,
+)
 from aos.model.conditions import ConditionType
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, ConditionStatus
@@ -139,7 +148,7 @@ class ItemsStatus(ApiModel):
 
     total: int = Field(ge=0, le=MAX_ITEMS)
     states: str = Field(default="", max_length=MAX_ITEMS, pattern=r"^[.RWSFC]*$")
-    attempts: dict[str, int] = Field(default={}, max_length=MAX_ITEMS)
+    attempts: dict[str, int] = Field(default={}, max_length=MAX_ITEMS, json_schema_extra=MAP_AS_ONE)
 
 
 class StepStatus(ApiModel):
@@ -218,7 +227,7 @@ class WorkflowRunStatus(ApiModel):
     steps: tuple[StepStatus, ...] = Field(default=(), max_length=MAX_STEPS, json_schema_extra=LIST_BY_NAME)
     progress: str = Field(default="", max_length=16)
     waiting_for: tuple[Annotated[str, Field(max_length=253)], ...] = Field(default=(), max_length=MAX_STEPS)
-    output: JsonObject | None = None
+    output: JsonObject | None = Field(default=None, json_schema_extra=MAP_AS_ONE)
     usage: TaskUsage | None = None
     critical_path: tuple[StepName, ...] = Field(default=(), max_length=MAX_STEPS)
     critical_path_seconds: int = Field(default=0, ge=0)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import orjson
+
 from aos.model.agent import Agent
 from aos.model.conditions import ConditionType, Reason
 from aos.model.duration import duration_seconds
@@ -18,6 +20,7 @@ from aos.model.workflow_step import WorkflowStep
 from aos.policy.schemas import MessageSchema, SchemaError
 from aos.reconcile.conditions import Verdict, conditions, find, no, unknown, yes
 from aos.reconcile.run_queue import Turn
+from aos.workflow.template import MAX_RENDERED_BYTES
 
 _NAMES_SHOWN = 3
 
@@ -189,8 +192,11 @@ def is_suspended(run: WorkflowRun, workflow: Workflow | None) -> bool:
 
 
 def _misfit(observed: ObservedStart) -> str:
-    """Return why the input does not fit the Workflow's schema; empty if it does."""
-    workflow = observed.workflow
+    """Return why the input is too large, or does not fit the Workflow's schema; empty if it is fine."""
+    workflow, size_bytes = observed.workflow, len(orjson.dumps(observed.run.spec.input))
+    if size_bytes > MAX_RENDERED_BYTES:
+        # What becomes of the run stands in the same object, which is bounded.
+        return f"the input has {size_bytes} bytes as JSON; give at most {MAX_RENDERED_BYTES}"
     if workflow is None or workflow.spec.input is None:
         return ""
     try:

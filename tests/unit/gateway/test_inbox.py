@@ -16,6 +16,7 @@ from aos.kube.errors import ApiError, Conflict, Forbidden, NotFound, Target, Una
 from aos.kube.resources import Resource
 from aos.model.agent import AgentSpec
 from aos.model.base import JsonObject
+from aos.model.structural import MAX_FREE_PROPERTIES
 from aos.model.task import Task
 from tests.unit.gateway.make import SETTINGS, TASK_UID, caller, raw_task
 
@@ -252,6 +253,14 @@ def test_an_output_that_a_status_could_not_hold_is_refused() -> None:
     with pytest.raises(Refusal) as caught:
         read_result({"output": {"text": "a" * MAX_OUTPUT_BYTES}})
     assert (caught.value.status, caught.value.code) == (413, "RequestTooLarge")
+
+
+def test_an_output_with_more_fields_than_a_task_holds_is_told_and_not_sent_again_for_ever() -> None:
+    fields: JsonObject = {f"f{number}": number for number in range(MAX_FREE_PROPERTIES)}
+    assert read_result({"output": fields}).output == fields
+    with pytest.raises(Refusal) as caught:
+        read_result({"output": {**fields, "more": 1}})
+    assert (caught.value.status, caught.value.code) == (422, "OutputInvalid")
 
 
 def test_a_long_message_of_a_failure_is_cut() -> None:

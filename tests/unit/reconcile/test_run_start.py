@@ -10,6 +10,7 @@ from aos.model.base import JsonObject
 from aos.model.workflow_run import PinnedAgent
 from aos.reconcile.run_queue import Turn
 from aos.reconcile.run_start import ObservedStart, Start, lost_run, start_run
+from aos.workflow.template import MAX_RENDERED_BYTES
 from tests.unit.reconcile.flows import able, run, workflow
 from tests.unit.reconcile.make import NOW, condition
 
@@ -135,6 +136,16 @@ def test_what_does_not_fit_the_input_schema_ends_the_run_and_is_not_quoted() -> 
     assert succeeded(start) == ("False", "InputInvalid")
     assert "lead" in message(start)
     assert "Ada" not in message(start)
+
+
+def test_attack_20_a_run_whose_input_leaves_no_room_for_what_becomes_of_it_is_not_started() -> None:
+    fits, large = (
+        start_run(replace(READY, run=run({"input": {"x": "y" * (MAX_RENDERED_BYTES - rest)}})), NOW)
+        for rest in (8, 7)
+    )
+    assert fits.has_started
+    assert succeeded(large) == ("False", "InputInvalid")
+    assert "give at most 262144" in message(large)
 
 
 def test_suspending_is_told_and_so_is_its_end() -> None:
