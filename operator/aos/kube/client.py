@@ -25,8 +25,8 @@ from aos.kube.transport import APPLY, MERGE_PATCH, Call, Transport
 from aos.kube.watching import EventDecoder, WatchEvent
 from aos.model.base import JsonObject
 
-PAGE_SIZE: Final = 500
-"""Objects per answer of a list."""
+PAGE_SIZE: Final = 100
+"""Objects per answer of a list: a Task may be of more than a megabyte, and a page of them is in memory at once."""
 WATCH_TIMEOUT_SECONDS: Final = 60
 """How long the API server holds a watch before it ends it in good order: a sign of life even where nothing happens.
 

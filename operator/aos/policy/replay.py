@@ -99,9 +99,7 @@ def _replayed(policies: Mapping[str, EffectivePolicy], recorded: RecordedCall) -
         return _compared(recorded, _Sure(Effect.DENY), "denied whatever its arguments were")
     sure = [each for each in found if each is not None]
     if len(sure) < len(found):
-        return Replayed(
-            recorded, Outcome.UNKNOWN, "a condition reads args or run, and neither is on record"
-        )
+        return Replayed(recorded, Outcome.UNKNOWN, "a condition reads args or run, and neither is on record")
     if any(each.effect is Effect.HOLD for each in sure):
         return _compared(recorded, _Sure(Effect.HOLD), "people are asked whatever its arguments were")
     drawn = any(each.may_be_drawn for each in sure)

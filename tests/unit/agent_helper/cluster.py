@@ -176,13 +176,12 @@ class Cluster:
         self.api.status(uid, conditions=[condition])
         return result
 
-    @asynccontextmanager
-    async def helper(
+    def helper_settings(
         self, port: int = 0, tasks: PodTasks = PodTasks.MANY, bounds: Bounds = QUICK, path: str = "/"
-    ) -> AsyncGenerator[str]:
-        """Run the pod's helper beside an A2A server on ``port``, if there is one; yield its URL."""
+    ) -> HelperSettings:
+        """What the pod's helper is told, beside an A2A server on ``port``, if there is one."""
         _, _, at = self.url.rpartition(":")
-        settings = HelperSettings(
+        return HelperSettings(
             gateway_host=LOOPBACK,
             gateway_port=int(at),
             token_file=self.token_file,
@@ -193,6 +192,13 @@ class Cluster:
             port=0,
             bounds=bounds,
         )
+
+    @asynccontextmanager
+    async def helper(
+        self, port: int = 0, tasks: PodTasks = PodTasks.MANY, bounds: Bounds = QUICK, path: str = "/"
+    ) -> AsyncGenerator[str]:
+        """Run the pod's helper; yield its URL."""
+        settings = self.helper_settings(port, tasks, bounds, path)
         stop, listening = asyncio.Event(), asyncio.get_running_loop().create_future()
         running = asyncio.create_task(run_helper(settings, stop, listening))
         try:

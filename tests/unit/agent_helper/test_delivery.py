@@ -7,6 +7,7 @@ from a2a.helpers.proto_helpers import new_data_part, new_text_part
 from a2a.server.tasks import TaskUpdater
 from starlette.responses import PlainTextResponse
 
+from aos.agent.helper.main import ExitCode, run_helper
 from aos.kube.objects import text
 from aos.kube.resources import TASKS
 from aos.model.base import JsonObject
@@ -276,3 +277,14 @@ async def test_what_came_of_a_task_is_handed_in_once_the_gateway_can_keep_it(tmp
             await asyncio.sleep(0.01)
         world.api.refuses_statuses = False
         assert (await world.result("u1"))["outcome"] == "Succeeded"
+
+
+async def test_a_helper_that_can_hand_over_no_task_any_more_ends_so_that_it_is_started_again(
+    tmp_path: Path,
+) -> None:
+    async with official(scored) as (port, _), cluster(tmp_path) as world:
+        # No file can have such a name: it stands for any defect.
+        settings = replace(world.helper_settings(port), marker=Path("\0"))
+        world.task("u1", {"lead": "acme"})
+        async with asyncio.timeout(20):
+            assert await run_helper(settings, asyncio.Event()) is ExitCode.DEFECT

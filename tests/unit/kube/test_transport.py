@@ -110,7 +110,7 @@ async def test_selectors_are_quoted(server: Server, client: ApiClient) -> None:
     assert dict(server.seen[0].query) == {
         "labelSelector": "a in (b,c),d!=e+f&g",
         "fieldSelector": "metadata.name=x",
-        "limit": "500",
+        "limit": "100",
     }
 
 

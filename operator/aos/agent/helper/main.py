@@ -21,30 +21,31 @@ class ExitCode(IntEnum):
     """It was told to."""
     MISCONFIGURED = 2
     """The environment is incomplete, or the port is taken."""
+    DEFECT = 3
+    """It can't hand Tasks to the image any more; started again it can."""
 
 
 def main() -> int:
     """Run the helper that the environment describes and return the process's exit code (an :class:`ExitCode`)."""
     try:
         settings = HelperSettings.from_environment(os.environ)
-        asyncio.run(_run_until_told(settings))
+        return asyncio.run(_run_until_told(settings))
     except (SettingsError, OSError) as error:
         Journal(sys.stdout).write("gave up", Level.ERROR, message=str(error))
         return ExitCode.MISCONFIGURED
-    return ExitCode.ENDED
 
 
-async def _run_until_told(settings: HelperSettings) -> None:
+async def _run_until_told(settings: HelperSettings) -> ExitCode:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run_helper(settings, stop)
+    return await run_helper(settings, stop)
 
 
 async def run_helper(
     settings: HelperSettings, stop: asyncio.Event, listening: "asyncio.Future[int] | None" = None
-) -> None:
-    """Pass requests on, and Tasks where there is an A2A server, until ``stop`` is set.
+) -> ExitCode:
+    """Pass requests on, and Tasks where there is an A2A server, until ``stop`` is set; return how the process ends.
 
     What the image had not ended by then is for the operator to tell: it sees how the image's container ended.
 
@@ -69,10 +70,12 @@ async def run_helper(
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({stopping, delivering}, return_when=asyncio.FIRST_COMPLETED)
         if delivering.done():
-            # A defect in it is no reason to leave the image without its way to the gateway.
             if error := delivering.exception():
+                # Who stays would take no Task any more. Its container is started again, and fails the Task at hand.
                 journal.write("gave up", Level.ERROR, message=f"unexpected {type(error).__name__}")
+                return ExitCode.DEFECT
             await stopping
+        return ExitCode.ENDED
     finally:
         delivering.cancel()
         await asyncio.gather(delivering, return_exceptions=True)
