@@ -9,7 +9,7 @@ from aos.controllers.keys import Key
 from aos.controllers.run_gathering import agents_meant_by
 from aos.controllers.unreadable import reconcile_if_unreadable
 from aos.controllers.world import World
-from aos.kube.objects import key_of
+from aos.kube.objects import child, key_of
 from aos.model.base import JsonObject
 from aos.model.duration import duration_seconds
 from aos.model.workflow import Workflow
@@ -107,3 +107,11 @@ async def _start(world: World, raw: JsonObject, manifests: tuple[JsonObject, ...
             world.actor.tell(raw, (Happening(EventReason.TRIGGER_FAILED, made),))
             raise RefusedError(f"WorkflowRun {key_of(manifest)}: {made}")
         world.objects.observe("WorkflowRun", made)
+        if _trigger(made) != _trigger(manifest):
+            # Its name can be foretold, so whoever may make runs may have come first.
+            told = f"WorkflowRun {key_of(manifest)} stands in the way and was not started by this trigger; delete it"
+            world.actor.tell(raw, (Happening(EventReason.TRIGGER_FAILED, told),))
+
+
+def _trigger(run: JsonObject) -> JsonObject:
+    return child(child(run, "spec"), "trigger")

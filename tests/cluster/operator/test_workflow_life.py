@@ -3,9 +3,10 @@
 import pytest
 from pydantic import JsonValue
 
-from aos.kube.objects import child, children, text
-from aos.kube.resources import APPROVAL_REQUESTS, ROLES, WORKFLOW_RUNS, WORKFLOWS
+from aos.kube.objects import child, children, text, uid_of
+from aos.kube.resources import APPROVAL_REQUESTS, EVENTS, ROLES, WORKFLOW_RUNS, WORKFLOWS
 from aos.model.base import JsonObject
+from aos.model.names import triggered_run
 from tests.cluster.operator.approvals import LEADS, Desk, approve
 from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
@@ -93,6 +94,28 @@ async def test_a_gate_holds_the_run_until_people_have_agreed(running: Rig, desk:
     await flow.hand_in(task, {"summary": "sent"})
     status = await flow.ended("r1", "True", "Completed")
     assert "waitingFor" not in status
+
+
+async def test_a_run_that_somebody_put_under_a_schedules_name_is_told_of(running: Rig) -> None:
+    await running.sales()
+    await running.ready_agent()
+    flow = Flow(running)
+    await flow.make(ENRICH, triggers=[{"name": "yearly", "schedule": YEARLY, "input": {"lead": "${time}"}}])
+    uid = uid_of(await running.get(WORKFLOWS, "outreach"))
+    name = triggered_run("outreach", uid, "yearly", "2026-01-01T00:00:00Z")
+    await flow.run(name)
+    status: JsonObject = {"status": {"triggers": [{"name": "yearly", "nextDue": "2024-01-01T00:00:00Z"}]}}
+    await running.operator.merge_patch(
+        WORKFLOWS, "outreach", status, namespace=running.namespace, subresource="status"
+    )
+
+    async def told() -> bool:
+        return any(
+            text(event, "reason") == "TriggerFailed" and f"{name} stands in the way" in text(event, "note")
+            for event in await running.all(EVENTS)
+        )
+
+    await running.eventually(told)
 
 
 async def test_a_schedule_starts_one_run_for_the_times_that_were_missed(running: Rig) -> None:
