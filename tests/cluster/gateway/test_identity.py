@@ -13,6 +13,7 @@ from aos.model.names import AUDIENCE_GATEWAY, agent_service_account
 from tests.cluster.gateway.world import ELSEWHERE, World, running_world
 
 TASK = "/v1/task"
+MODELS_PATH = "/v1/models"
 
 
 async def a_known_token(world: World) -> str:
@@ -144,7 +145,7 @@ async def test_a_service_account_that_is_not_an_agents_is_refused(world: World) 
 async def test_a_pod_waits_until_the_operator_has_recorded_it(world: World) -> None:
     await world.agent()
     worker = await world.pod(await world.task())
-    answer = await world.ask_until("PodNotRecorded", "GET", TASK, await world.token(worker))
+    answer = await world.ask_until("PodNotRecorded", "GET", MODELS_PATH, await world.token(worker))
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     await world.record(worker)
     await world.ask_until(200, "GET", TASK, await world.token(worker))
