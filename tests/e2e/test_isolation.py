@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from hack.demo.example import MODELS
 from tests.e2e.installation import SYSTEM, TOOLS, Installation, JsonObject, at
 
 FIRST_USER_OF_PODS = 65536
@@ -80,7 +81,7 @@ def targets(aos: Installation, listener: tuple[str, str] | None) -> dict[str, tu
     found = {
         "the CRM's service": ("tcp", service("crm", TOOLS), "8080"),
         "the CRM's pod": ("tcp", pod_address("app.kubernetes.io/name=crm", TOOLS), "8080"),
-        "the model's service": ("tcp", service("model", TOOLS), "8080"),
+        "the model's service": ("tcp", service("model", MODELS), "8080"),
         "the API server's service": ("tcp", service("kubernetes", "default"), "443"),
         "the API server": ("tcp", node_address, "6443"),
         "the kubelet": ("tcp", node_address, "10250"),
@@ -90,6 +91,7 @@ def targets(aos: Installation, listener: tuple[str, str] | None) -> dict[str, tu
         "the metadata address": ("tcp", "169.254.169.254", "80"),
         "the gateway's admin port": ("tcp", service("aos-gateway", SYSTEM), "8444"),
         "the gateway's metrics": ("tcp", service("aos-gateway", SYSTEM), "8080"),
+        "the gateway's webhooks": ("tcp", service("aos-hooks", SYSTEM), "8446"),
         "the operator": ("tcp", service("aos-operator", SYSTEM), "8080"),
     }
     if listener is not None:
@@ -161,6 +163,7 @@ def test_what_the_agent_cannot_reach_is_there_for_the_gateway(
         "the metadata address",
         "the gateway's admin port",
         "the gateway's metrics",
+        "the gateway's webhooks",
         "the operator",
     )
     wanted = {name: target for name, target in targets(aos, listener).items() if name not in elsewhere}
