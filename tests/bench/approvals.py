@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aos.kube.client import ApiClient
+from aos.kube.errors import NotFound
 from aos.kube.resources import APPROVAL_REQUESTS
 from aos.model.approval_request import RequestState, Verdict
 from aos.reconcile.certificates import serving_names
@@ -39,6 +40,7 @@ class Options:
     pending: int
     calls: int
     crash: int
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,18 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--pending", type=int, default=1000, help="calls that wait meanwhile")
     parser.add_argument("--calls", type=int, default=200, help="approved calls that are measured")
     parser.add_argument("--crash", type=int, default=0, help="kill the gateway so often, and measure nothing")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=0,
+        help="approve so many calls so often, their requests deleted each time",
+    )
     given = parser.parse_args(arguments)
-    options = Options(given.pending, given.calls, given.crash)
-    asyncio.run(_crash(options) if options.crash else _measure(options))
+    options = Options(given.pending, given.calls, given.crash, given.rounds)
+    if options.rounds:
+        asyncio.run(_round_by_round(options))
+    else:
+        asyncio.run(_crash(options) if options.crash else _measure(options))
 
 
 async def _crash(options: Options) -> None:
@@ -145,6 +156,37 @@ async def _measure(options: Options) -> None:
         [_row("none", alone), _row(str(options.pending - 1), crowded)],
     )
     show("The gateway's memory", ("when", "MiB"), [(name, f"{size / MIB:.1f}") for name, size in memory])
+
+
+async def _round_by_round(options: Options) -> None:
+    """Show what approved calls leave behind in the gateway once their requests are gone, as they go with their Tasks."""
+
+    async def choose(contact: str) -> Verdict:
+        del contact
+        return Verdict.APPROVE
+
+    async with _started({"AOS_MAX_PENDING_APPROVALS": "1000"}) as bench:
+        sizes = [("before", _memory(bench))]
+        async with deciding(bench.client, world.TEAM, choose) as people:
+            for number in range(1, options.rounds + 1):
+                await _releases(bench, people, f"round-{number}", options.calls)
+                await asyncio.sleep(QUIET_SECONDS)
+                await _forget(bench, people)
+                await asyncio.sleep(QUIET_SECONDS)
+                sizes.append((f"after {number * options.calls} calls", _memory(bench)))
+                print(f"{sizes[-1][0]}: {sizes[-1][1] / MIB:.1f} MiB", flush=True)
+    show(
+        "The gateway's memory, the requests of each round deleted after it",
+        ("when", "MiB"),
+        [(name, f"{size / MIB:.1f}") for name, size in sizes],
+    )
+
+
+async def _forget(bench: Bench, people: People) -> None:
+    for request in list(people.seen.values()):
+        with contextlib.suppress(NotFound):
+            await bench.client.delete(APPROVAL_REQUESTS, request.metadata.name, namespace=world.TEAM)
+    people.seen.clear()
 
 
 async def _releases(bench: Bench, people: People, name: str, calls: int) -> list[float]:
