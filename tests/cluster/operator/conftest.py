@@ -63,11 +63,11 @@ def installed(control_plane: Handle) -> Handle:
     every = "\n---\n".join(json.dumps(manifest) for manifest in made)
     done = control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=every)
     assert done.ok, done.stderr
-    _wait_until_heeded(control_plane)
+    wait_until_heeded(control_plane)
     return control_plane
 
 
-def _wait_until_heeded(cluster: Handle) -> None:
+def wait_until_heeded(cluster: Handle) -> None:
     """Wait until the API server heeds the admission policies, which it looks for once a second, all at a time."""
     borrowing = {
         "apiVersion": "v1",

@@ -1,5 +1,7 @@
 """The admission policies on a real API server, and what they are there to stop."""
 
+import asyncio
+
 import pytest
 from pydantic import JsonValue
 
@@ -23,6 +25,7 @@ from aos.model.base import JsonObject
 from aos.model.meta import ObjectMeta
 from aos.reconcile.admission.policies import admission_policies
 from aos.reconcile.children import credential_access
+from tests.cluster.operator.conftest import wait_until_heeded
 from tests.cluster.operator.rig import GATEWAY, HOME, OPERATOR, TOOL_SPEC, Rig
 
 CONDITION: JsonObject = {
@@ -336,4 +339,6 @@ async def test_agents_are_not_ready_while_a_policy_is_missing_or_altered(running
     finally:
         await running.admin.delete(VALIDATING_ADMISSION_POLICY_BINDINGS, name)
         await running.admin.create(VALIDATING_ADMISSION_POLICY_BINDINGS, binding)
+        # The API server of the tests that come next is this one.
+        await asyncio.to_thread(wait_until_heeded, running.cluster)
     assert await running.pod_of("t1")
