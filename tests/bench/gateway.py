@@ -34,6 +34,9 @@ READY_SECONDS = 60.0
 BARE = "bare proxy"
 NGINX = "nginx"
 GATEWAY = "gateway"
+MIB = 2**20
+MEMORY_TURN_SECONDS = 10
+MEMORY_STEP_CALLS = 100_000
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def _options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--rounds", type=int, default=7, help="turns of each target")
     parser.add_argument("--seconds", type=int, default=4, help="load of each turn")
     parser.add_argument(
-        "--memory-calls", type=int, default=50_000, help="calls between the two looks at memory"
+        "--memory-calls", type=int, default=50_000, help="calls over which memory is looked at"
     )
     given = parser.parse_args(arguments)
     return Options(given.rounds, given.seconds, given.memory_calls)
@@ -216,15 +219,21 @@ def _show_others(bench: Bench, seconds: int) -> None:
 
 def _show_memory(bench: Bench, calls: int) -> None:
     request, program = world.call(bench.token, "get_contact"), bench.gateway.program
-    before, made = program.resident_bytes(), 0
+    rows = [_memory_row(bench, 0)]
+    made, shown = 0, 0
     while made < calls:
-        made += send(request, bench.gateway.port, CONNECTIONS, 10, bench.folder).requests
-    after = program.resident_bytes()
-    show(
-        "gateway: memory",
-        ("calls", "before MiB", "after MiB", "bytes per call"),
-        [[str(made), f"{before / 2**20:.1f}", f"{after / 2**20:.1f}", f"{(after - before) / made:+.1f}"]],
-    )
+        made += send(request, bench.gateway.port, CONNECTIONS, MEMORY_TURN_SECONDS, bench.folder).requests
+        program.check()
+        if made - shown >= MEMORY_STEP_CALLS or made >= calls:
+            shown = made
+            rows.append(_memory_row(bench, made))
+            print(*rows[-1], flush=True)
+    show("gateway: memory and store", ("calls", "resident MiB", "store MiB"), rows)
+
+
+def _memory_row(bench: Bench, made: int) -> list[str]:
+    store = sum(path.stat().st_size for path in bench.folder.glob("store.db*"))
+    return [str(made), f"{bench.gateway.program.resident_bytes() / MIB:.1f}", f"{store / MIB:.1f}"]
 
 
 def _median(rounds: list[dict[str, Sample]], name: str, value: Callable[[Sample], float]) -> float:
