@@ -14,7 +14,7 @@ _REQUIRED: Final = ("AOS_GATEWAY_URL", "AOS_TOKEN_FILE", "AOS_CA_FILE", "OPENAI_
 
 
 class SettingsError(ValueError):
-    """The environment lacks something without which the runtime can't start."""
+    """The environment lacks something without which an agent's program can't start, or holds what it can't use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ def serve_operator() -> ExitCode:
     """Run the operator until it is told to stop, or another replica leads; return its exit code."""
     from aos.controllers.main import run_operator
     from aos.controllers.notifications_settings import load_webhooks
-    from aos.controllers.settings import ControllerSettings, SettingsError
+    from aos.controllers.settings import ControllerSettings
+    from aos.model.environment import SettingsError
 
     try:
         settings = ControllerSettings.from_environment(os.environ)
@@ -29,7 +30,8 @@ def serve_operator() -> ExitCode:
 def serve_gateway() -> ExitCode:
     """Run the gateway until it is told to stop; return its exit code."""
     from aos.gateway.main import run_gateway
-    from aos.gateway.settings import GatewaySettings, SettingsError
+    from aos.gateway.settings import GatewaySettings
+    from aos.model.environment import SettingsError
 
     try:
         settings = GatewaySettings.from_environment(os.environ)

@@ -14,12 +14,13 @@ from aos.controllers.census import KINDS
 from aos.controllers.health import health_server
 from aos.controllers.notifications_settings import load_webhooks
 from aos.controllers.running import Operator
-from aos.controllers.settings import ControllerSettings, SettingsError
+from aos.controllers.settings import ControllerSettings
 from aos.controllers.watching import kopf_running
 from aos.kube.client import ApiClient
 from aos.kube.credentials import CredentialsError
 from aos.kube.errors import ApiError, NotFound
 from aos.kube.lease import LeaseLostError
+from aos.model.environment import SettingsError
 
 _RETRY_SECONDS: Final = 2.0
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)

@@ -13,9 +13,9 @@ import orjson
 
 import aos
 from aos.controllers.notifications_settings import Webhook
-from aos.controllers.settings import SettingsError
 from aos.kube.errors import Target, Unavailable
 from aos.model.base import JsonObject
+from aos.model.environment import SettingsError
 
 TIMEOUT_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 5.0

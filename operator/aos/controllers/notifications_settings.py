@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 from yarl import URL
 
-from aos.controllers.settings import SettingsError
 from aos.model.base import DNS_LABEL
+from aos.model.environment import SettingsError
 from aos.model.meta import LabelSelector
 from aos.reconcile.notice_text import NoticeFormat
 from aos.reconcile.notices import Audience, NoticeEvent

@@ -2,31 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from aos.model.agent import Quantity, ResourceAmounts, Resources
+from aos.model.environment import EnvironmentSettings, Port
 from aos.model.names import GATEWAY_ADMIN_PORT
 from aos.reconcile.settings import HostUsers, OperatorSettings
 
-PREFIX: Final = "AOS_"
-VARIABLE_NAMESPACE: Final = "POD_NAMESPACE"
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
+class ControllerSettings(EnvironmentSettings):
+    """What may differ between installations."""
 
-
-class SettingsError(ValueError):
-    """A variable is missing or out of bounds; the message names it."""
-
-
-class ControllerSettings(BaseModel):
-    """What may differ between installations.
-
-    Each field ``some_limit`` is read from ``AOS_SOME_LIMIT``, the namespace from ``POD_NAMESPACE``.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    program: ClassVar = "operator"
+    variables: ClassVar[Mapping[str, str]] = {"namespace": "POD_NAMESPACE"}
 
     namespace: str = Field(
         min_length=1, max_length=63, description="Namespace that the operator and the gateway run in."
@@ -119,23 +109,6 @@ class ControllerSettings(BaseModel):
         description="File with the webhooks that are told of requests for approval; see [notifications.md](notifications.md).",
     )
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the settings that the environment gives.
-
-        Raises:
-            SettingsError: a variable is missing or out of bounds.
-        """
-        given = {name: environment.get(variable_of(name), "") for name in cls.model_fields}
-        try:
-            return cls.model_validate({name: value for name, value in given.items() if value})
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{variable_of(str(item['loc'][0]))}: {item['msg']}"
-                for item in error.errors(include_url=False)
-            )
-            raise SettingsError(f"settings of the operator: {problems}") from error
-
     @property
     def operator(self) -> OperatorSettings:
         """What reconciles have to know."""
@@ -158,8 +131,3 @@ class ControllerSettings(BaseModel):
             max_warm_pods=self.max_warm_pods,
             audit_anchor_file=self.audit_anchor_file,
         )
-
-
-def variable_of(field: str) -> str:
-    """Return the variable of the environment that ``field`` is read from."""
-    return VARIABLE_NAMESPACE if field == "namespace" else PREFIX + field.upper()

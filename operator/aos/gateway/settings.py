@@ -1,31 +1,22 @@
 """Every setting and bound of the gateway, each read from one variable of the environment."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Self
+from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
+from aos.model.environment import EnvironmentSettings, Port
 from aos.model.names import GATEWAY_ADMIN_PORT, GATEWAY_HOOK_PORT, GATEWAY_PORT
 
-PREFIX: Final = "AOS_"
-VARIABLES_OF_THE_POD: Final[Mapping[str, str]] = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME"}
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class SettingsError(ValueError):
-    """A variable is missing or out of bounds; the message names it."""
-
-
-class GatewaySettings(BaseModel):
+class GatewaySettings(EnvironmentSettings):
     """What may differ between installations.
 
-    Each field ``some_bound_bytes`` is read from ``AOS_SOME_BOUND_BYTES``; the pod's name and namespace from
-    ``POD_NAME`` and ``POD_NAMESPACE``.
     A field's unit is the last word of its name; its description says what it bounds.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    program: ClassVar = "gateway"
+    variables: ClassVar[Mapping[str, str]] = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME"}
 
     namespace: str = Field(
         min_length=1, max_length=63, description="Namespace that the gateway and the operator run in."
@@ -234,33 +225,7 @@ class GatewaySettings(BaseModel):
         default=25, ge=0, le=600, description="Time that open requests have to end after a stop signal."
     )
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the settings that the environment gives.
-
-        Raises:
-            SettingsError: a variable is missing or out of bounds.
-        """
-        values: dict[str, str | list[str]] = {}
-        for name in cls.model_fields:
-            said = environment.get(variable_of(name), "")
-            if said:
-                values[name] = [part.strip() for part in said.split(",")] if name == "allowed_hosts" else said
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            problems = "; ".join(
-                f"{variable_of(str(item['loc'][0]))}: {item['msg']}"
-                for item in error.errors(include_url=False)
-            )
-            raise SettingsError(f"settings of the gateway: {problems}") from error
-
     @property
     def operator(self) -> str:
         """User name that may read the enforcement report."""
         return self.operator_username or f"system:serviceaccount:{self.namespace}:aos-operator"
-
-
-def variable_of(field: str) -> str:
-    """Return the variable of the environment that ``field`` is read from."""
-    return VARIABLES_OF_THE_POD.get(field) or PREFIX + field.upper()

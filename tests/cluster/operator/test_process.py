@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aos.controllers.settings import ControllerSettings, variable_of
+from aos.controllers.settings import ControllerSettings
 from aos.kube.client import Selection
 from aos.kube.errors import ApiError
 from aos.kube.objects import child, children, metadata_of, text, uid_of
@@ -34,7 +34,7 @@ async def process(settings: ControllerSettings) -> AsyncIterator[asyncio.subproc
         **os.environ,
         "PYTHONPATH": str(ROOT / "operator"),
         **{
-            variable_of(name): str(value)
+            ControllerSettings.variable_of(name): str(value)
             for name, value in settings.model_dump().items()
             if value is not None
         },

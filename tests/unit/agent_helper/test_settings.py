@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from aos.agent.helper.settings import A2aServer, HelperSettings, SettingsError
+from aos.agent.helper.settings import A2aServer, HelperSettings
+from aos.agent.settings import SettingsError
 from aos.model.pod_tasks import PodTasks
 
 ENVIRONMENT = {

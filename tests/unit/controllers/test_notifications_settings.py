@@ -5,7 +5,7 @@ import pytest
 from pydantic import JsonValue
 
 from aos.controllers.notifications_settings import load_webhooks
-from aos.controllers.settings import SettingsError
+from aos.model.environment import SettingsError
 from aos.reconcile.notices import NoticeEvent
 
 URL = "https://hooks.example.com/aos"

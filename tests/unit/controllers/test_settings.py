@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from aos.controllers.metrics import METRICS
-from aos.controllers.settings import ControllerSettings, SettingsError, variable_of
+from aos.controllers.settings import ControllerSettings
+from aos.model.environment import SettingsError
 from aos.reconcile.settings import HostUsers
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -53,7 +54,7 @@ def test_a_value_that_can_not_be_used_is_named(name: str, value: str) -> None:
 def test_every_setting_and_metric_is_on_the_operators_page() -> None:
     page = (ROOT / "docs/operator.md").read_text(encoding="utf-8")
     for name, field in ControllerSettings.model_fields.items():
-        assert f"| `{variable_of(name)}` |" in page
+        assert f"| `{ControllerSettings.variable_of(name)}` |" in page
         assert str(field.description) in page
     for name, meaning in METRICS.items():
         assert f"| `{name}` | {meaning} |" in page

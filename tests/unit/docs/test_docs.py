@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aos.gateway.settings import GatewaySettings, variable_of
+from aos.gateway.settings import GatewaySettings
 from aos.model.condition_docs import CONDITIONS
 from aos.model.conditions import ConditionType, Reason
 from hack.generate.outputs import outputs
@@ -37,7 +37,9 @@ def test_every_condition_is_documented() -> None:
 
 def test_every_setting_of_the_gateway_is_documented() -> None:
     page = (ROOT / "docs/gateway.md").read_text(encoding="utf-8")
-    assert [name for name in GatewaySettings.model_fields if variable_of(name) not in page] == []
+    assert [
+        name for name in GatewaySettings.model_fields if GatewaySettings.variable_of(name) not in page
+    ] == []
 
 
 def test_every_value_of_the_chart_is_documented() -> None:

@@ -5,7 +5,7 @@ import pytest
 from aos.gateway.journal import CallOutcome
 from aos.gateway.metrics import METRICS
 from aos.gateway.refusal import RefusalCode
-from aos.gateway.settings import GatewaySettings, variable_of
+from aos.gateway.settings import GatewaySettings
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "gateway.md").read_text()
 ROWS = {line.split("|")[1].strip(" `"): line for line in PAGE.splitlines() if line.startswith("| `")}
@@ -19,7 +19,7 @@ def test_every_code_of_a_refusal_is_documented(code: RefusalCode) -> None:
 @pytest.mark.parametrize("name", list(GatewaySettings.model_fields))
 def test_every_setting_is_documented_with_its_default_and_meaning(name: str) -> None:
     field = GatewaySettings.model_fields[name]
-    row = ROWS[variable_of(name)]
+    row = ROWS[GatewaySettings.variable_of(name)]
     assert field.description is not None
     assert field.description in row
     default = field.default

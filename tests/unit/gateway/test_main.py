@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from aos.gateway.main import _opened, chain_of
-from aos.gateway.settings import GatewaySettings, SettingsError
+from aos.gateway.settings import GatewaySettings
+from aos.model.environment import SettingsError
 from aos.store.interface import StoreUnavailableError
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from aos.gateway.settings import GatewaySettings, SettingsError, variable_of
+from aos.gateway.settings import GatewaySettings
+from aos.model.environment import SettingsError
 
 
 def test_everything_but_the_namespace_has_a_default() -> None:
@@ -45,4 +46,4 @@ def test_a_missing_namespace_is_refused() -> None:
 
 def test_every_field_says_what_it_bounds() -> None:
     for name, field in GatewaySettings.model_fields.items():
-        assert field.description, variable_of(name)
+        assert field.description, GatewaySettings.variable_of(name)

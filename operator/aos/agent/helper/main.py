@@ -10,8 +10,9 @@ from aos.agent.helper.delivery import Delivery
 from aos.agent.helper.inbox import Inbox
 from aos.agent.helper.origin import Origin, Trust
 from aos.agent.helper.proxy import Proxy
-from aos.agent.helper.settings import HelperSettings, SettingsError
+from aos.agent.helper.settings import HelperSettings
 from aos.agent.journal import Journal, Level
+from aos.agent.settings import SettingsError
 
 
 class ExitCode(IntEnum):

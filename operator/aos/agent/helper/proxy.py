@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from aos.model.names import TASK_HEADER
 
 CARD_SUFFIX: Final = b"/.well-known/agent-card.json"
 METHODS: Final = (b"GET", b"POST", b"PUT", b"DELETE")
+_LOOPBACK: Final = re.compile(rb"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?", re.IGNORECASE)
+"""What a request may call this server; a web page that had its own name led here says another."""
 _PREFIXES: Final = (b"/mcp", b"/v1/", b"/a2a/")
 _TASK: Final = TASK_HEADER.lower().encode()
 _OF_THE_CONNECTION: Final = frozenset(
@@ -133,6 +136,8 @@ class Proxy:
             raise RefusedError(404, "NotFound", "the helper passes on /mcp, /v1/ and /a2a/ alone")
         if request.method not in METHODS:
             raise RefusedError(405, "MethodNotAllowed", "use GET, POST, PUT or DELETE")
+        if not _LOOPBACK.fullmatch(_header(request.headers, b"host")):
+            raise RefusedError(421, "HostNotAllowed", "ask for 127.0.0.1 or localhost, as AOS_GATEWAY_URL says")
         if int(_header(request.headers, b"content-length") or 0) > self._bounds.max_request_bytes:
             raise _too_large(self._bounds)
 

@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from aos.agent.settings import SettingsError
 from aos.model.names import HELPER_PORT
 from aos.model.pod_tasks import PodTasks
 
 DEFAULT_MARKER: Final = "/tmp/aos-helper"  # noqa: S108 - the helper's own volume, which outlives its containers
 _REQUIRED: Final = ("AOS_GATEWAY_URL", "AOS_TOKEN_FILE", "AOS_CA_FILE")
 _MAX_PORT: Final = 65_535
-
-
-class SettingsError(ValueError):
-    """The environment lacks something without which the helper can't start, or holds what it can't use."""
 
 
 @dataclass(frozen=True, slots=True)
