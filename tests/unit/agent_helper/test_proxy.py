@@ -29,7 +29,7 @@ async def test_attack_04_what_the_image_says_of_itself_is_taken_off_and_the_pods
         "Authorization": "Bearer mine",
         "Cookie": "a=b",
         "Proxy-Authorization": "Basic eA==",
-        "Host": "elsewhere.example",
+        "Host": "localhost:15001",
         "Connection": "keep-alive, X-Mine",
         "X-Mine": "1",
         "X-Other": "kept",
@@ -40,6 +40,30 @@ async def test_attack_04_what_the_image_says_of_itself_is_taken_off_and_the_pods
     assert headers["host"].startswith("127.0.0.1:")
     assert headers["x-other"] == "kept"
     assert headers.keys().isdisjoint({"cookie", "proxy-authorization", "x-mine"})
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("127.0.0.1:15001", 200),
+        ("LocalHost:15001", 200),
+        ("[::1]:15001", 200),
+        ("", 421),
+        ("evil.example", 421),
+        ("evil.example:15001", 421),
+        ("10.1.2.3:15001", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("evil.example#localhost", 421),
+        ("0.0.0.0:15001", 421),
+    ],
+)
+async def test_attack_08_a_page_that_had_its_own_name_led_to_the_helper_gets_nothing(
+    world: Rig, host: str, status: int
+) -> None:
+    asked = f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+    assert (await world.raw(asked.encode())).startswith(f"HTTP/1.1 {status} ".encode())
+    assert world.echo.requests == (1 if status == 200 else 0)
 
 
 async def test_a_token_that_was_replaced_is_on_the_next_request(world: Rig) -> None:
@@ -73,7 +97,9 @@ async def test_the_task_at_hand_is_on_every_request_once_the_helper_knows_it(wor
     ],
 )
 async def test_nothing_else_is_passed_on(world: Rig, method: str, path: str, status: int) -> None:
-    answer = await world.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = await world.raw(
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    )
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
     assert world.echo.requests == 0
 
@@ -195,11 +221,11 @@ async def test_a_gateway_of_another_authority_gets_no_token(tmp_path: Path) -> N
     "content",
     [
         b"GET /v1/task HTTP/1.1\r\n\r\n",
-        b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-        b"POST /mcp HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n",
-        b"GET /v1/task HTTP/1.1\r\nHost: x\r\n folded\r\n: y\r\n\r\n",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"GET /v1/task HTTP/1.1\r\nHost: localhost\r\n folded\r\n: y\r\n\r\n",
         b"nonsense\r\n\r\n",
-        b"GET /v1/task HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 70_000,
+        b"GET /v1/task HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 70_000,
     ],
 )
 async def test_attack_07_what_has_no_one_meaning_is_refused(world: Rig, content: bytes) -> None:
@@ -209,18 +235,18 @@ async def test_attack_07_what_has_no_one_meaning_is_refused(world: Rig, content:
 
 
 async def test_requests_that_follow_one_another_without_waiting_are_answered_in_turn(world: Rig) -> None:
-    one = b"POST /mcp HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
-    last = b"GET /v1/task HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    one = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc"
+    last = b"GET /v1/task HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = await world.raw(one + last)
     assert answer.count(b"HTTP/1.1 200 ") == 2
     assert answer.index(b'"/mcp"') < answer.index(b'"/v1/task"')
 
 
 async def test_a_client_that_asks_whether_to_go_on_or_for_http_2_is_served_all_the_same(world: Rig) -> None:
-    asked = b"POST /mcp HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n"
+    asked = b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 3\r\n"
     answer = await world.raw(asked + b"Expect: 100-continue\r\n\r\nabc")
     assert b"HTTP/1.1 200 " in answer
-    upgrade = b"GET /mcp HTTP/1.1\r\nHost: x\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    upgrade = b"GET /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
     answer = await world.raw(upgrade)
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert b"upgrade" not in answer.lower()
@@ -230,11 +256,12 @@ async def test_attack_24_connections_are_bounded_in_number_and_heads_in_time(tmp
     bounds = replace(QUICK, max_connections=2, head_timeout_seconds=0.2)
     async with rig(tmp_path, bounds=bounds) as made:
         slow = [
-            asyncio.create_task(made.raw(b"GET /v1/task HTTP/1.1\r\nHost: x\r\nX-Slow: ")) for _ in range(2)
+            asyncio.create_task(made.raw(b"GET /v1/task HTTP/1.1\r\nHost: localhost\r\nX-Slow: "))
+            for _ in range(2)
         ]
         while len(made.proxy._tasks) < 2:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.001)
-        one_more = made.raw(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        one_more = made.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         [answer] = await asyncio.gather(one_more, return_exceptions=True)
         assert answer == b"" or isinstance(answer, OSError)
         assert await asyncio.gather(*slow, return_exceptions=True) != []

@@ -137,7 +137,9 @@ class Proxy:
         if request.method not in METHODS:
             raise RefusedError(405, "MethodNotAllowed", "use GET, POST, PUT or DELETE")
         if not _LOOPBACK.fullmatch(_header(request.headers, b"host")):
-            raise RefusedError(421, "HostNotAllowed", "ask for 127.0.0.1 or localhost, as AOS_GATEWAY_URL says")
+            raise RefusedError(
+                421, "HostNotAllowed", "ask for 127.0.0.1 or localhost, as AOS_GATEWAY_URL says"
+            )
         if int(_header(request.headers, b"content-length") or 0) > self._bounds.max_request_bytes:
             raise _too_large(self._bounds)
 
