@@ -1,20 +1,20 @@
 """The certificates' reconcile, with Secrets in memory."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
 
 from aos.controllers import certificates, sampling
-from aos.controllers.authority import Kept
+from aos.controllers.authority import Kept, make_serving
 from aos.controllers.keys import CERTIFICATES, Key
 from aos.controllers.world import World
 from aos.kube.errors import Conflict, Target
 from aos.model.base import JsonObject
 from aos.model.names import SAMPLING_SECRET
-from aos.reconcile.certificates import AUTHORITY_LIFE, LONGEST_POD, SERVING_LIFE
+from aos.reconcile.certificates import AUTHORITY_LIFE, LONGEST_POD, SERVING_LIFE, serving_names
 from aos.reconcile.events import Happening
 from tests.unit.reconcile.make import NOW, SETTINGS
 
@@ -106,6 +106,20 @@ async def test_a_serving_certificate_that_is_due_or_gone_is_issued_anew(world: F
     del world.actor.secrets["aos-gateway-tls"]
     assert await world.reconcile() == ["aos-gateway-tls"]
     assert world.actor.told == ["CertificateIssued"]
+
+
+async def test_a_certificate_of_an_earlier_version_gets_the_names_that_it_lacks_at_once(
+    world: FakeWorld,
+) -> None:
+    await world.reconcile()
+    kept, wanted = world.kept(), serving_names(SETTINGS.namespace)
+    assert kept.signing is not None
+    older = replace(kept, serving=make_serving(kept.signing, wanted[:4], NOW))
+    await world.actor.apply_secret(older.serving_manifest(SETTINGS.namespace))
+    assert await world.reconcile() == ["aos-gateway-tls"]
+    serving = world.kept().observed().serving
+    assert serving is not None
+    assert serving.names == set(wanted)
 
 
 async def test_the_authority_changes_over_in_steps(world: FakeWorld) -> None:

@@ -53,6 +53,11 @@ TWO_THIRDS_OF_AUTHORITY = NOW + AUTHORITY_LIFE * 2 / 3
             NOW,
             Renewal(issue_serving=True, copy_bundle=True),
         ),
+        (
+            replace(SOUND, serving=serving(names=NAMES - {"aos-hooks.aos-system.svc"})),
+            NOW,
+            Renewal(issue_serving=True, copy_bundle=True),
+        ),
         (replace(SOUND, serving_bundle=frozenset()), NOW, Renewal(copy_bundle=True)),
         (
             replace(SOUND, serving=serving(made=TWO_THIRDS_OF_AUTHORITY)),
@@ -82,7 +87,8 @@ TWO_THIRDS_OF_AUTHORITY = NOW + AUTHORITY_LIFE * 2 / 3
         "no serving certificate",
         "two thirds of the serving certificate's life are over",
         "another authority signed it",
-        "it lacks a name",
+        "it has none of the names",
+        "an earlier version made it, which knew no name for webhooks",
         "the gateway has another bundle",
         "two thirds of the authority's life are over",
         "a pod may still not know the next authority",
