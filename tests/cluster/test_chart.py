@@ -26,6 +26,12 @@ BINDINGS = "--set-json=roleBindings=" + json.dumps(
         {"role": "aos-auditor", "users": ["jane@example.com"]},
     ]
 )
+OTLP = "--set-json=operator.auditAnchors.otlp=" + json.dumps(
+    {
+        "url": "https://collector.example:4318/v1/logs",
+        "headersSecretRef": {"name": "collector", "key": "key"},
+    }
+)
 Render = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -88,6 +94,7 @@ def store_url(found: list[JsonObject]) -> JsonObject:
         [PRODUCTION],
         ["--set=gateway.store.emptyDir=true"],
         ["--set=operator.auditAnchors.existingClaim=a"],
+        [OTLP],
         [BINDINGS],
     ],
 )
@@ -151,6 +158,11 @@ def test_several_gateways_share_the_server_that_a_secret_names(render: Render) -
         (["--set=gateway.store.size=big"], "/gateway/store/size"),
         (["--set=gateway.store.backend=x"], "backend"),
         (["--set=gateway.auditRetentionHours=0"], "/gateway/auditRetentionHours"),
+        (["--set=operator.auditAnchors.otlp.url=collector:4318"], "/operator/auditAnchors/otlp/url"),
+        (
+            ['--set-json=operator.auditAnchors.otlp={"headersSecretRef":{"name":"a","key":"b"}}'],
+            "/operator/auditAnchors/otlp",
+        ),
         (["--set=networkPolicy.storeCIDRs={here}"], "/networkPolicy/storeCIDRs"),
         (['--set-json=roleBindings=[{"role":"cluster-admin","groups":["a"]}]'], "/roleBindings/0/role"),
         (['--set-json=roleBindings=[{"role":"aos-approver"}]'], "/roleBindings/0"),
@@ -183,6 +195,35 @@ def test_anchors_are_copied_to_the_volume_that_is_named(render: Render) -> None:
     assert {"name": "anchors", "mountPath": "/var/lib/aos-anchors"} in objects_in(container["volumeMounts"])
     variable = {"name": "AOS_AUDIT_ANCHOR_FILE", "value": "/var/lib/aos-anchors/anchors.jsonl"}
     assert variable in objects_in(container["env"])
+
+
+def test_anchors_are_posted_to_the_collector_that_is_named_and_nowhere_else(render: Render) -> None:
+    found = manifests(render(OTLP, "--set=networkPolicy.anchorCIDRs={203.0.113.0/24}"))
+    spec = at(named(found, "Deployment", "aos-operator"), "spec.template.spec")
+    assert isinstance(spec, dict)
+    container = objects_in(spec["containers"])[0]
+    variables = {item["name"]: item.get("value") for item in objects_in(container["env"])}
+    assert variables["AOS_AUDIT_ANCHOR_OTLP_URL"] == "https://collector.example:4318/v1/logs"
+    assert variables["AOS_AUDIT_ANCHOR_OTLP_HEADERS_FILE"] == "/etc/aos/anchors/headers"
+    mount = {"name": "anchor-headers", "mountPath": "/etc/aos/anchors", "readOnly": True}
+    assert mount in objects_in(container["volumeMounts"])
+    secret = {"secretName": "collector", "items": [{"key": "key", "path": "headers"}]}
+    assert {"name": "anchor-headers", "secret": secret} in objects_in(spec["volumes"])
+    egress = at(named(found, "NetworkPolicy", "aos-operator"), "spec.egress")
+    assert isinstance(egress, list)
+    assert egress[2:] == [
+        {
+            "to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}],
+            "ports": [{"port": port, "protocol": "TCP"} for port in (443, 4318)],
+        },
+        {"ports": [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]},
+    ]
+    without = at(named(manifests(render()), "NetworkPolicy", "aos-operator"), "spec.egress")
+    assert without == egress[:2]
+
+
+def named(found: list[JsonObject], kind: str, name: str) -> JsonObject:
+    return next(item for item in found if (item["kind"], at(item, "metadata.name")) == (kind, name))
 
 
 def bindings(found: list[JsonObject]) -> set[tuple[str, str, str, str]]:

@@ -1,14 +1,10 @@
 """Anchors of the audit trail: gather the heads that the gateways signed, and keep the newest outside their store."""
 
-import asyncio
 import logging
-import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from aos.audit.anchors import Anchors
-from aos.audit.signing import HeadError, SignedHead
+from aos.audit.signing import HeadError
 from aos.controllers.keys import Key
 from aos.controllers.world import World
 from aos.kube.objects import child, resource_version_of, text
@@ -26,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 async def reconcile(world: World, key: Key) -> None:
-    """Anchor the heads that are newer than what is anchored.
+    """Anchor the heads that are newer than what is anchored, and bring the copies up to that.
 
     Raises:
         ApiError: the API server could not be reached, or another operator was faster.
@@ -36,9 +32,12 @@ async def reconcile(world: World, key: Key) -> None:
     before = _parsed(raw)
     after = before.with_heads(world.gateways.heads())
     if after != before:
-        await world.actor.apply_config_map(manifest(namespace, after, resource_version_of(raw)))
-        await _copy(world.settings.audit_anchor_file, _added(before, after))
+        raw = await world.actor.apply_config_map(manifest(namespace, after, resource_version_of(raw)))
+    # The next anchors wait for no copy.
     world.later(key, ANCHOR_SECONDS)
+    told = await world.anchor_copies.keep(after.newest)
+    if told:
+        world.actor.tell({**raw, "apiVersion": "v1", "kind": "ConfigMap"}, told)
 
 
 def manifest(namespace: str, anchors: Anchors, version: str) -> JsonObject:
@@ -73,25 +72,3 @@ def _parsed(raw: JsonObject) -> Anchors:
         # Admission lets nobody else write it. Going on with what the gateways say now is better than no anchors at all.
         _log.error("ConfigMap %s: %s; it is begun anew", AUDIT_ANCHORS, error)
         return Anchors()
-
-
-def _added(before: Anchors, after: Anchors) -> Sequence[SignedHead]:
-    known = set(before.newest)
-    return [head for head in after.newest if head not in known]
-
-
-async def _copy(file: Path | None, heads: Sequence[SignedHead]) -> None:
-    """Add the heads to a file, durably; the next ones stand for what could not be written."""
-    if file is None:
-        return
-    try:
-        await asyncio.to_thread(_append, file, b"".join(head.encode() + b"\n" for head in heads))
-    except OSError as error:
-        _log.error("anchors can't be copied to %s: %s", file, error)
-
-
-def _append(file: Path, content: bytes) -> None:
-    with file.open("ab") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())

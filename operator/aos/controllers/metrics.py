@@ -28,6 +28,7 @@ METRICS: Final = {
     "aos_operator_approvals_enforced": "1 while the admission policies that keep decisions honest are in place, else 0.",
     "aos_operator_approval_decision_seconds": "Time from a request for approval until it was approved or rejected.",
     "aos_operator_notices_total": "Notices of requests for approval, by webhook and result (ok, error); an error is tried again.",
+    "aos_operator_anchor_copies_total": "Copies of anchors of the audit trail, by place (file, otlp) and result (ok, error); an error is tried again.",
     "aos_operator_events_lost_total": "Events for people that the API server did not take.",
 }
 """Every metric, and what it measures."""
@@ -87,6 +88,9 @@ class OperatorMetrics:
         self._notices = meter.create_counter(
             "aos_operator_notices", description=METRICS["aos_operator_notices_total"]
         )
+        self._anchor_copies = meter.create_counter(
+            "aos_operator_anchor_copies", description=METRICS["aos_operator_anchor_copies_total"]
+        )
         self._keys = 0
         for name, read in _gauges(gauges, lambda: self._keys).items():
             meter.create_observable_gauge(name, [read], description=METRICS[name])
@@ -119,6 +123,10 @@ class OperatorMetrics:
     def notified(self, webhook: str, *, failed: bool) -> None:
         """Count one notice that was sent, or was not taken."""
         self._notices.add(1, {"webhook": webhook, "result": "error" if failed else "ok"})
+
+    def anchors_copied(self, to: str, *, failed: bool) -> None:
+        """Count anchors that were copied to a place, or were not taken there."""
+        self._anchor_copies.add(1, {"to": to, "result": "error" if failed else "ok"})
 
     def depth(self, keys: int) -> None:
         """Take note of how many keys wait."""

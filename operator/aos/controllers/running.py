@@ -20,6 +20,7 @@ from aos.controllers import (
     workflows,
 )
 from aos.controllers.acting import Actor
+from aos.controllers.anchor_copies import AnchorCopies, copies_of
 from aos.controllers.census import Census
 from aos.controllers.cluster import Cluster
 from aos.controllers.contents import Contents
@@ -139,6 +140,7 @@ class Operator:
                 lambda: self._elector.is_leader,
             ),
             contents=Contents(client),
+            anchor_copies=AnchorCopies(copies_of(settings), self.metrics),
             later=self._later,
         )
 

@@ -104,6 +104,17 @@ class ControllerSettings(EnvironmentSettings):
         description="File to which each anchor of the audit trail is added as a line of JSON, besides the ConfigMap"
         " `aos-audit-anchors`; on storage that nobody who can write the store can write.",
     )
+    audit_anchor_otlp_url: str = Field(
+        default="",
+        max_length=2048,
+        pattern=r"^(|https?://[^\s/?#@]+(/[^\s?#]*)?(\?[^\s#]*)?)$",
+        description="URL of an OpenTelemetry collector that each anchor of the audit trail is posted to as a log record (OTLP"
+        " over HTTP, as JSON), such as `https://collector.example:4318/v1/logs`.",
+    )
+    audit_anchor_otlp_headers_file: Path | None = Field(
+        default=None,
+        description="File with headers of those requests, `NAME: VALUE` a line; read anew each time.",
+    )
     notifications_file: Path | None = Field(
         default=None,
         description="File with the webhooks that are told of requests for approval; see [notifications.md](notifications.md).",
@@ -129,5 +140,4 @@ class ControllerSettings(EnvironmentSettings):
             pod_retry_seconds=self.pod_retry_seconds,
             max_task_pods=self.max_task_pods,
             max_warm_pods=self.max_warm_pods,
-            audit_anchor_file=self.audit_anchor_file,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aos.controllers.acting import Actor
+from aos.controllers.anchor_copies import AnchorCopies
 from aos.controllers.cluster import Cluster
 from aos.controllers.contents import Contents
 from aos.controllers.gateways import Gateways
@@ -35,6 +36,7 @@ class World:
         turns: whose turn it is to get a pod.
         actor: writes.
         contents: reads what caches do not hold.
+        anchor_copies: keeps what is anchored elsewhere too.
         later: asks for a reconcile after so many seconds.
         now: the wall clock.
     """
@@ -48,5 +50,6 @@ class World:
     turns: Turns
     actor: Actor
     contents: Contents
+    anchor_copies: AnchorCopies
     later: Callable[[Key, float], None]
     now: Callable[[], datetime] = utc_now

@@ -50,6 +50,8 @@ class EventReason(StrEnum):
     AUTHORITY_PREPARED = "AuthorityPrepared"
     AUTHORITY_REPLACED = "AuthorityReplaced"
     SAMPLING_KEY_CREATED = "SamplingKeyCreated"
+    ANCHORS_COPIED = "AnchorsCopied"
+    ANCHORS_NOT_COPIED = "AnchorsNotCopied"
     APPROVAL_ASKED = "ApprovalAsked"
     APPROVAL_DECIDED = "ApprovalDecided"
     APPROVAL_REFUSED = "ApprovalRefused"
@@ -179,6 +181,15 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
     ),
     EventReason.SAMPLING_KEY_CREATED: EventDoc(
         _N, ("Secret",), "Issue", "The gateways' sampling key was made; there was none that could be used."
+    ),
+    EventReason.ANCHORS_COPIED: EventDoc(
+        _N, ("ConfigMap",), "Copy", "Anchors of the audit trail are copied again, after they were not."
+    ),
+    EventReason.ANCHORS_NOT_COPIED: EventDoc(
+        _W,
+        ("ConfigMap",),
+        "Copy",
+        "Anchors of the audit trail could not be copied to the file or the collector; the note says why. The ConfigMap has them.",
     ),
     EventReason.APPROVAL_ASKED: EventDoc(
         _N,

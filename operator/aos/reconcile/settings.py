@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 from aos.model.agent import ResourceAmounts, Resources
@@ -42,7 +41,6 @@ class OperatorSettings:
         max_task_pods: pods of Tasks that may run in the cluster at once, those kept warm too and those of Services not; 0 for any number.
         max_warm_pods: pods that may be kept warm in one namespace.
         pod_retry_seconds: between attempts at a pod that the API server refuses.
-        audit_anchor_file: where anchors of the audit trail are copied to; None for nowhere.
         deadline_grace_seconds: how much later than the operator the kubelet ends a pod; a net for when the operator is down.
     """
 
@@ -59,7 +57,6 @@ class OperatorSettings:
     max_task_pods: int = 0
     max_warm_pods: int = 10
     pod_retry_seconds: int = 10
-    audit_anchor_file: Path | None = None
     deadline_grace_seconds: int = 30
 
     @property

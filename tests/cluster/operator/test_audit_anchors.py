@@ -8,11 +8,13 @@ from aos.audit.anchors import Anchors
 from aos.audit.head import ChainHead
 from aos.audit.signing import HeadSigner
 from aos.controllers.anchors import manifest
+from aos.kube.client import Selection
 from aos.kube.errors import Forbidden, NotFound
 from aos.kube.objects import child, children, text
-from aos.kube.resources import CONFIG_MAPS
+from aos.kube.resources import CONFIG_MAPS, EVENTS
 from aos.model.base import JsonObject
 from aos.model.names import AUDIT_ANCHORS
+from tests.cluster.operator.conftest import operating
 from tests.cluster.operator.fake_gateway import FakeGateway
 from tests.cluster.operator.rig import HOME, Rig
 
@@ -63,15 +65,25 @@ async def test_other_config_maps_are_anybodys(rig: Rig) -> None:
         await rig.admin.delete(CONFIG_MAPS, name, namespace=namespace)
 
 
-async def test_what_a_gateway_signs_is_anchored(running: Rig, gateway: FakeGateway) -> None:
-    signed = HeadSigner().sign(replace(HEAD, chain=f"chain-of-{running.namespace}"))
+async def test_what_a_gateway_signs_is_anchored_and_a_collector_that_is_not_there_is_told_of_on_it(
+    rig: Rig, gateway: FakeGateway
+) -> None:
+    signed = HeadSigner().sign(replace(HEAD, chain=f"chain-of-{rig.namespace}"))
     gateway.head = signed
 
     async def is_anchored() -> bool:
         try:
-            raw = await running.admin.get(CONFIG_MAPS, AUDIT_ANCHORS, HOME)
+            raw = await rig.admin.get(CONFIG_MAPS, AUDIT_ANCHORS, HOME)
         except NotFound:
             return False
         return signed in Anchors.parse(text(child(raw, "data"), "heads"), "").newest
 
-    await running.eventually(is_anchored)
+    async def is_told() -> bool:
+        found = [event async for event in rig.admin.list(EVENTS, Selection(HOME))]
+        told = {(text(event, "reason"), text(child(event, "regarding"), "name")) for event in found}
+        return ("AnchorsNotCopied", AUDIT_ANCHORS) in told
+
+    nobody = "http://127.0.0.1:1/v1/logs"
+    async with operating(rig.settings.model_copy(update={"audit_anchor_otlp_url": nobody})):
+        await rig.eventually(is_anchored)
+        await rig.eventually(is_told)

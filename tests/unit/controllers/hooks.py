@@ -34,6 +34,7 @@ class Hooks:
     received: list[Received] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
     hanging: asyncio.Event = field(default_factory=asyncio.Event)
     hangs: bool = False
 
@@ -41,7 +42,8 @@ class Hooks:
         self.received.append(Received(request.path, dict(request.headers), await request.read()))
         if self.hangs:
             await self.hanging.wait()
-        return web.Response(status=self.answers.pop(0) if self.answers else 200, headers=self.headers)
+        status = self.answers.pop(0) if self.answers else 200
+        return web.Response(status=status, headers=self.headers, body=self.body)
 
     def marks(self) -> list[str]:
         """Return the id of each notice that came, without the request's uid."""

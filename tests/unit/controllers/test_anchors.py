@@ -1,7 +1,7 @@
 """The anchors' reconcile, with the ConfigMap in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -10,10 +10,12 @@ from aos.audit.anchors import Anchors
 from aos.audit.head import ChainHead
 from aos.audit.signing import HeadSigner, SignedHead
 from aos.controllers import anchors
+from aos.controllers.anchor_copies import AnchorCopies, Copy, CopyError
 from aos.controllers.keys import ANCHORS, Key
 from aos.controllers.world import World
 from aos.kube.objects import child, text
 from aos.model.base import JsonObject
+from aos.reconcile.events import Happening
 from aos.reconcile.settings import OperatorSettings
 from tests.unit.reconcile.make import SETTINGS
 
@@ -27,6 +29,27 @@ def head(sequence: int) -> SignedHead:
 
 
 @dataclass
+class Elsewhere:
+    """A place that anchors are copied to, while it is up."""
+
+    world: "FakeWorld | None" = None
+    is_up: bool = True
+    taken: list[SignedHead] = field(default_factory=list)
+    anchored: list[bool] = field(default_factory=list)
+    name: str = "elsewhere"
+
+    async def take(self, heads: Sequence[SignedHead]) -> None:
+        assert self.world is not None
+        self.anchored.append(heads[0] in self.world.kept().newest)
+        if not self.is_up:
+            raise CopyError("it is down")
+        self.taken += heads
+
+    def anchors_copied(self, to: str, *, failed: bool) -> None:
+        assert (to, failed) == (self.name, not self.is_up)
+
+
+@dataclass
 class FakeWorld:
     """As much of a world as anchors ask for."""
 
@@ -35,6 +58,22 @@ class FakeWorld:
     signed: tuple[SignedHead, ...] = ()
     writes: int = 0
     waits: list[float] = field(default_factory=list)
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.elsewhere.world = self
+        copies: list[Copy] = [self.elsewhere]
+        self.anchor_copies = AnchorCopies(copies, self.elsewhere)
+
+    def tell(self, raw: JsonObject, events: Sequence[Happening]) -> None:
+        assert (raw["apiVersion"], raw["kind"]) == ("v1", "ConfigMap")
+        assert text(child(raw, "metadata"), "name") == "aos-audit-anchors"
+        self.told += [event.reason for event in events]
+
+    def kept(self) -> Anchors:
+        data = child(self.config_map or {}, "data")
+        return Anchors.parse(text(data, "heads"), text(data, "earlier"))
 
     @property
     def actor(self) -> "FakeWorld":
@@ -66,8 +105,7 @@ class FakeWorld:
     async def reconcile(self, *heads: SignedHead) -> Anchors:
         self.signed = heads
         await anchors.reconcile(cast("World", self), ANCHORS)
-        data = child(self.config_map or {}, "data")
-        return Anchors.parse(text(data, "heads"), text(data, "earlier"))
+        return self.kept()
 
 
 async def test_heads_are_anchored_each_minute_and_what_is_known_is_not_written_again() -> None:
@@ -99,18 +137,25 @@ async def test_damaged_anchors_are_begun_anew(caplog: pytest.LogCaptureFixture) 
     assert "the anchors are damaged" in caplog.text
 
 
-async def test_each_anchor_is_copied_to_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "anchors.jsonl"
-    world = FakeWorld(replace(SETTINGS, audit_anchor_file=file))
+async def test_each_anchor_is_copied_once_and_only_after_it_is_anchored() -> None:
+    world = FakeWorld()
     await world.reconcile(head(1))
     await world.reconcile(head(1))
     await world.reconcile(head(2))
-    assert [SignedHead.parse(line) for line in file.read_bytes().splitlines()] == [head(1), head(2)]
+    assert world.elsewhere.taken == [head(1), head(2)]
+    assert world.elsewhere.anchored == [True, True]
+    assert world.told == []
 
 
-async def test_a_file_that_can_not_be_written_does_not_stop_the_anchors(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    world = FakeWorld(replace(SETTINGS, audit_anchor_file=tmp_path / "missing" / "anchors.jsonl"))
+async def test_a_copy_that_fails_stops_no_anchor_is_told_and_made_up_for() -> None:
+    world = FakeWorld()
+    world.elsewhere.is_up = False
     assert (await world.reconcile(head(1))).newest == (head(1),)
-    assert "anchors can't be copied" in caplog.text
+    assert (await world.reconcile(head(2))).newest == (head(2),)
+    assert world.told == ["AnchorsNotCopied"] * 2
+    assert world.waits == [60.0] * 2
+    world.elsewhere.is_up = True
+    # Nothing new is signed, and what is missing there is copied all the same.
+    await world.reconcile()
+    assert world.elsewhere.taken == [head(2)]
+    assert world.told[2:] == ["AnchorsCopied"]

@@ -32,6 +32,7 @@ def test_everything_that_is_counted_is_shown_and_documented() -> None:
     metrics.waited(0.1)
     metrics.decided(90)
     metrics.notified("sales-slack", failed=True)
+    metrics.anchors_copied("otlp", failed=True)
     metrics.worked(0.2, failed=False)
     shown = lines(metrics)
     assert shown['aos_operator_reconciles_total{kind="Agent",result="ok"}'] == 1
@@ -47,6 +48,7 @@ def test_everything_that_is_counted_is_shown_and_documented() -> None:
     assert shown["aos_operator_approvals_enforced"] == 0
     assert shown['aos_operator_approval_decision_seconds_bucket{le="300"}'] == 1
     assert shown['aos_operator_notices_total{result="error",webhook="sales-slack"}'] == 1
+    assert shown['aos_operator_anchor_copies_total{result="error",to="otlp"}'] == 1
     assert shown["aos_operator_events_lost_total"] == 4
     assert shown["aos_operator_queue_wait_seconds_count"] == 1
     names = {name.partition("{")[0] for name in shown}
