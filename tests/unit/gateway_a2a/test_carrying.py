@@ -1,7 +1,7 @@
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.a2a.carrying import InputSchemas, checked_input, checked_output
+from aos.gateway.a2a.carrying import MAX_INPUT_BYTES, InputSchemas, checked_input, checked_output
 from aos.gateway.refusal import Refused
 from aos.inspection.inspector import Inspected
 from aos.model.agent import Agent
@@ -41,6 +41,27 @@ def test_a_refusal_says_nothing_of_the_data_to_others() -> None:
     assert isinstance(refused, Refused)
     assert CARD not in refused.note
     assert CARD not in refused.message
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"a": "x" * (MAX_INPUT_BYTES - 8)}, ""),
+        ({"a": "x" * (MAX_INPUT_BYTES - 7)}, "DataTooLarge"),
+        ({str(number): 1 for number in range(256)}, ""),
+        ({str(number): 1 for number in range(257)}, "DataTooLarge"),
+    ],
+)
+def test_attack_06_an_input_that_no_task_can_hold_is_refused_whatever_policy_says(
+    content: dict[str, JsonValue], expected: str
+) -> None:
+    assert reason(checked_input(DataRules(), content)) == expected
+
+
+def test_an_input_is_measured_as_it_is_handed_over() -> None:
+    cards: JsonValue = [CARD] * (MAX_INPUT_BYTES // (len(CARD) + 3))
+    assert reason(checked_input(DataRules(), {"a": cards})) == ""
+    assert reason(checked_input(REDACTS, {"a": cards})) == "DataTooLarge"
 
 
 def test_attack_14_urls_in_an_input_lead_to_no_inside_address() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import orjson
 from pydantic import JsonValue
 
 from aos.gateway.off_loop import OFF_LOOP, size_of
@@ -14,9 +15,12 @@ from aos.inspection.sizes import DataTooLargeError
 from aos.inspection.urls import check_urls
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
+from aos.model.structural import MAX_FREE_PROPERTIES
 from aos.policy.decision import Effect
 from aos.policy.obligations import DataRules
 
+MAX_INPUT_BYTES: Final = 262_144
+"""An input is kept in a Task, as many of them as an agent may hand over: as much as an output or a step's input may have."""
 _MAX_PROBLEMS: Final = 5
 _MAX_SCHEMAS: Final = 1024
 
@@ -42,6 +46,9 @@ def checked_input(rules: DataRules, content: JsonObject) -> Inspected | Refused:
     inspected = _inspected(inspector_for(rules).request, content, "the input")
     if isinstance(inspected, Refused):
         return inspected
+    outsized = _outsized(inspected.value)
+    if outsized:
+        return _denied(RefusalCode.DATA_TOO_LARGE, f"the input was not handed over: {outsized}")
     problem = check_urls(inspected.value, rules.url_hosts)
     if problem is not None:
         return _denied(RefusalCode.URL_NOT_ALLOWED, f"the input was not handed over: {problem}")
@@ -85,6 +92,17 @@ class InputSchemas:
             said = agent.spec.input
             self._schemas[key] = compile_schema(said.schema_, older_dialects=False) if said else None
         return self._schemas[key]
+
+
+def _outsized(content: JsonValue) -> str:
+    """Return why a Task can't hold the input, as it is after redaction; empty if it can."""
+    fields = len(content) if isinstance(content, dict) else 0
+    if fields > MAX_FREE_PROPERTIES:
+        return f"it has {fields} fields, more than {MAX_FREE_PROPERTIES}; put them into one of their own"
+    size_bytes = len(orjson.dumps(content))
+    if size_bytes > MAX_INPUT_BYTES:
+        return f"it has {size_bytes} bytes as JSON, more than {MAX_INPUT_BYTES}"
+    return ""
 
 
 def _inspected(
