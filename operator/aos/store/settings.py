@@ -17,7 +17,7 @@ class StoreSettings:
         closed_call_keep_seconds: how long a call whose holder did not finish in time may still be settled.
         idle_task_counter_seconds: how long a Task's own counter is kept that nothing was charged to, if the Task's
             end was never heard of; and a run's, whose end is never told: longer than any run may take.
-        max_cached_cells: counters, leases and writes that are remembered between transactions.
+        max_cached_cells: counters, leases and writes that are remembered between transactions, at about half a KiB each.
         max_result_bytes: a longer answer is not kept for identical writes; they are told that it was made, no more.
         max_document_bytes: longer documents are refused.
         min_free_bytes: with less space left on the volume of a SQLite file, `ping` fails; calls do once none is left.
@@ -37,7 +37,7 @@ class StoreSettings:
     retry_seconds: float = 0.5
     closed_call_keep_seconds: int = 86_400
     idle_task_counter_seconds: int = 40 * 86_400
-    max_cached_cells: int = 20_000
+    max_cached_cells: int = 4_096
     max_result_bytes: int = 1_048_576
     max_document_bytes: int = 4_194_304
     min_free_bytes: int = 16_777_216

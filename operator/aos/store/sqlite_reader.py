@@ -4,10 +4,14 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from aos.audit.head import ChainHead
 from aos.store.sqlite_writer import newest
+
+_CACHE_KIB: Final = 2_048
+"""Pages of the file that each connection keeps."""
 
 
 class SqliteReader:
@@ -70,6 +74,7 @@ class SqliteReader:
             isolation_level=None,
             check_same_thread=False,
         )
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         with self._lock:
             self._all.append(connection)
         self._local.connection = connection

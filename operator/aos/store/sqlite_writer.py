@@ -23,7 +23,8 @@ from aos.store.sqlite_schema import migrate
 from aos.store.trail import Place, Trail, chain_taken, prepared, rfc3339
 
 _CHECKPOINT_JOBS: Final = 1000
-_CACHE_KIB: Final = 32_768
+_CACHE_KIB: Final = 4_096
+"""Pages of the file that are kept: most are ends of tables that are written once and not read again, so more of them is no faster."""
 
 Result = TypeVar("Result")
 
