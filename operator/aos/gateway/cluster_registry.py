@@ -424,7 +424,11 @@ class ClusterRegistry:
 
     def _policy_dropped(self, namespace: str, agent: str) -> None:
         """Forget an agent's policy, so that the next call computes it anew."""
-        self._policies_of.get(namespace, {}).pop(agent, None)
+        kept = self._policies_of.get(namespace)
+        if kept is not None:
+            kept.pop(agent, None)
+            if not kept:
+                del self._policies_of[namespace]
         for listener in self._policy_listeners:
             listener(namespace, agent)
 

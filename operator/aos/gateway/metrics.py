@@ -36,6 +36,10 @@ _BOUNDARIES: Final = (
     60.0,
 )
 
+MAX_SERIES: Final = 10_000
+"""Rows of one metric. Agents and Tools come and go for as long as the gateway runs; of more, all others are one."""
+OTHERS: Final = "(others)"
+
 METRICS: Final[Mapping[str, str]] = {
     "aos_gateway_calls_total": "Decided calls by namespace, agent, subject, name, action, effect, reason and outcome.",
     "aos_gateway_call_duration_seconds": "From a call's request to the end of its answer, by subject and effect.",
@@ -169,6 +173,8 @@ class GatewayMetrics:
 
     def call(self, labels: CallLabels, duration_seconds: float, upstream_seconds: float) -> None:
         """Count one decided call."""
+        if labels not in self._calls and len(self._calls) >= MAX_SERIES:
+            labels = labels._replace(namespace=OTHERS, agent=OTHERS, name=OTHERS, action=OTHERS)
         self._calls[labels] += 1
         subject = labels.subject
         self._upstream_seconds[subject] = self._upstream_seconds.get(subject, 0.0) + upstream_seconds
@@ -176,6 +182,8 @@ class GatewayMetrics:
 
     def tokens(self, labels: TokenLabels, count: int) -> None:
         """Count tokens."""
+        if labels not in self._tokens and len(self._tokens) >= MAX_SERIES:
+            labels = TokenLabels(OTHERS, OTHERS, OTHERS, labels.direction)
         self._tokens[labels] += count
 
     def refusal(self, code: str) -> None:
@@ -205,7 +213,8 @@ class GatewayMetrics:
 
     def retry(self, tool: str) -> None:
         """Count one call that is sent once more."""
-        self._retries[tool] += 1
+        is_one_more = tool not in self._retries and len(self._retries) >= MAX_SERIES
+        self._retries[OTHERS if is_one_more else tool] += 1
 
     def approval(self, result: str) -> None:
         """Count what became of a call that needs people's approval."""

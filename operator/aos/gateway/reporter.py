@@ -94,6 +94,8 @@ class StatusReporter:
         self._registry = registry
         self._statements: dict[_Subject, _Statement] = {}
         self._queue: WorkQueue[_Subject] | None = None
+        registry.on_tool_change(lambda key: self._forget_if_gone((TOOLS, key)))
+        registry.on_model_change(lambda key: self._forget_if_gone((MODELS, key)))
 
     async def run(self) -> None:
         """Write whenever it is this replica's turn, until cancelled."""
@@ -118,6 +120,11 @@ class StatusReporter:
         finally:
             self._queue = None
 
+    @property
+    def kept(self) -> int:
+        """Of how many Tools and Models something is to be said."""
+        return len(self._statements)
+
     def report_tool(
         self, key: ObjectKey, availability: Availability, actions: tuple[ObservedAction, ...]
     ) -> None:
@@ -132,6 +139,10 @@ class StatusReporter:
         self._statements[subject] = statement
         if self._queue is not None:
             self._queue.add(subject)
+
+    def _forget_if_gone(self, subject: _Subject) -> None:
+        if self._find(*subject) is None:
+            self._statements.pop(subject, None)
 
     async def _write(self, subject: _Subject) -> None:
         statement = self._statements.get(subject)

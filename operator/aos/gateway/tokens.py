@@ -104,6 +104,10 @@ class TokenVerifier:
         self._running: dict[bytes, asyncio.Task[_Verdict]] = {}
         self._offline_until = 0.0
 
+    def __len__(self) -> int:
+        """Return how many tokens are remembered."""
+        return len(self._verdicts)
+
     async def verify(self, token: bytes) -> Claims:
         """Return what the token says.
 
@@ -133,10 +137,13 @@ class TokenVerifier:
         self._verdicts.pop(name, None)
         if task.cancelled() or task.exception() is not None:
             return
-        verdict = task.result()
-        if verdict.valid_until <= self._now():
+        verdict, now = task.result(), self._now()
+        if verdict.valid_until <= now:
             return
         self._verdicts[name] = verdict
+        # Each pod that comes has tokens of its own, and each of those is another once an hour.
+        while (oldest := next(iter(self._verdicts.items())))[1].valid_until <= now:
+            del self._verdicts[oldest[0]]
         while len(self._verdicts) > self._settings.max_cached_tokens:
             del self._verdicts[next(iter(self._verdicts))]
 

@@ -1,9 +1,13 @@
 """What each open Task has used so far."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from aos.model.task import TaskUsage
+
+MAX_ENDED_TASKS: Final = 10_000
+"""Ended Tasks that are remembered, so that a call which ends after its Task is not counted, with nobody to drop that again."""
 
 
 class Recorded(Protocol):
@@ -27,7 +31,12 @@ class Usage:
     def __init__(self, recorded: Recorded | None = None) -> None:
         """``recorded`` knows what all replicas counted; without it only this one's calls are known."""
         self._tasks: dict[str, _Counters] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._recorded = recorded
+
+    def __len__(self) -> int:
+        """Return how many Tasks are counted for."""
+        return len(self._tasks)
 
     def add(
         self,
@@ -38,7 +47,9 @@ class Usage:
         prompt_tokens: int = 0,
         completion_tokens: int = 0,
     ) -> None:
-        """Add to the Task's counters."""
+        """Add to the Task's counters; nothing once it has ended."""
+        if task_uid in self._ended:
+            return
         counters = self._tasks.get(task_uid)
         if counters is None:
             counters = self._tasks[task_uid] = _Counters()
@@ -64,5 +75,8 @@ class Usage:
         return own if recorded is None else recorded.model_copy(update={"denied": own.denied})
 
     def drop(self, task_uid: str) -> None:
-        """Forget the Task."""
+        """Forget the Task, which has ended."""
         self._tasks.pop(task_uid, None)
+        self._ended[task_uid] = None
+        while len(self._ended) > MAX_ENDED_TASKS:
+            self._ended.popitem(last=False)

@@ -1,14 +1,14 @@
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sized
 
 import pytest
 
 from aos.gateway.cluster_registry import ClusterRegistry
 from aos.gateway.settings import GatewaySettings
 from aos.kube.errors import Forbidden, Target
-from aos.kube.objects import child
+from aos.kube.objects import child, text
 from aos.kube.resources import (
     AGENTS,
     APPROVAL_REQUESTS,
@@ -23,6 +23,7 @@ from aos.kube.resources import (
     TASKS,
     TOOLS,
     WORKFLOWS,
+    Resource,
 )
 from aos.model.approval_request import RequestType
 from aos.model.base import JsonObject
@@ -261,6 +262,44 @@ async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -
         await settled()
         assert not made.is_closed(TASK_UID)
         assert ended == [TASK_UID]
+
+
+async def test_what_is_gone_is_forgotten_but_for_the_uids_of_pods_that_ended(api: FakeApiServer) -> None:
+    async with registry(api) as made:
+        before = kept_by(made)
+        for number in range(3):
+            name = f"team-{number}"
+            agent = raw_agent() | {"metadata": {**child(raw_agent(), "metadata"), "namespace": name}}
+            own: list[tuple[Resource, JsonObject]] = [
+                (NAMESPACES, raw("Namespace", name, "")),
+                (AGENTS, agent),
+                (
+                    TASKS,
+                    {**raw_task(), "metadata": {"name": "t1", "namespace": name, "uid": f"task-{number}"}},
+                ),
+                (
+                    PODS,
+                    raw_pod() | {"metadata": {"name": "t1-pod", "namespace": name, "uid": f"pod-{number}"}},
+                ),
+            ]
+            for resource, item in own:
+                api.put(resource, item)
+            await settled()
+            assert made.policy(name, "enricher") is not None
+            made.close_task(f"task-{number}")
+            assert kept_by(made) != before
+            for resource, item in reversed(own):
+                api.remove(
+                    resource, text(child(item, "metadata"), "name"), "" if resource is NAMESPACES else name
+                )
+            await settled()
+        grown = {name for name, size in kept_by(made).items() if size != before[name]}
+    assert grown == {"_ended_pods"}
+
+
+def kept_by(made: ClusterRegistry) -> dict[str, int]:
+    """Return how much there is in each collection of the registry."""
+    return {name: len(value) for name, value in vars(made).items() if isinstance(value, Sized)}
 
 
 async def test_the_tasks_of_all_namespaces_are_known(api: FakeApiServer) -> None:

@@ -124,6 +124,9 @@ class OneToolAndModel:
     def on_model_change(self, listener: Listener) -> None:
         self.listeners.append(listener)
 
+    def on_tool_change(self, listener: Listener) -> None:
+        self.listeners.append(listener)
+
 
 class KeptStatuses(ApiClient):
     def __init__(self) -> None:
@@ -203,6 +206,21 @@ async def test_nothing_is_said_of_a_tool_that_is_gone() -> None:
     assert [resource for resource, _ in client.applied] == [MODELS]
 
 
+async def test_what_was_said_of_tools_and_models_that_are_gone_is_not_kept() -> None:
+    registry = OneToolAndModel()
+    reporter = StatusReporter(KeptStatuses(), registry)  # type: ignore[arg-type] # as above
+    key = ObjectKey(namespace="sales", name="crm")
+    reporter.report_tool(key, AVAILABLE, ACTIONS)
+    reporter.report_model(key, AVAILABLE)
+    for listener in registry.listeners:
+        listener(key)
+    assert reporter.kept == 2
+    registry.tool_object = registry.model_object = None
+    for listener in registry.listeners:
+        listener(key)
+    assert reporter.kept == 0
+
+
 async def test_a_model_is_reported_by_its_credential() -> None:
     client, registry = KeptStatuses(), OneToolAndModel()
     reporter = StatusReporter(client, registry)  # type: ignore[arg-type] # as above
@@ -213,7 +231,8 @@ async def test_a_model_is_reported_by_its_credential() -> None:
     for secret in (None, "s3cret"):
         registry.secret = secret
         client.written.clear()
-        registry.listeners[0](key)
+        for listener in registry.listeners:
+            listener(key)
         async with asyncio.timeout(20):
             await client.written.wait()
         resource, manifest = client.applied[-1]

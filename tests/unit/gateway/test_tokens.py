@@ -158,6 +158,13 @@ async def test_a_token_is_reviewed_once_a_minute_and_not_beyond_its_end(
     assert "expired" in (await refused(verifier, token)).message
 
 
+async def test_tokens_of_pods_that_are_gone_are_not_kept(verifier: TokenVerifier, time: FakeTime) -> None:
+    for number in range(5):
+        await verifier.verify(KEY.sign(claims(jti=f"token-{number}", exp=int(NOW) + 3600)))
+        time.now += 40
+    assert len(verifier) == 2
+
+
 async def test_many_requests_at_once_make_one_review(verifier: TokenVerifier, issuer: FakeIssuer) -> None:
     token = KEY.sign(claims())
     await asyncio.gather(*(verifier.verify(token) for _ in range(20)))
