@@ -91,8 +91,8 @@ def credentials(system: str) -> str:
 def manifests(files: Iterable[Path], settings: Settings) -> str:
     """Return the manifests of these files, with the image and the model of the settings in place."""
     text = "---\n".join(file.read_text(encoding="utf-8") for file in files)
-    documents = [_adapted(item, settings.model) for item in yaml.safe_load_all(text) if item]
-    return yaml.safe_dump_all(documents, sort_keys=False).replace(
+    documents = [_adapted(item, settings.model) for item in yaml.load_all(text, yaml.CSafeLoader) if item]
+    return yaml.dump_all(documents, Dumper=yaml.CSafeDumper, sort_keys=False).replace(
         f"image: {DEFAULT_TAG}\n", f"image: {settings.image}\n"
     )
 

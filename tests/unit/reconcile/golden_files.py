@@ -14,4 +14,4 @@ def check(name: str, *manifests: JsonObject) -> None:
     path = FOLDER / f"{name}.yaml"
     if os.environ.get("AOS_WRITE_GOLDEN"):
         path.write_text(yaml.safe_dump_all(manifests, sort_keys=False, width=110), encoding="utf-8")
-    assert list(yaml.safe_load_all(path.read_text(encoding="utf-8"))) == list(manifests)
+    assert list(yaml.load_all(path.read_text(encoding="utf-8"), yaml.CSafeLoader)) == list(manifests)

@@ -13,7 +13,7 @@ SALES = example.SALES
 
 def documents(settings: Settings, chosen: Example = SALES) -> list[dict[str, JsonValue]]:
     files = [chosen.folder / example.NAMESPACES, *example.COMMON_FILES, *chosen.files]
-    return list(yaml.safe_load_all(example.manifests(files, settings)))
+    return list(yaml.load_all(example.manifests(files, settings), yaml.CSafeLoader))
 
 
 def model_spec(settings: Settings) -> JsonValue:
@@ -32,7 +32,7 @@ def test_the_files_are_applied_as_they_are_but_for_what_is_to_be_done(chosen: Ex
     written = [
         item
         for file in (chosen.folder / example.NAMESPACES, *example.COMMON_FILES, *chosen.files)
-        for item in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+        for item in yaml.load_all(file.read_text(encoding="utf-8"), yaml.CSafeLoader)
     ]
     assert documents(SCRIPTED, chosen) == written
 
