@@ -28,6 +28,8 @@ _KEPT = frozenset(
     }
 )
 MAX_FREE_PROPERTIES = 256
+MAX_INPUT_BYTES = 262_144
+"""Of what a Task or a run is given, as JSON."""
 _ATTRIBUTES = "\n\nAttributes:\n"
 
 

@@ -4,10 +4,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+import orjson
+
 from aos.model.agent import Agent
 from aos.model.conditions import ConditionType, Reason
 from aos.model.meta import ConditionStatus
 from aos.model.names import agent_service_account, task_pod
+from aos.model.structural import MAX_INPUT_BYTES
 from aos.policy.schemas import MessageSchema, SchemaError
 from aos.reconcile.agent import instructions_of
 from aos.reconcile.claim import belongs_to, claimed, free_pods, is_service
@@ -242,8 +245,10 @@ def _unfit(observed: ObservedTask) -> Verdict | None:
 
 
 def _misfit(observed: ObservedTask) -> str:
-    """Return why the input does not fit the agent's schema; empty if it does."""
-    agent = observed.doer
+    """Return why the input is too large, or does not fit the agent's schema; empty if it is fine."""
+    agent, size_bytes = observed.doer, len(orjson.dumps(observed.task.spec.input))
+    if size_bytes > MAX_INPUT_BYTES:
+        return f"spec.input has {size_bytes} bytes as JSON; give at most {MAX_INPUT_BYTES}"
     if agent is None or agent.spec.input is None:
         return ""
     try:

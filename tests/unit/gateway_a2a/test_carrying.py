@@ -1,10 +1,11 @@
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.a2a.carrying import MAX_INPUT_BYTES, InputSchemas, checked_input, checked_output
+from aos.gateway.a2a.carrying import InputSchemas, checked_input, checked_output
 from aos.gateway.refusal import Refused
 from aos.inspection.inspector import Inspected
 from aos.model.agent import Agent
+from aos.model.structural import MAX_INPUT_BYTES
 from aos.policy.obligations import DataRules
 from tests.unit.gateway.make import raw_agent
 

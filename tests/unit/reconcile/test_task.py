@@ -9,6 +9,7 @@ import pytest
 from aos.model.base import JsonObject
 from aos.model.condition_docs import CONDITIONS
 from aos.model.conditions import ConditionType, Reason
+from aos.model.structural import MAX_INPUT_BYTES
 from aos.model.task import Task, TaskStatus
 from aos.reconcile.guard import Guard
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod
@@ -318,6 +319,13 @@ ENDS: Sequence[Row] = (
         ("False", "Pending"),
         ("False", "InputInvalid"),
         '"other" is a required property',
+    ),
+    Row(
+        "the input is too large",
+        waiting(task(spec={"input": {"lead": "x" * MAX_INPUT_BYTES}})),
+        ("False", "Pending"),
+        ("False", "InputInvalid"),
+        "spec.input has 262155 bytes as JSON; give at most 262144",
     ),
     Row(
         "the pod ended with an error",

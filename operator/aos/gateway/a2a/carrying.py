@@ -15,12 +15,10 @@ from aos.inspection.sizes import DataTooLargeError
 from aos.inspection.urls import check_urls
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
-from aos.model.structural import MAX_FREE_PROPERTIES
+from aos.model.structural import MAX_FREE_PROPERTIES, MAX_INPUT_BYTES
 from aos.policy.decision import Effect
 from aos.policy.obligations import DataRules
 
-MAX_INPUT_BYTES: Final = 262_144
-"""An input is kept in a Task, as many of them as an agent may hand over: as much as an output or a step's input may have."""
 _MAX_PROBLEMS: Final = 5
 _MAX_SCHEMAS: Final = 1024
 
