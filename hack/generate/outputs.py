@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from aos.model.crd import custom_resource_definition
 from aos.model.kinds import KINDS
 from aos.reconcile.admission.policies import admission_policies
-from hack.generate.enforcement import enforcement_page
+from hack.generate.enforcement_page import enforcement_page
 from hack.generate.reference import conditions_page, kind_page, reasons_page
 
 # Long enough that no line is folded inside of a template's braces.

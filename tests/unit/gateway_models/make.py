@@ -7,11 +7,11 @@ from tests.unit.gateway_mcp.make import NAMESPACE
 CREDENTIAL = "model-credential-7b8b965a"
 
 
-def model(url: str, name: str = "default", behind: str = "scripted-1") -> Model:
+def model(url: str, name: str = "default", behind: str = "scripted-1", **auth: str) -> Model:
     spec: JsonObject = {
         "url": url,
         "model": behind,
-        "auth": {"secretRef": {"name": "model-credentials", "key": "token"}},
+        "auth": {"secretRef": {"name": "model-credentials", "key": "token"}, **auth},
     }
     return Model.parse(
         {"metadata": {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}"}, "spec": spec}

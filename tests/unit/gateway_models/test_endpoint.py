@@ -39,6 +39,16 @@ async def test_attack_04_nothing_of_the_agent_but_its_request_reaches_the_model(
     assert body == {"model": "scripted-1", "messages": HELLO}
 
 
+async def test_a_credential_may_stand_in_a_header_of_its_own() -> None:
+    async with front() as here, here.client() as client:
+        reached = here.registry.model_objects["default"].spec.url
+        here.registry.model_objects["default"] = model(reached, type="Header", header="api-key")
+        await client.chat.completions.create(model="default", messages=HELLO)
+    ((_, headers, _),) = here.model.requests
+    assert headers["api-key"] == CREDENTIAL
+    assert "authorization" not in headers
+
+
 @pytest.mark.parametrize("shows_usage", [False, True])
 async def test_the_official_client_gets_a_stream(*, shows_usage: bool) -> None:
     async with front() as here, here.client() as client:

@@ -53,6 +53,7 @@ TABLE = (
     Row("an undeclared action is unknown", (policy(ALLOW),), R.ACTION_UNKNOWN, action="drop_tables"),
     Row("agents' labels are there", (policy(rule("a", when="agent.labels.territory == 'emea'")),), R.ALLOWED),
     Row("the owner is there", (policy(rule("a", when="agent.owner.team == 'revops'")),), R.ALLOWED),
+    Row("whom to ask is there", (policy(rule("a", when="agent.owner.contact == 'oncall@example.com'")),), R.ALLOWED),
     Row("the tenant is the namespace by default", (policy(rule("a", when="ns.tenant == 'sales'")),), R.ALLOWED),
     Row("the environment is there", (policy(rule("a", when="ns.environment == 'dev'")),), R.ALLOWED),
     Row("the task is there", (policy(rule("a", when="task.requestedBy == 'ana@example.com'")),), R.ALLOWED),
