@@ -195,7 +195,7 @@ async def _agent(client: ApiClient) -> None:
         CONTROLLER_REVISIONS,
         f"{AGENT}-1",
         TEAM,
-        OURS,
+        {"labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_AGENT: AGENT}},
         revision=1,
         data={"instructions": text(AGENT_SPEC, "instructions"), "spec": AGENT_SPEC, "image": "agent:1"},
     )

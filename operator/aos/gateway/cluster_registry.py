@@ -63,6 +63,8 @@ _TRIGGER: Final = "Trigger"
 
 _OURS: Final = Selection(label_selector=f"{LABEL_MANAGED_BY}={MANAGED_BY}")
 _AGENT_PODS: Final = Selection(label_selector=LABEL_AGENT)
+_AGENT_REVISIONS: Final = Selection(label_selector=f"{LABEL_MANAGED_BY}={MANAGED_BY},{LABEL_AGENT}")
+"""Workflows have revisions too, which no call rests on."""
 
 
 class _Watched(Protocol):
@@ -105,7 +107,7 @@ class ClusterRegistry:
             APPROVAL_REQUESTS, parse_approval_request, Table(self._approval_changed)
         )
         self._workflows = self._follow(WORKFLOWS, Workflow.parse, Table(self._workflow_changed))
-        self._revisions = self._follow(CONTROLLER_REVISIONS, parse_revision, Table(), _OURS)
+        self._revisions = self._follow(CONTROLLER_REVISIONS, parse_revision, Table(), _AGENT_REVISIONS)
         self._pods = self._follow(PODS, PodFacts.parse, Table(self._pod_changed), _AGENT_PODS)
         self._service_accounts = self._follow(SERVICE_ACCOUNTS, uid_of, Table(), _OURS)
         self._namespaces = self._follow(NAMESPACES, parse_labels, Table(self._namespace_changed))

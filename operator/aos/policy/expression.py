@@ -89,6 +89,21 @@ _NAMING: Final = (cel.Type.STRING, cel.Type.INT, cel.Type.BOOL)
 _NAMED_BY: Final = "a record is named by a string, an int or a bool"
 _POSITION: Final = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _MAX_MESSAGE: Final = 300
+_PLAIN: Final = tuple(
+    (re.compile(pattern), plain)
+    for pattern, plain in (
+        (r"^(NOT_FOUND|INVALID_ARGUMENT|UNKNOWN|OUT_OF_RANGE): ", ""),
+        (r" \[INVALID_ARGUMENT\]$", ""),
+        (
+            r"^undeclared reference to ('[^']*') \(in container ''\)$",
+            r"nothing is called \1; a text stands in quotes",
+        ),
+        (r"^Key not found in map : (.*)$", r"it reads \1, which is not there"),
+        (r"^(Syntax error: token recognition error at: '=.*)$", r"\1; to compare, write =="),
+        (r"mismatched input '<EOF>' expecting .*$", "it ends where more must follow"),
+    )
+)
+"""What the library says, and how people say it."""
 
 
 class ExpressionError(ValueError):
@@ -260,7 +275,9 @@ def compile_expression(source: str) -> Expression:
 
 
 def readable(message: str) -> str:
-    """Return what the library says in one line, with the place."""
+    """Return what the library says in one line and in plain words, with the place."""
     found = _POSITION.search(message)
-    text = f"line {found[1]}, column {int(found[2])}: {found[3]}" if found else message.splitlines()[0]
-    return text.removesuffix(" [INVALID_ARGUMENT]")[:_MAX_MESSAGE]
+    said = found[3] if found else message.partition("\n")[0]
+    for pattern, plain in _PLAIN:
+        said = pattern.sub(plain, said)
+    return (f"line {found[1]}, column {int(found[2])}: {said}" if found else said)[:_MAX_MESSAGE]

@@ -1,18 +1,11 @@
 """Agent: identity, isolation and revision as children; what may be said of its policy and its readiness."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from aos.model.agent import (
-    MAX_INSTRUCTIONS_BYTES,
-    Agent,
-    AgentStatus,
-    EffectivePolicyStatus,
-    MessageSchema,
-    ToolRequest,
-)
+from aos.model.agent import Agent, AgentStatus, EffectivePolicyStatus
 from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType, Reason
@@ -20,10 +13,9 @@ from aos.model.model import Model
 from aos.model.names import agent_deployment, agent_service_account
 from aos.model.policy import Policy
 from aos.model.tool import Tool
-from aos.policy import glob
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
 from aos.policy.prices import prices_of
-from aos.policy.schemas import check_schema
+from aos.reconcile.agent_checks import Surroundings, check_agent
 from aos.reconcile.bounds import ExceededBound, within_bounds
 from aos.reconcile.children import controller_revision, network_policy, service_account
 from aos.reconcile.claim import Spare, is_service
@@ -161,88 +153,13 @@ def instructions_of(agent: Agent, config_map: Mapping[str, str] | None) -> str |
 
 
 def _accepted(observed: ObservedAgent) -> Verdict:
-    for check in _CHECKS:
-        found = check(observed)
-        if found is not None:
-            return found
-    return yes(Reason.ACCEPTED)
-
-
-def _check_instructions(observed: ObservedAgent) -> Verdict | None:
-    text = instructions_of(observed.agent, observed.instructions)
-    source = observed.agent.spec.instructions_from
-    if text is None and source is not None:
-        reference = source.config_map_key_ref
-        return no(
-            Reason.INSTRUCTIONS_NOT_FOUND,
-            f"spec.instructionsFrom: there is no ConfigMap {reference.name} with the label aos.dev/instructions=true"
-            f" and the key {reference.key}",
-        )
-    if text is None:
-        return no(Reason.INVALID, "spec.instructions: give instructions or instructionsFrom")
-    size = len(text.encode())
-    if size > MAX_INSTRUCTIONS_BYTES:
-        return no(
-            Reason.INVALID,
-            f"the instructions have {size} bytes, and at most {MAX_INSTRUCTIONS_BYTES} are taken",
-        )
-    return None
-
-
-def _check_schemas(observed: ObservedAgent) -> Verdict | None:
-    spec = observed.agent.spec
-    named: Mapping[str, MessageSchema | None] = {"input": spec.input, "output": spec.output}
-    for name, message in named.items():
-        problems = check_schema(message.schema_) if message else []
-        if problems:
-            return no(Reason.INVALID_SCHEMA, f"spec.{name}.schema: {'; '.join(problems)}")
-    return None
-
-
-def _check_model(observed: ObservedAgent) -> Verdict | None:
-    model = observed.agent.spec.model
-    if model is None or model.name in observed.models:
-        return None
-    return no(Reason.MODEL_NOT_FOUND, f"spec.model: there is no Model {model.name} in this namespace")
-
-
-def _check_tools(observed: ObservedAgent) -> Verdict | None:
-    for request in observed.agent.spec.tools:
-        tool = observed.tools.get(request.name)
-        if tool is None:
-            return no(Reason.TOOL_NOT_FOUND, f"spec.tools: there is no Tool {request.name} in this namespace")
-        missing = _missing_actions(request, tool)
-        if missing:
-            return no(
-                Reason.ACTION_NOT_FOUND,
-                f"spec.tools[{request.name}].actions: the Tool declares nothing like {', '.join(missing)}",
-            )
-    return None
-
-
-def _check_delegates(observed: ObservedAgent) -> Verdict | None:
-    for name in observed.agent.spec.delegates:
-        if name not in observed.agents:
-            return no(
-                Reason.DELEGATE_NOT_FOUND, f"spec.delegates: there is no Agent {name} in this namespace"
-            )
-    return None
-
-
-def _missing_actions(request: ToolRequest, tool: Tool) -> list[str]:
-    declared = [action.name for action in tool.spec.actions]
-    return [
-        pattern for pattern in request.actions if not any(glob.matches(pattern, name) for name in declared)
-    ]
-
-
-_CHECKS: Final[tuple[Callable[[ObservedAgent], Verdict | None], ...]] = (
-    _check_instructions,
-    _check_schemas,
-    _check_model,
-    _check_tools,
-    _check_delegates,
-)
+    there = Surroundings(
+        instructions=instructions_of(observed.agent, observed.instructions),
+        tools=observed.tools,
+        models=observed.models,
+        agents=observed.agents,
+    )
+    return check_agent(observed.agent.spec, there)
 
 
 def _revision(observed: ObservedAgent, settings: OperatorSettings) -> Revision:
@@ -357,8 +274,16 @@ def _enforced(observed: ObservedAgent, accepted: Verdict, policy: EffectivePolic
     if policy.problems:
         return no(Reason.POLICY_NOT_ACCEPTED, f"every call is denied: {policy.problems[0]}")
     if not any(layer.kind == "Policy" for layer in policy.layers):
-        return no(Reason.NO_POLICY, "no Policy selects this agent, so every call is denied")
+        return no(Reason.NO_POLICY, _no_policy(observed.agent))
     return _priced(observed, policy) or _reported(observed.gateways, policy.digest)
+
+
+def _no_policy(agent: Agent) -> str:
+    labels = ", ".join(f"{name}={value}" for name, value in sorted(agent.metadata.labels.items()))
+    has = f"it has the labels {labels}" if labels else "it has no labels"
+    return (
+        f"no Policy selects this agent, so every call is denied; apply one whose spec.agents fits it: {has}"
+    )
 
 
 def _priced(observed: ObservedAgent, policy: EffectivePolicy) -> Verdict | None:

@@ -22,6 +22,13 @@ MAX_COUNTED: Final = 10_000
 COUNTED_DAYS: Final = 7
 """As above."""
 FIELDS: Final = 5
+_VALUES: Final = {
+    "minute": "0 to 59",
+    "hour": "0 to 23",
+    "day-of-month": "1 to 31, as far as the month has them",
+    "month": "1 to 12 or JAN to DEC",
+    "day-of-week": "0 to 7 or SUN to SAT",
+}
 
 
 class ScheduleError(ValueError):
@@ -128,9 +135,17 @@ def _times(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     try:
         times = CronSim(schedule.cron, after.astimezone(zone))
     except CronSimError as error:
-        raise ScheduleError(f"cron {schedule.cron!r}: {error}") from error
+        raise ScheduleError(f"cron {schedule.cron!r}: {_way_out(str(error))}") from error
     # Where clocks are set back, a time of the hour that comes twice would be told again.
     return (utc for time in times if (utc := time.astimezone(UTC)) > after)
+
+
+def _way_out(said: str) -> str:
+    """Return what CronSim says of a field, such as ``Bad hour``, with what may stand there."""
+    field = said.removeprefix("Bad ")
+    if field not in _VALUES:
+        return said
+    return f"the {field} fits nothing; write {_VALUES[field]}, a list or range of them, or *"
 
 
 def _read(told: str) -> datetime | None:

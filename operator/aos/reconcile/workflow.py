@@ -1,6 +1,6 @@
 """Workflow: what may be said of it, its revision, the Secrets of its webhooks, the runs that its schedules start and those that are kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.conditions import ConditionType, Reason
 from aos.model.names import workflow_revision
-from aos.model.workflow import Workflow, WorkflowStatus
+from aos.model.workflow import Workflow, WorkflowSpec, WorkflowStatus
 from aos.reconcile.children import webhook_access, workflow_revision_record
 from aos.reconcile.conditions import Verdict, as_json, conditions, no, unchanged, yes
 from aos.reconcile.events import EventReason, Happening, happenings, restored
@@ -21,7 +21,7 @@ from aos.reconcile.schedule import ScheduleError, check_schedule
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.transitions import ACCEPTING, transitions
 from aos.reconcile.triggers import Triggers, triggers_of
-from aos.workflow.checking import World, problems
+from aos.workflow.checking import Problem, World, problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +126,24 @@ def _barred(workflow: Workflow, settings: OperatorSettings) -> Verdict | None:
 
 def _accepted(observed: ObservedWorkflow, now: datetime) -> Verdict:
     spec = observed.workflow.spec
-    for place, trigger in enumerate(spec.triggers):
-        if trigger.schedule is not None:
-            try:
-                check_schedule(trigger.schedule, now)
-            except ScheduleError as error:
-                return no(Reason.TRIGGER_INVALID, f"spec.triggers[{place}].schedule: {error}")
     world = World(
         workflow=observed.workflow.metadata.name,
         agents={name: agent.spec for name, agent in observed.agents.items()},
         workflows={name: workflow.spec for name, workflow in observed.workflows.items()},
     )
-    found = problems(spec, world)
+    found = (*_schedule_problems(spec, now), *problems(spec, world))
     if found:
         return no(found[0].reason, "; ".join(str(item) for item in found))
     return yes(Reason.ACCEPTED)
+
+
+def _schedule_problems(spec: WorkflowSpec, now: datetime) -> Iterator[Problem]:
+    for place, trigger in enumerate(spec.triggers):
+        if trigger.schedule is not None:
+            try:
+                check_schedule(trigger.schedule, now)
+            except ScheduleError as error:
+                yield Problem(f"spec.triggers[{place}].schedule", Reason.TRIGGER_INVALID, str(error))
 
 
 def _secrets(workflow: Workflow) -> list[str]:

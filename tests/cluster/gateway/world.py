@@ -130,7 +130,7 @@ class World:
         await self.create(
             CONTROLLER_REVISIONS,
             f"{name}-1",
-            metadata={"labels": {LABEL_MANAGED_BY: MANAGED_BY}},
+            metadata={"labels": {LABEL_MANAGED_BY: MANAGED_BY, LABEL_AGENT: name}},
             revision=1,
             data={"instructions": text(full, "instructions"), "spec": full, "image": "agent:1"},
         )

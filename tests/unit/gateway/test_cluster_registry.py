@@ -179,6 +179,13 @@ async def test_listeners_hear_of_agents_whose_policy_may_be_another(api: FakeApi
         assert told == [("sales", "enricher")] * 2
 
 
+async def test_of_revisions_those_of_agents_alone_are_read(api: FakeApiServer) -> None:
+    async with registry(api):
+        assert dict(api.watched)["controllerrevisions"].label_selector == (
+            "app.kubernetes.io/managed-by=aos,aos.dev/agent"
+        )
+
+
 async def test_objects_are_found_by_namespace_and_name(api: FakeApiServer) -> None:
     api.put(TASKS, raw_task())
     api.put(PODS, raw_pod())

@@ -12,8 +12,37 @@ def test_a_syntax_error_gives_its_position() -> None:
 
 
 def test_an_unknown_variable_gives_its_position() -> None:
-    with pytest.raises(ExpressionError, match=r"line 1, column \d+: undeclared reference to 'secrets"):
+    with pytest.raises(ExpressionError, match=r"line 1, column \d+: nothing is called 'secrets"):
         Expression("secrets.x == 1")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("tool == crm", "line 1, column 9: nothing is called 'crm'; a text stands in quotes"),
+        (
+            "args.x = 1",
+            "line 1, column 8: Syntax error: token recognition error at: '= '; to compare, write ==",
+        ),
+        ("args.x ==", "line 1, column 10: Syntax error: it ends where more must follow"),
+    ],
+)
+def test_a_slip_is_told_in_plain_words(source: str, said: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        Expression(source)
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("args.y == 1", 'it reads "y", which is not there'),
+        ("args.x.z == 1", "Applying SELECT to non-message type"),
+        ("args.x / 0 == 1", "divide by zero"),
+    ],
+)
+def test_a_failure_is_told_in_plain_words(source: str, said: str) -> None:
+    assert Expression(source).evaluate(Activation({"args": {"x": 1}})).failure == said
 
 
 def test_an_expression_that_is_never_a_bool_is_refused() -> None:

@@ -42,7 +42,7 @@ def test_what_is_no_filling_does_not_compile(source: str, problem: str) -> None:
 @pytest.mark.parametrize(
     ("source", "arguments", "problem"),
     [
-        ("${args.id}", {}, "Key not found"),
+        ("${args.id}", {}, "which is not there"),
         ("${args.id}", {"id": [1]}, "gives LIST"),
         ("x${args.id}", {"id": None}, "gives NULL"),
     ],

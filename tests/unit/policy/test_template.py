@@ -58,7 +58,7 @@ def test_what_can_not_name_a_record_does_not_compile(source: str, problem: str) 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({}, "Key not found"),
+        ({}, "which is not there"),
         ({"id": ""}, "${args.id} is empty"),
         ({"id": None}, "gives NULL"),
         ({"id": 1.0}, "gives DOUBLE"),

@@ -106,7 +106,12 @@ NOT_ACCEPTED: Sequence[Row] = (
         "InvalidSchema",
         "spec.output.schema: not valid JSON Schema",
     ),
-    Row("a Model that does not exist", {"model": {"name": "none"}}, "ModelNotFound", "no Model none"),
+    Row(
+        "a Model that does not exist",
+        {"model": {"name": "none"}},
+        "ModelNotFound",
+        "no Model none in the namespace",
+    ),
     Row(
         "a Tool that does not exist",
         {"tools": [{"name": "erp", "actions": ["x"]}]},

@@ -127,7 +127,8 @@ def test_times_of_every_hour_keep_their_distance_over_both_changes() -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        (Schedule(cron="61 * * * *"), "minute"),
+        (Schedule(cron="61 * * * *"), "the minute fits nothing; write 0 to 59"),
+        (Schedule(cron="0 0 * * FOO"), "write 0 to 7 or SUN to SAT"),
         (Schedule(cron="0 0 30 2 *"), "0 0 30 2"),
         (Schedule(cron="* * * * * *"), "five fields"),
         (Schedule(cron="@every 1h"), "five fields"),

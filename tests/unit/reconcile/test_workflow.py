@@ -86,6 +86,20 @@ def test_a_workflow_that_can_not_be_run_is_not_accepted(spec: JsonObject, reason
     assert "spec." in message_of(plan, "Accepted")
 
 
+def test_what_is_wrong_with_triggers_and_with_steps_is_told_at_once() -> None:
+    spec: JsonObject = {
+        "triggers": [
+            {"name": "a", "schedule": {"cron": "0 25 * * *"}},
+            {"name": "b", "schedule": {"cron": "0 5 * * *", "timeZone": "Europe/Berln"}},
+        ],
+        "steps": [{"name": "a", "agent": "nobody"}],
+    }
+    said = message_of(plan_of(replace(FRESH, workflow=workflow(spec, status={}))), "Accepted")
+    assert [
+        place for place in ("triggers[0]", "triggers[1]", "steps[0]") if f"spec.{place}" not in said
+    ] == []
+
+
 def test_a_spec_that_is_no_longer_accepted_keeps_its_last_revision_on_show() -> None:
     before = settled(FRESH)
     broken = workflow({"steps": [{"name": "a", "agent": "nobody"}]}, meta={"generation": 2}).model_copy(

@@ -89,7 +89,7 @@ def test_what_fails_or_is_not_json_is_an_error_that_says_so(source: str, problem
         ("steps.map(s, s)", "say which step"),
         ("steps[input.name].output", "say which step"),
         ("size(steps) + size(steps.a.output)", "say which step"),
-        ("secrets.x", "undeclared reference to 'secrets.x'"),
+        ("secrets.x", "nothing is called 'secrets.x'"),
         ("input.x ==", "Syntax error"),
         ("steps.a.output.matches(input.x)", "matches() needs a pattern that is written out"),
         ("'%s'.format([input.x])", "format() is not available"),
