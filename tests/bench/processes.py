@@ -31,7 +31,7 @@ class Program:
 
     def cpu_seconds(self) -> float:
         """Return the processor time that the program and its children have used."""
-        return sum(_cpu_seconds(pid) for pid in (self.pid, *_children(self.pid)))
+        return sum(cpu_seconds_of(pid) for pid in (self.pid, *_children(self.pid)))
 
     def resident_bytes(self) -> int:
         """Return the memory that the program holds, its children aside."""
@@ -96,7 +96,8 @@ def running(
         drain.wait()
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds_of(pid: int) -> float:
+    """Return the processor time that a process has used."""
     # Fields are counted after the name, which stands in parentheses and may hold anything (proc(5), /proc/PID/stat).
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from pydantic import JsonValue
 
-from aos.kube.client import ApiClient, Selection
+from aos.kube.client import ApiClient
 from aos.kube.objects import child, children, metadata_of, text, uid_of
 from aos.kube.resources import (
     AGENTS,
@@ -213,27 +213,6 @@ async def until_ready(client: ApiClient, check: Check) -> None:
         while condition(await client.get(WORKFLOWS, WORKFLOW, NAMESPACE), "Ready") != "True":
             check()
             await asyncio.sleep(_POLL_SECONDS)
-
-
-async def until_ended(client: ApiClient, count: int, check: Check) -> None:
-    """Wait until so many runs have succeeded.
-
-    Raises:
-        RuntimeError: one failed.
-        TimeoutError: they do not end in time.
-    """
-    async with asyncio.timeout(WAIT_SECONDS):
-        while True:
-            check()
-            said = [
-                condition(item, "Succeeded")
-                async for item in client.list(WORKFLOW_RUNS, Selection(namespace=NAMESPACE))
-            ]
-            if "False" in said:
-                raise RuntimeError("a run failed: `kubectl get runs` in the bench's cluster tells why")
-            if said.count("True") >= count:
-                return
-            await asyncio.sleep(_POLL_SECONDS * 5)
 
 
 def condition(raw: JsonObject, kind: str) -> str:

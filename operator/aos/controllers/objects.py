@@ -73,7 +73,8 @@ class Objects:
             namespace_labels: tells the labels of a namespace, as far as they are known.
             touch_later: hears of work that many changes may share; None for ``touch``.
         """
-        self._touch = touch
+        self._quiet: Key | None = None
+        self._ask = touch
         self._touch_later = touch_later or touch
         self._namespace_labels = namespace_labels
         self.agents = Store("Agent", Agent.parse, _agent_facts)
@@ -84,8 +85,8 @@ class Objects:
         self.cluster_policies: Store[ClusterPolicy, ClusterPolicy] = Store(
             "ClusterPolicy", ClusterPolicy.parse, _itself
         )
-        self.requests = Requests(touch)
-        self.executions = Executions(touch, self._touch_later)
+        self.requests = Requests(self._touch)
+        self.executions = Executions(self._touch, self._touch_later)
         self.shelves: Mapping[str, Shelf] = {
             # In the order in which a new leader looks at them: work in hand first.
             shelf.kind: shelf
@@ -117,15 +118,22 @@ class Objects:
             "WorkflowRun": self._door(self.executions.runs, self._run_changed),
         }
 
-    def observe(self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False) -> None:
+    def observe(
+        self, kind: str, raw: Mapping[str, JsonValue], *, own: bool = False, by: Key | None = None
+    ) -> None:
         """Take an object that is there.
 
         Args:
             kind: its kind.
             raw: as the API server has it.
             own: whether the operator's own write made it so, and its reconcile need not run again for that.
+            by: whose reconcile made it just now, and need not run again for that.
         """
-        self._doors[kind][0](raw, own)
+        self._quiet = by
+        try:
+            self._doors[kind][0](raw, own)
+        finally:
+            self._quiet = None
 
     def forget(self, kind: str, namespace: str, name: str, uid: str) -> None:
         """Take note that the object with this uid is gone."""
@@ -241,6 +249,10 @@ class Objects:
             entry = self.tasks.entry(item.namespace, item.name)
             if entry is not None and entry.facts is not None and entry.facts.is_waiting:
                 self._touch(Key(Subject.TASK, item.namespace, item.name))
+
+    def _touch(self, key: Key) -> None:
+        if key != self._quiet:
+            self._ask(key)
 
     def _door(self, store: Store[T, F], changed: Callable[[Change[F]], None]) -> tuple[Observe, Forget]:
         def observe(raw: Mapping[str, JsonValue], own: bool) -> None:  # noqa: FBT001 - called from here alone

@@ -105,7 +105,8 @@ def step_facts(task: Task) -> StepFacts | None:
     if attempt is None:
         return None
     result, end = task.status.result, handed_in(task)
-    if result is not None and end is not None and attempt.is_open:
+    if result is not None and end is not None and (attempt.is_open or attempt.reason == end.reason):
+        # The same before and after the end is written: a run has no second look at it.
         attempt = replace(
             attempt,
             ended_at=result.time,

@@ -6,7 +6,15 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import ApiModel, CelRule, DurationString, JsonObject, ObjectName, ReferenceName
+from aos.model.base import (
+    MAP_AS_ONE,
+    ApiModel,
+    CelRule,
+    DurationString,
+    JsonObject,
+    ObjectName,
+    ReferenceName,
+)
 from aos.model.bounds import MAX_MICRO_USD, Count
 from aos.model.conditions import ConditionType
 from aos.model.duration import duration_seconds
@@ -105,7 +113,7 @@ class TaskSpec(ApiModel):
     )
 
     agent_ref: AgentReference
-    input: JsonObject = Field(default_factory=dict)
+    input: JsonObject = Field(default_factory=dict, json_schema_extra=MAP_AS_ONE)
     deadline: DurationString = DEFAULT_DEADLINE
     requested_by: str = Field(default="", max_length=256)
     lineage: tuple[Ancestor, ...] = Field(default=(), max_length=MAX_LINEAGE)
@@ -125,7 +133,7 @@ class TaskResult(ApiModel):
     """What the agent handed in; written by the gateway, once."""
 
     outcome: Outcome
-    output: JsonObject | None = None
+    output: JsonObject | None = Field(default=None, json_schema_extra=MAP_AS_ONE)
     reason: str = Field(default="", max_length=64)
     message: str = Field(default="", max_length=2048)
     time: datetime

@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import Field
 
 from aos.model.base import (
-    LIST_BY_NAME,
     MAP_AS_ONE,
     ApiModel,
     CelRule,
@@ -106,7 +105,7 @@ class WorkflowRunSpec(ApiModel):
     )
 
     workflow_ref: WorkflowReference
-    input: JsonObject = Field(default_factory=dict)
+    input: JsonObject = Field(default_factory=dict, json_schema_extra=MAP_AS_ONE)
     requested_by: str = Field(default="", max_length=256)
     parent: RunParent | None = None
     trigger: RunTrigger | None = None
@@ -208,7 +207,8 @@ class WorkflowRunStatus(ApiModel):
         agents: the agents that do its steps, as they were when it started.
         ending: the reason with which it is going to end, from when no further step is started because it failed, was cancelled or
             ran out of time; empty while it goes on, and where it succeeds.
-        steps: in the order of the Workflow.
+        steps: in the order of the Workflow; one list, that the operator alone writes: who owns which field of which step would take
+            as much room as the steps, and the API server a third more time for each write.
         progress: steps that are done, of all: ``3/5``.
         waiting_for: ApprovalRequests that it waits for.
         output: what it gave.
@@ -224,7 +224,7 @@ class WorkflowRunStatus(ApiModel):
     start_time: datetime | None = None
     completion_time: datetime | None = None
     ending: str = Field(default="", max_length=64)
-    steps: tuple[StepStatus, ...] = Field(default=(), max_length=MAX_STEPS, json_schema_extra=LIST_BY_NAME)
+    steps: tuple[StepStatus, ...] = Field(default=(), max_length=MAX_STEPS)
     progress: str = Field(default="", max_length=16)
     waiting_for: tuple[Annotated[str, Field(max_length=253)], ...] = Field(default=(), max_length=MAX_STEPS)
     output: JsonObject | None = Field(default=None, json_schema_extra=MAP_AS_ONE)

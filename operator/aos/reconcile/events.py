@@ -128,13 +128,22 @@ EVENTS: Final[Mapping[EventReason, EventDoc]] = {
         "Revoke",
         "spec.auth, or the webhook, is gone; the gateway may no longer read the Secret.",
     ),
-    EventReason.POD_CREATED: EventDoc(_N, ("Task",), "Create", "The Task's one pod was created."),
-    EventReason.POD_REMOVED: EventDoc(_N, ("Task",), "Delete", "A pod of the Task is being removed."),
+    EventReason.POD_CREATED: EventDoc(
+        _N, ("Task",), "Create", "The Task's one pod was created. Not told of a run's Tasks."
+    ),
+    EventReason.POD_REMOVED: EventDoc(
+        _N, ("Task",), "Delete", "A pod of the Task is being removed. Not told of a run's Tasks."
+    ),
     EventReason.WAITING: EventDoc(
         _W, ("Task", "WorkflowRun"), "Wait", "Something keeps it from starting; the note says what."
     ),
-    EventReason.STARTED: EventDoc(_N, ("Task",), "Start", "The agent runs."),
-    EventReason.COMPLETED: EventDoc(_N, ("Task",), "Finish", "The agent handed in its output."),
+    EventReason.STARTED: EventDoc(_N, ("Task",), "Start", "The agent runs. Not told of a run's Tasks."),
+    EventReason.COMPLETED: EventDoc(
+        _N,
+        ("Task",),
+        "Finish",
+        "The agent handed in its output. Not told of a run's Tasks: their run tells it.",
+    ),
     EventReason.FAILED: EventDoc(_W, ("Task",), "Finish", "The Task failed; the note says why."),
     EventReason.RUN_STARTED: EventDoc(
         _N, ("WorkflowRun",), "Start", "The run began; the note says which revision of its Workflow it runs."

@@ -19,8 +19,8 @@ from aos.model.meta import Condition, ConditionStatus
 from aos.model.task import Task
 from aos.reconcile.claim import adopted
 from aos.reconcile.conditions import Verdict, as_json, conditions, find, no, unchanged, unknown
-from aos.reconcile.events import EventReason, Happening, happenings
-from aos.reconcile.observed_pod import ObservedPod, PodOwner
+from aos.reconcile.events import EventReason, EventType, Happening, happenings
+from aos.reconcile.observed_pod import ObservedPod, PodOwner, PodPhase
 from aos.reconcile.plan import Deletion, Plan, PodChange
 from aos.reconcile.pod import remaining_seconds
 from aos.reconcile.settings import OperatorSettings
@@ -191,11 +191,16 @@ def _adoption(
 
 
 def _look_again(observed: ObservedTask, step: Step, now: datetime) -> float | None:
-    if step.ended is not None or step.record is not None:
+    if step.ended is not None or (step.record is not None and not _is_new(step.record)):
         # What was true of the pod before this was written may call for the next step.
         return 0
     until_deadline = max(0.0, (deadline_of(observed, now) - now).total_seconds())
     return until_deadline if step.look_again_seconds is None else min(until_deadline, step.look_again_seconds)
+
+
+def _is_new(pod: ObservedPod) -> bool:
+    """Whether nothing has happened to a pod yet, so that whatever does is told by its watch."""
+    return pod.phase is PodPhase.PENDING and not pod.node and pod.claim is None
 
 
 def _events(task: Task, step: Step, after: tuple[Condition, ...]) -> tuple[Happening, ...]:
@@ -204,12 +209,21 @@ def _events(task: Task, step: Step, after: tuple[Condition, ...]) -> tuple[Happe
     told = started is not None and (
         before is None or (before.status, before.reason) != (started.status, started.reason)
     )
-    return happenings(
+    return _worth_telling(
+        task,
         Happening(EventReason.POD_CREATED, f"pod {step.record.name} runs revision {step.revision}")
         if step.record is not None
         else None,
         _start_event(step) if told and step.ended is None else None,
         _end_event(step.ended) if step.ended is not None else None,
+    )
+
+
+def _worth_telling(task: Task, *events: Happening | None) -> tuple[Happening, ...]:
+    """Return the events, without those that tell nothing but the course of things of a step whose run tells it: runs have many Tasks."""
+    told = happenings(*events)
+    return (
+        told if task.spec.run is None else tuple(item for item in told if item.doc.type is EventType.WARNING)
     )
 
 
@@ -239,7 +253,10 @@ def _after_end(observed: ObservedTask, settings: OperatorSettings, now: datetime
     waiting = [left for left in seconds.values() if left > 0]
     return Plan(
         delete=due,
-        events=tuple(Happening(EventReason.POD_REMOVED, f"pod {item.name} is removed") for item in due),
+        events=_worth_telling(
+            observed.task,
+            *(Happening(EventReason.POD_REMOVED, f"pod {item.name} is removed") for item in due),
+        ),
         requeue_after_seconds=min(waiting) if waiting else None,
     )
 

@@ -10,6 +10,7 @@ from aos.model.workflow_step import OnFailure
 from aos.workflow.places import Place, StepPlaces, output_place, places_of
 from aos.workflow.problem import Problem, WorkflowError
 
+_MOST_REMEMBERED: Final = 256
 RESERVED: Final = frozenset({"true", "false", "null", "in"})
 """Names that no step can have: CEL reads ``steps.in`` as something else."""
 
@@ -52,12 +53,27 @@ class Graph:
     order: tuple[str, ...]
 
 
+_LAST: Final[dict[int, tuple[WorkflowSpec, Graph]]] = {}
+"""By the id of the spec, which is kept beside its graph, so that no other one can have this id."""
+
+
 def graph_of(spec: WorkflowSpec) -> Graph:
-    """Return which step waits for which.
+    """Return which step waits for which; of the specs that were asked for last it is remembered.
 
     Raises:
         WorkflowError: an expression of a step does not compile, or steps don't make a graph without cycles.
     """
+    known = _LAST.get(id(spec))
+    if known is not None and known[0] is spec:
+        return known[1]
+    graph = _graph_of(spec)
+    while len(_LAST) >= _MOST_REMEMBERED:
+        _LAST.pop(next(iter(_LAST)), None)
+    _LAST[id(spec)] = spec, graph
+    return graph
+
+
+def _graph_of(spec: WorkflowSpec) -> Graph:
     places = places_of(spec)
     output, problems = output_place(spec)
     compiled = [problem for step in places for problem in step.problems]

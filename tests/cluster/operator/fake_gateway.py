@@ -33,6 +33,7 @@ class FakeGateway:
         exceeded: what it says of agents that it keeps refusing; told again and again.
         head: where its audit chain stands; None for none.
         refused: connections with another token than the operator's.
+        poll_seconds: how often it looks at the agents; each look is a list of them all.
     """
 
     def __init__(self, admin: ApiClient, namespace: str, address: str, port: int) -> None:
@@ -46,6 +47,7 @@ class FakeGateway:
         self.exceeded: list[JsonObject] = []
         self.head: SignedHead | None = None
         self.refused = 0
+        self.poll_seconds = _POLL_SECONDS
 
     async def run(self) -> None:
         """Serve once the operator has made the certificate."""
@@ -58,7 +60,7 @@ class FakeGateway:
             await site.start()
             while True:
                 await self._poll()
-                await asyncio.sleep(_POLL_SECONDS)
+                await asyncio.sleep(self.poll_seconds)
         finally:
             await runner.cleanup()
 
@@ -97,7 +99,7 @@ class FakeGateway:
                 yield orjson.dumps(said) + b"\n"
             if self.head is not None:
                 yield b'{"auditHead":' + self.head.encode() + b"}\n"
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(self.poll_seconds)
 
     def _changes(self, told: dict[tuple[str, str], str]) -> list[bytes]:
         lines = []

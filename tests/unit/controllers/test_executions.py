@@ -253,3 +253,39 @@ def test_only_replacing_makes_a_run_that_has_started_end(heard: Heard) -> None:
         run = executions.runs.get("sales", "a")
         assert run is not None
         assert executions.must_make_way("sales", run) is (on_excess == "Replace")
+
+
+def test_only_a_run_that_has_not_started_and_that_no_run_waits_for_begins_something(heard: Heard) -> None:
+    begins = heard.objects.executions.begins
+    heard.see("WorkflowRun", "new", RUN)
+    heard.see("WorkflowRun", "started", RUN, status=STARTED)
+    heard.see("WorkflowRun", "ended", RUN, status={"conditions": ended("False")})
+    parent: JsonObject = {
+        "run": "started",
+        "runUID": "started-uid",
+        "rootUID": "started-uid",
+        "step": "research",
+        "depth": 1,
+    }
+    heard.see("WorkflowRun", "below", {**RUN, "parent": parent})
+    names = ("new", "started", "ended", "below", "unknown")
+    assert [name for name in names if begins("sales", name)] == ["new"]
+
+
+def test_what_a_run_made_itself_asks_for_the_work_of_the_task_alone(heard: Heard) -> None:
+    made = raw("Task", "t1", {**TASK, "run": STEP})
+    heard.objects.observe("Task", made, by=Key(Subject.WORKFLOW_RUN, "sales", "r1"))
+    assert heard.take() == {"Task/t1"}
+
+
+def test_the_end_of_a_task_concerns_its_run_once_when_the_result_is_there(heard: Heard) -> None:
+    task: JsonObject = {**TASK, "run": STEP}
+    handed_in: JsonObject = {"outcome": "Succeeded", "time": "2026-01-01T00:00:00Z"}
+    heard.see("Task", "t1", task)
+    assert "WorkflowRun/r1" in heard.see("Task", "t1", task, 2, status={"result": handed_in})
+    end: JsonObject = {
+        "result": handed_in,
+        "conditions": ended(),
+        "completionTime": "2026-01-01T00:00:09Z",
+    }
+    assert "WorkflowRun/r1" not in heard.see("Task", "t1", task, 3, status=end)

@@ -1,13 +1,17 @@
 """What comes of what a run asks to be created."""
 
+import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
 import pytest
 
+from aos.controllers.keys import Key, Subject
 from aos.controllers.objects import Objects
-from aos.controllers.run_acting import do
+from aos.controllers.run_acting import AT_ONCE, do
 from aos.controllers.world import World
+from aos.kube.errors import Target, Unavailable
 from aos.model.base import JsonObject
 from aos.model.task import AgentReference, StepOfRun, TaskSpec
 from aos.model.workflow_run import WorkflowRun
@@ -27,11 +31,34 @@ class Server:
         self._answer = answer
 
     async def create(self, manifest: JsonObject) -> JsonObject | str:
-        if self._answer is not None:
-            return self._answer
-        metadata = manifest["metadata"]
-        assert isinstance(metadata, dict)
-        return {**manifest, "metadata": {**metadata, "uid": "t1-uid", "resourceVersion": "1"}}
+        return made(manifest) if self._answer is None else self._answer
+
+
+def made(manifest: JsonObject) -> JsonObject:
+    metadata = manifest["metadata"]
+    assert isinstance(metadata, dict)
+    return {**manifest, "metadata": {**metadata, "uid": f"{metadata['name']}-uid", "resourceVersion": "1"}}
+
+
+class Slow:
+    """Takes its time over every object, and can't be reached for one of them."""
+
+    def __init__(self, fails: str = "") -> None:
+        self._fails = fails
+        self._now = 0
+        self.tried: list[str] = []
+        self.most = 0
+
+    async def create(self, manifest: JsonObject) -> JsonObject:
+        name = str(cast("JsonObject", manifest["metadata"])["name"])
+        self.tried.append(name)
+        self._now += 1
+        self.most = max(self.most, self._now)
+        await asyncio.sleep(0)
+        self._now -= 1
+        if name == self._fails:
+            raise Unavailable(Target("create", "tasks"), 503, "ServiceUnavailable", "later")
+        return made(manifest)
 
 
 async def create(answer: JsonObject | str | None) -> tuple[dict[str, str], bool]:
@@ -44,6 +71,28 @@ async def create(answer: JsonObject | str | None) -> tuple[dict[str, str], bool]
 
 async def test_what_was_created_is_known_at_once() -> None:
     assert await create(None) == ({}, True)
+
+
+async def test_what_was_created_brings_its_own_run_back_only_if_it_was_there_before() -> None:
+    for status, expected in (({}, set()), ({"observedGeneration": 1}, {"r1"})):
+        asked: list[Key] = []
+        server = Server({**made(step_manifest(RUN, TASK)), **({"status": status} if status else {})})
+        world = cast("World", SimpleNamespace(objects=Objects(asked.append), actor=server))
+        await do(world, RUN, [TASK])
+        assert {key.name for key in asked if key.subject is Subject.WORKFLOW_RUN} == expected
+
+
+async def test_many_are_created_few_at_a_time_and_none_is_begun_once_one_could_not_be_tried() -> None:
+    tasks = [replace(TASK, name=f"t{number}") for number in range(4 * AT_ONCE)]
+    server = Slow()
+    world = cast("World", SimpleNamespace(objects=Objects(lambda _: None), actor=server))
+    await do(world, RUN, tasks)
+    assert (len(server.tried), server.most) == (4 * AT_ONCE, AT_ONCE)
+    failing = Slow(fails="t3")
+    world = cast("World", SimpleNamespace(objects=Objects(lambda _: None), actor=failing))
+    with pytest.raises(Unavailable):
+        await do(world, RUN, tasks)
+    assert len(failing.tried) < 2 * AT_ONCE
 
 
 async def test_what_the_api_server_refuses_is_told_in_its_words() -> None:

@@ -199,7 +199,7 @@ OPEN: Sequence[Row] = (
         ("Unknown", "Pending"),
         "being removed",
     ),
-    Row("its pod is there", waiting(pods=[pod()]), ("False", "Starting"), ("Unknown", "Pending"), requeue=0),
+    Row("its pod is there", waiting(pods=[pod()]), ("False", "Starting"), ("Unknown", "Pending")),
     Row(
         "no node can take the pod",
         running(pod(unschedulable="Unschedulable: 0/1 nodes"), status=STARTING),
@@ -555,6 +555,24 @@ def test_the_pod_that_was_created_is_recorded_with_its_revision() -> None:
     assert plan.status["revision"] == ready_agent().status.revision
     assert plan.status["startTime"] == "2026-01-02T03:04:05Z"
     assert [event.reason for event in plan.events] == ["PodCreated"]
+
+
+OF_RUN: JsonObject = {"name": "r1", "uid": "r", "rootUID": "r", "workflow": "w", "step": "enrich"}
+
+
+def test_of_a_runs_task_only_what_is_amiss_is_told_since_its_run_tells_the_rest() -> None:
+    observed = observed_task(task(spec={"run": OF_RUN}), [pod()])
+    assert reconcile_task(observed, SETTINGS, NOW).events == ()
+    waits = reconcile_task(replace(observed, pods=(), agent=None), SETTINGS, NOW)
+    assert [event.reason for event in waits.events] == ["Waiting"]
+
+
+def test_a_new_pod_is_looked_at_again_when_its_watch_tells_of_it_and_one_that_was_there_at_once() -> None:
+    new = reconcile_task(observed_task(pods=[pod()]), SETTINGS, NOW).requeue_after_seconds
+    assert new is not None
+    assert new > 1
+    for known in (pod("Running"), pod(node="worker")):
+        assert reconcile_task(observed_task(pods=[known]), SETTINGS, NOW).requeue_after_seconds == 0
 
 
 def test_a_pod_of_an_operator_that_died_before_the_record_is_adopted_with_the_revision_it_was_made_for() -> (
