@@ -62,8 +62,9 @@ class WorkQueue(Generic[K]):
     """Runs ``process`` for each key that was added, until nothing is left to do for it.
 
     A key waits at most once and is processed by at most one worker. A key added while it is processed runs
-    once more afterwards. A key whose processing raises comes back after a growing delay, at least the one that
-    an `Unavailable` asks for; success forgets its failures. Keys are taken first in, first out; those that can wait are taken when
+    once more afterwards. Processing finds out anew whether and when a key has to come back: what was set before holds no more.
+    A key whose processing raises comes back after a growing delay, at least the one that an `Unavailable` asks for, and when
+    it was to come back anyway; success forgets its failures. Keys are taken first in, first out; those that can wait are taken when
     no other is left, but at least each `PATIENT_SHARE` th time. So what was begun is brought to its end before more is begun.
     """
 
@@ -130,6 +131,11 @@ class WorkQueue(Generic[K]):
             waiting[1].cancel()
         self._timers[key] = (due_at, self._clock.call_later(seconds, lambda: self._due(key)))
 
+    @property
+    def set_times(self) -> int:
+        """Keys that wait for their time."""
+        return len(self._timers)
+
     def failures(self, key: K) -> int:
         """Return how often ``key`` failed in a row."""
         return self._failures.get(key, 0)
@@ -189,12 +195,18 @@ class WorkQueue(Generic[K]):
     async def _work(self, key: K) -> None:
         started_at = self._clock.monotonic()
         failed = True
+        # Else a time would be kept for each key whose object is gone, or at its end, for as long as its deadline was.
+        due_at, timer = self._timers.pop(key, (None, None))
+        if timer is not None:
+            timer.cancel()
         try:
             await self._process(key)
             failed = False
             self._failures.pop(key, None)
         except Exception as error:  # noqa: BLE001 - whatever one key brings, the others go on
             self._retry(key, error)
+            if due_at is not None:
+                self.add_after(key, max(due_at - self._clock.monotonic(), 0))
         finally:
             self._metrics.worked(self._clock.monotonic() - started_at, failed=failed)
             self._finish(key)
