@@ -103,6 +103,7 @@ class Objects:
             )
         }
         self._task_listeners: list[Callable[[Change[TaskFacts]], None]] = []
+        self._end_listeners: list[Touch] = []
         self._tasks_of: _Index = {}
         self._handed_over_by: _Index = {}
         self._tasks_of_run: _Index = {}
@@ -195,6 +196,10 @@ class Objects:
         """Call ``listener`` when a Task appears, changes or goes."""
         self._task_listeners.append(listener)
 
+    def on_end(self, listener: Touch) -> None:
+        """Call ``listener`` with the key of an object that is gone."""
+        self._end_listeners.append(listener)
+
     def warm_asked(self, namespace: str) -> dict[str, int]:
         """Return how many warm pods each agent of a namespace asks for, without those that ask for none."""
         entries = self.agents.within(namespace).items()
@@ -266,6 +271,8 @@ class Objects:
             change = store.remove(namespace, name, uid)
             if change is not None:
                 changed(change)
+                for listener in self._end_listeners:
+                    listener(Key(Subject(store.kind), namespace, name))
 
         return observe, forget
 

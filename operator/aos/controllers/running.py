@@ -122,6 +122,7 @@ class Operator:
             identity=identity,
             on_lost=self._lost,
         )
+        self.objects.on_end(self._ended)
         turns = self._new_turns(settings.max_task_pods)
         self._world = World(
             settings=settings.operator,
@@ -292,6 +293,11 @@ class Operator:
     def _refresh(self) -> None:
         if self._queue is not None:
             self._state.refresh(self._cluster, self.objects, self._gateways)
+
+    def _ended(self, key: Key) -> None:
+        """Let what is gone not come back at its deadline, for which its key would be kept."""
+        if self._queue is not None:
+            self._queue.forget(key)
 
     def _lost(self) -> None:
         self._queue = None

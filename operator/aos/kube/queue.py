@@ -62,9 +62,8 @@ class WorkQueue(Generic[K]):
     """Runs ``process`` for each key that was added, until nothing is left to do for it.
 
     A key waits at most once and is processed by at most one worker. A key added while it is processed runs
-    once more afterwards. Processing finds out anew whether and when a key has to come back: what was set before holds no more.
-    A key whose processing raises comes back after a growing delay, at least the one that an `Unavailable` asks for, and when
-    it was to come back anyway; success forgets its failures. Keys are taken first in, first out; those that can wait are taken when
+    once more afterwards. A key whose processing raises comes back after a growing delay, at least the one that
+    an `Unavailable` asks for; success forgets its failures. Keys are taken first in, first out; those that can wait are taken when
     no other is left, but at least each `PATIENT_SHARE` th time. So what was begun is brought to its end before more is begun.
     """
 
@@ -131,6 +130,12 @@ class WorkQueue(Generic[K]):
             waiting[1].cancel()
         self._timers[key] = (due_at, self._clock.call_later(seconds, lambda: self._due(key)))
 
+    def forget(self, key: K) -> None:
+        """Let ``key`` not come back at the time set for it: what it names is gone. What is asked for already is done."""
+        self._failures.pop(key, None)
+        if waiting := self._timers.pop(key, None):
+            waiting[1].cancel()
+
     @property
     def set_times(self) -> int:
         """Keys that wait for their time."""
@@ -195,18 +200,12 @@ class WorkQueue(Generic[K]):
     async def _work(self, key: K) -> None:
         started_at = self._clock.monotonic()
         failed = True
-        # Else a time would be kept for each key whose object is gone, or at its end, for as long as its deadline was.
-        due_at, timer = self._timers.pop(key, (None, None))
-        if timer is not None:
-            timer.cancel()
         try:
             await self._process(key)
             failed = False
             self._failures.pop(key, None)
         except Exception as error:  # noqa: BLE001 - whatever one key brings, the others go on
             self._retry(key, error)
-            if due_at is not None:
-                self.add_after(key, max(due_at - self._clock.monotonic(), 0))
         finally:
             self._metrics.worked(self._clock.monotonic() - started_at, failed=failed)
             self._finish(key)

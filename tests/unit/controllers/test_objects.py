@@ -3,7 +3,7 @@
 import pytest
 from pydantic import JsonValue
 
-from aos.controllers.keys import Key
+from aos.controllers.keys import Key, Subject
 from aos.controllers.objects import Objects
 from aos.model.base import JsonObject
 from tests.unit.controllers.make import AGENT, CLUSTER_POLICY, MODEL, POLICY, TASK, TOOL, raw
@@ -53,6 +53,15 @@ def heard() -> Heard:
 def test_what_is_already_known_makes_no_work(heard: Heard) -> None:
     heard.objects.observe("Agent", raw("Agent", "enricher", AGENT, labels=RESEARCH))
     assert heard.take() == set()
+
+
+def test_the_end_of_an_object_is_told_and_not_that_of_one_before_it(heard: Heard) -> None:
+    ended: list[Key] = []
+    heard.objects.on_end(ended.append)
+    heard.objects.forget("Task", "sales", "t1", "an-earlier-uid")
+    assert ended == []
+    heard.objects.forget("Task", "sales", "t1", "t1-uid")
+    assert ended == [Key(Subject.TASK, "sales", "t1")]
 
 
 def test_an_older_version_never_replaces_a_newer_one(heard: Heard) -> None:

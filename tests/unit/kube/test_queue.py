@@ -204,55 +204,20 @@ async def test_add_after_waits_for_the_earliest_time_asked_for(bench: Bench) -> 
     assert bench.work.done == ["a"]
 
 
-async def test_a_key_that_was_processed_meanwhile_does_not_come_back_at_a_time_set_before(
-    bench: Bench,
-) -> None:
+async def test_a_key_that_is_forgotten_does_not_come_back_at_the_time_set_for_it(bench: Bench) -> None:
     bench.start()
+    bench.work.failures["b"] = ValueError("no")
     bench.queue.add_after("a", 10)
-    bench.queue.add("a")
+    bench.queue.add("b")
     await settle()
-    assert bench.work.done == ["a"]
-    assert bench.queue.set_times == 0
+    for key in ("a", "b", "c"):
+        bench.queue.forget(key)
+    assert (bench.queue.set_times, bench.queue.failures("b")) == (0, 0)
     await bench.clock.advance(20)
-    assert bench.work.done == ["a"]
-
-
-async def test_a_key_that_failed_comes_back_at_the_time_set_before_if_that_is_sooner(bench: Bench) -> None:
-    bench.start()
-    bench.work.failures["a"] = ValueError("no")
-    bench.queue.add_after("a", 0.4)
-    bench.queue.add_after("b", 30)
+    assert bench.work.done == []
     bench.queue.add("a")
     await settle()
-    assert bench.queue.failures("a") == 1
-    await bench.clock.advance(0.4)
-    assert bench.queue.failures("a") == 2
-    await bench.clock.advance(1.9)
-    assert bench.queue.failures("a") == 2
-    await bench.clock.advance(0.1)
-    assert bench.queue.failures("a") == 3
-    assert bench.queue.set_times == 2
-
-
-async def test_a_key_comes_back_when_its_processing_says_however_soon_it_was_to_come_before() -> None:
-    clock, done = FakeClock(), list[float]()
-
-    async def process(key: str) -> None:
-        done.append(clock.monotonic())
-        queue.add_after(key, 8)
-
-    queue = WorkQueue[str](process, clock=clock)
-    running = asyncio.create_task(queue.run())
-    began = clock.monotonic()
-    queue.add_after("a", 5)
-    queue.add("a")
-    await settle()
-    await clock.advance(7.9)
-    assert len(done) == 1
-    await clock.advance(0.1)
-    assert [at - began for at in done] == [0, 8]
-    running.cancel()
-    await asyncio.wait({running})
+    assert bench.work.done == ["a"]
 
 
 async def test_metrics_hear_depth_adds_waits_and_durations(bench: Bench) -> None:
