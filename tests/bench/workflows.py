@@ -49,6 +49,7 @@ from tests.cluster.operator.fake_gateway import TOKEN, FakeGateway, own_address
 MIB = 1024 * 1024
 REST_SECONDS = 20
 RUNS = "aos_operator_runs"
+OBJECTS = "aos_operator_objects"
 _POLL_SECONDS = 0.5
 _REPORT_SECONDS = 1.0
 """How often the gateway lists the agents while the operator is measured; nothing of them changes then."""
@@ -61,6 +62,7 @@ class Options:
     runs: int
     steps: int
     items: int
+    rounds: int
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,19 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--runs", type=int, default=500, help="runs, all started at once")
     parser.add_argument("--steps", type=int, default=5, help="steps of each, one after the other")
     parser.add_argument("--items", type=int, default=1000, help="items of one run that fans out")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=0,
+        help="do the runs so often, deleted each time, and look at memory alone",
+    )
     given = parser.parse_args(arguments)
+    options = Options(given.runs, given.steps, given.items, given.rounds)
     with tempfile.TemporaryDirectory(prefix="aos-bench-") as made:
         folder = Path(made)
         with control_plane(folder / "cluster") as cluster:
             install(cluster)
-            asyncio.run(_measure(cluster, folder, Options(given.runs, given.steps, given.items)))
+            asyncio.run(_measure(cluster, folder, options))
 
 
 async def _measure(cluster: Handle, folder: Path, options: Options) -> None:
@@ -123,6 +132,9 @@ async def _measure(cluster: Handle, folder: Path, options: Options) -> None:
                 # From here on nothing changes that it has to look out for.
                 enforcing.poll_seconds = _REPORT_SECONDS
                 bench = _Bench(client, process, _api_server(cluster))
+                if options.rounds:
+                    await _round_by_round(bench, options)
+                    return
                 await _run(bench, answerer, options)
                 await _fan_out(bench, options)
                 await _at_rest(bench)
@@ -207,6 +219,24 @@ async def _run(bench: _Bench, answerer: Answerer, options: Options) -> None:
         ],
     )
     print("\n  p50 and p99: from one step's result to the Task of the step after it")
+
+
+async def _round_by_round(bench: _Bench, options: Options) -> None:
+    """Show what runs leave behind in the operator once they are deleted, as history limits delete them."""
+    program, rows = bench.process.program, []
+    for number in range(1, options.rounds + 1):
+        await start_runs(bench.client, options.runs)
+        await bench.until_ended(options.runs)
+        ended = program.resident_bytes()
+        for index in range(options.runs):
+            await bench.client.delete(WORKFLOW_RUNS, f"run-{index}", namespace=NAMESPACE)
+        while await bench.metric(OBJECTS, 'kind="Task"') or await bench.metric(OBJECTS, 'kind="WorkflowRun"'):
+            program.check()
+            await asyncio.sleep(_POLL_SECONDS)
+        rows.append([str(number), f"{ended / MIB:.1f}", f"{program.resident_bytes() / MIB:.1f}"])
+        print(*rows[-1], flush=True)
+    title = f"workflows: the operator's memory over rounds of {options.runs} runs of {options.steps} steps"
+    show(title, ("round", "MiB, all ended", "MiB, all deleted"), rows)
 
 
 async def _fan_out(bench: _Bench, options: Options) -> None:
