@@ -72,10 +72,18 @@ def test_a_time_that_is_none_is_refused(stamp: str) -> None:
         verify(Signed("msg_1", stamp, "v1,AAAA"), BODY, KEY, 300, NOW)
 
 
-@pytest.mark.parametrize("webhook_id", ["", "a" * 257, "a\nb", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
+@pytest.mark.parametrize("webhook_id", ["", "a" * 257, "a\nb", "a.b", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
 def test_an_id_that_is_none_is_refused(webhook_id: str) -> None:
     with pytest.raises(SignatureError, match="webhook-id"):
         verify(Signed(webhook_id, str(NOW), "v1,AAAA"), BODY, KEY, 300, NOW)
+
+
+def test_attack_20_what_was_signed_is_no_other_delivery_with_its_parts_moved() -> None:
+    # The same bytes are signed: a body that begins with a time makes another id, time and body of them.
+    said = Signed(f"msg_1.{NOW}", str(NOW), sign("msg_1", NOW, f"{NOW}.7".encode(), KEY))
+    assert said.signatures == sign(said.id, NOW, b"7", KEY)
+    with pytest.raises(SignatureError, match="without a full stop"):
+        verify(said, b"7", KEY, 300, NOW)
 
 
 def test_a_key_is_text_or_base64_behind_its_prefix() -> None:

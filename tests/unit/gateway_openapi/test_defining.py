@@ -144,6 +144,27 @@ def test_an_operation_that_can_not_be_called_says_why(
     assert said in str(made[PROBLEM])
 
 
+def test_attack_04_what_the_document_calls_a_key_is_no_agents_to_give() -> None:
+    schemes: JsonObject = {
+        "key": {"type": "apiKey", "in": "query", "name": "access_key"},
+        "tenant": {"$ref": "#/components/x"},
+        "login": {"type": "http", "scheme": "basic"},
+    }
+    components: JsonObject = {
+        "securitySchemes": schemes,
+        "x": {"type": "apiKey", "in": "header", "name": "X-Desk-Key"},
+    }
+    parameters: list[JsonValue] = [
+        parameter("Access_Key"),
+        parameter("x-desk-key", "header"),
+        parameter("X-Desk-Key"),
+        parameter("page"),
+    ]
+    made = defined({"parameters": parameters}, components=components)
+    assert set(cast("JsonObject", schema_of(made)["properties"])) == {"X-Desk-Key", "page"}
+    assert "a credential, which is not an agent's to give" in str(made["description"])
+
+
 @pytest.mark.parametrize(
     ("kinds", "chosen"),
     [

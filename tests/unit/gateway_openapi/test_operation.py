@@ -130,7 +130,14 @@ def test_attack_14_a_path_that_can_not_stand_in_a_request_is_not_used(path: str)
         ("Proxy-Anything", True),
         ("X-HTTP-Method-Override", True),
         ("X-Forwarded-For", True),
-        ("x-api-KEY", True),
+        ("x-tenant-KEY", True),
+        ("X-Api-Key", True),
+        ("X-Auth-Token", True),
+        ("X-Forwarded-User", True),
+        ("X-Remote-Group", True),
+        ("Remote-User", True),
+        ("Impersonate-User", True),
+        ("X-Original-Uri", True),
         ("a b", True),
         ("a:b", True),
         ("", True),
@@ -138,7 +145,7 @@ def test_attack_14_a_path_that_can_not_stand_in_a_request_is_not_used(path: str)
     ],
 )
 def test_attack_7_headers_that_would_make_another_request_are_barred(name: str, *, barred: bool) -> None:
-    assert header_is_barred(name, "X-Api-Key") is barred
+    assert header_is_barred(name, "X-Tenant-Key") is barred
 
 
 @pytest.mark.parametrize(("url", "base"), [("http://x/a/", "/a"), ("http://x", ""), ("http://x/", "")])

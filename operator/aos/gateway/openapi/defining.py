@@ -101,6 +101,7 @@ class _Reading:
         self._operation = operation
         self._auth_header = auth_header
         self._schemas = SchemaReader(document)
+        self._credentials = _credentials(document)
         self._placed: list[Placed] = []
         self._properties: JsonObject = {}
         self._required: list[JsonValue] = []
@@ -185,12 +186,19 @@ class _Reading:
             return "parameters with content of their own are not sent"
         if parameter.get("style", _STYLES[place]) != _STYLES[place]:
             return f"only the style {_STYLES[place]} is known there"
-        if place == Where.HEADER and header_is_barred(name, self._auth_header):
-            return "that header is not an agent's to set"
+        not_an_agents = self._why_not_an_agents(name, place)
+        if not_an_agents:
+            return not_an_agents
         found = self._document.follow(schema)
         if isinstance(found, dict) and (found.get("type") == "object" or "properties" in found):
             return "objects are not sent as parameters"
         return ""
+
+    def _why_not_an_agents(self, name: str, place: str) -> str:
+        if (place, name.lower()) in self._credentials:
+            return "it is a credential, which is not an agent's to give"
+        is_barred = place == Where.HEADER and header_is_barred(name, self._auth_header)
+        return "that header is not an agent's to set" if is_barred else ""
 
     def _argument(self, name: str, where: Where) -> str:
         """Return the argument's name: the parameter's own, fit for a model's client, and told from others by its place."""
@@ -223,6 +231,18 @@ class _Reading:
         if body.get("required") is True:
             self._required.append(BODY)
         return fitting[0]
+
+
+def _credentials(document: Document) -> frozenset[tuple[str, str]]:
+    """Return place and name, in lower case, of what the document itself calls a key."""
+    components = document.root.get("components")
+    schemes = components.get("securitySchemes") if isinstance(components, dict) else None
+    found = set()
+    for scheme in schemes.values() if isinstance(schemes, dict) else ():
+        there = document.follow(scheme)
+        if isinstance(there, dict) and there.get("type") == "apiKey":
+            found.add((str(there.get("in")), str(there.get("name")).lower()))
+    return frozenset(found)
 
 
 def _described(schema: JsonValue, said: list[JsonValue]) -> JsonValue:

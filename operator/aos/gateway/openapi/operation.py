@@ -31,6 +31,8 @@ _BARRED: Final = frozenset(
     {
         "accept",
         "accept-encoding",
+        "api-key",
+        "apikey",
         "authorization",
         "connection",
         "content-encoding",
@@ -44,26 +46,38 @@ _BARRED: Final = frozenset(
         "origin",
         "proxy-authorization",
         "proxy-connection",
+        "remote-user",
         "te",
         "trailer",
         "transfer-encoding",
+        "true-client-ip",
         "upgrade",
         "user-agent",
         "via",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-port",
-        "x-forwarded-prefix",
-        "x-forwarded-proto",
+        "x-access-token",
+        "x-api-key",
+        "x-auth-token",
+        "x-client-ip",
         "x-http-method",
         "x-http-method-override",
         "x-method-override",
-        "x-original-url",
         "x-real-ip",
         "x-rewrite-url",
     }
 )
-"""Headers that are the gateway's own, or by which a request would become another one."""
+"""Headers that are the gateway's own, show a credential, or by which a request would become another one or anybody else's."""
+_BARRED_BEGINNINGS: Final = (
+    "impersonate-",
+    "mcp-",
+    "proxy-",
+    "sec-",
+    "x-auth-request-",
+    "x-envoy-",
+    "x-forwarded-",
+    "x-original-",
+    "x-remote-",
+)
+"""What a proxy says in whose name a request comes, and systems behind it believe."""
 
 
 class OperationError(ValueError):
@@ -232,7 +246,7 @@ def header_is_barred(name: str, auth_header: str) -> bool:
         not _HEADER_NAME.fullmatch(name)
         or lower in _BARRED
         or lower == auth_header.lower()
-        or lower.startswith(("proxy-", "sec-", "mcp-"))
+        or lower.startswith(_BARRED_BEGINNINGS)
     )
 
 
