@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aos.cli.command_line import Command
 from aos.cli.completion import request_names
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
@@ -92,14 +93,18 @@ def approve(
     context: typer.Context,
     *,
     names: Names,
-    comment: Annotated[str, typer.Option("-m", "--comment", help="Why; kept with your decision.")] = "",
+    comment: Annotated[
+        str, typer.Option("-m", "--comment", metavar="TEXT", help="Why; kept with your decision.")
+    ] = "",
     yes: Yes = False,
     wait: Wait = "5s",
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Let a call happen, or a run go on after its gate, as far as it is on you; shows it and asks first.
+    """Say yes to a call, or to a run at its gate.
+
+    It is shown first, and you are asked. The call is then made once, exactly as shown, when enough people said yes.
 
     Exits with 0 if you approved all, 1 if one can't be decided any more or you said no, 3 if one is not yours to decide.
     """
@@ -120,7 +125,9 @@ def reject(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Refuse a call or a gate, for good; shows it and asks first. The agent, or the run, is told why.
+    """Say no to a call, or to a run at its gate, for good.
+
+    It is shown first, and you are asked. The agent, or the run, is told why.
 
     Exits with 0 if you rejected all, 1 if one can't be decided any more or you said no, 3 if one is not yours to decide.
     """
@@ -146,7 +153,9 @@ def watch(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Tell of what waits for you to decide, and what becomes of it, until interrupted; or follow a run to its end.
+    """Tell of what waits for you as it comes; or follow a run.
+
+    Without a run it goes on until it is interrupted, and tells what becomes of each request, too.
 
     With a run it exits with 0 if that succeeded, and with 1 if it failed.
     """
@@ -169,7 +178,7 @@ def watch(
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (pending, show, approve, reject, watch):
-        app.command(command.__name__)(command)
+        app.command(command.__name__, cls=Command)(command)
 
 
 def _decide(

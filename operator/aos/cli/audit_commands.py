@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from aos.cli.command_line import Command, Group
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
 from aos.cli.exits import ExitCode
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 AOS_NAMESPACE: Final = "aos-system"
 
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Read every namespace.")]
+EveryHold = Annotated[
+    bool, typer.Option("--all-namespaces", "-A", help="The hold is on the rows of every namespace.")
+]
 AosNamespace = Annotated[
     str,
     typer.Option(
-        "--aos-namespace", envvar="AOS_NAMESPACE", help=f"Namespace that AOS runs in; else {AOS_NAMESPACE}."
+        "--aos-namespace",
+        metavar="NAME",
+        envvar="AOS_NAMESPACE",
+        help=f"Namespace that AOS runs in; else {AOS_NAMESPACE}.",
     ),
 ]
 Account = Annotated[
@@ -36,7 +43,7 @@ Account = Annotated[
 Agent = Annotated[str, typer.Option(metavar="NAME", help="Only rows of this Agent.")]
 Task = Annotated[str, typer.Option(metavar="NAME", help="Only rows of this Task; its uid will do.")]
 Tool = Annotated[str, typer.Option(metavar="NAME[.ACTION]", help="Only calls of this Tool, Model or Agent.")]
-Record = Annotated[str, typer.Option(help="Only calls that write this record.")]
+Record = Annotated[str, typer.Option(metavar="TEXT", help="Only calls that write this record.")]
 Person = Annotated[str, typer.Option(metavar="USER", help="Only what this user asked for or approved.")]
 Effect = Annotated[str, typer.Option(metavar="allow|deny|hold", help="Only calls that were decided so.")]
 Since = Annotated[
@@ -44,9 +51,13 @@ Since = Annotated[
 ]
 Until = Annotated[str, typer.Option(metavar="TIME", help="Rows before it; written as for --since.")]
 
-audit = typer.Typer(help="Read, follow and verify the audit trail.", invoke_without_command=True)
-hold = typer.Typer(help="Keep rows from retention: legal holds.", no_args_is_help=True)
-records = typer.Typer(help="See which Task holds which record, and free one.", invoke_without_command=True)
+audit = typer.Typer(
+    cls=Group, help="Show, trace, verify and export the audit trail.", invoke_without_command=True
+)
+hold = typer.Typer(cls=Group, help="Keep rows from retention: legal holds.", no_args_is_help=True)
+records = typer.Typer(
+    cls=Group, help="See which Task holds which record, and free one.", invoke_without_command=True
+)
 audit.add_typer(hold, name="hold")
 
 
@@ -102,7 +113,7 @@ def _audit(  # noqa: PLR0913 - each option of a command is an argument
     effect: Effect = "",
     since: Since = "",
     until: Until = "",
-    limit: Annotated[int, typer.Option(min=1, max=50_000, help="Most rows.")] = 1000,
+    limit: Annotated[int, typer.Option(metavar="ROWS", min=1, max=50_000, help="Most rows.")] = 1000,
     everywhere: Everywhere = False,
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
@@ -126,11 +137,11 @@ def _audit(  # noqa: PLR0913 - each option of a command is an argument
     execute(work)
 
 
-@audit.command("trace")
+@audit.command("trace", cls=Command)
 def _trace(
     context: typer.Context,
     *,
-    task: Annotated[str, typer.Argument(help="Name or uid of the Task.", show_default=False)],
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name or uid of the Task.", show_default=False)],
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
     output: Output = None,
@@ -138,7 +149,10 @@ def _trace(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Draw the whole story of a Task: its calls, decisions, cost and outcome, and the Tasks that it handed over."""
+    """Draw the whole story of a Task.
+
+    Its calls, decisions, cost and outcome, and the Tasks that it handed over.
+    """
     own = Connection(kubeconfig, kube_context, namespace)
     reader = _reader(
         context, Reader(own, everywhere=False, aos_namespace=aos_namespace, account=service_account)
@@ -152,7 +166,7 @@ def _trace(
     execute(work)
 
 
-@audit.command("show")
+@audit.command("show", cls=Command)
 def _show(  # noqa: PLR0913 - each option of a command is an argument
     context: typer.Context,
     *,
@@ -165,7 +179,10 @@ def _show(  # noqa: PLR0913 - each option of a command is an argument
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Show one row with the exact prompt, policy and image that were in force."""
+    """Show one row, with all that was in force.
+
+    That is the exact prompt, policy and image.
+    """
     own = Connection(kubeconfig, kube_context, namespace)
     reader = _reader(context, Reader(own, everywhere, aos_namespace, service_account))
 
@@ -177,7 +194,7 @@ def _show(  # noqa: PLR0913 - each option of a command is an argument
     execute(work)
 
 
-@audit.command("verify")
+@audit.command("verify", cls=Command)
 def _verify(
     context: typer.Context,
     *,
@@ -191,7 +208,9 @@ def _verify(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Check every row, link, head and anchor of the trail, of all namespaces, and name what is wrong.
+    """Check the whole trail, and name what is wrong.
+
+    That is every row, link, head and anchor, of all namespaces.
 
     Exits with 0 if the trail holds, 1 if it does not. It says as well what the proof does not cover.
     """
@@ -208,7 +227,7 @@ def _verify(
     execute(work)
 
 
-@audit.command("export")
+@audit.command("export", cls=Command)
 def _export(  # noqa: PLR0913 - each option of a command is an argument
     context: typer.Context,
     *,
@@ -223,7 +242,7 @@ def _export(  # noqa: PLR0913 - each option of a command is an argument
     effect: Effect = "",
     since: Since = "",
     until: Until = "",
-    limit: Annotated[int, typer.Option(min=1, max=50_000, help="Most rows.")] = 50_000,
+    limit: Annotated[int, typer.Option(metavar="ROWS", min=1, max=50_000, help="Most rows.")] = 50_000,
     everywhere: Everywhere = False,
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
@@ -231,7 +250,9 @@ def _export(  # noqa: PLR0913 - each option of a command is an argument
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Print rows for other systems: JSON Lines, OCSF API Activity, or CloudEvents.
+    """Print rows for other systems.
+
+    As JSON Lines, OCSF API Activity, or CloudEvents.
 
     Exits with 1 if there are more rows than one answer holds.
     """
@@ -247,13 +268,15 @@ def _export(  # noqa: PLR0913 - each option of a command is an argument
     execute(work)
 
 
-@hold.command("add")
+@hold.command("add", cls=Command)
 def _hold_add(  # noqa: PLR0913 - each option of a command is an argument
     context: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(help="Name of the hold.", show_default=False)],
-    reason: Annotated[str, typer.Option(help="Why; it is kept with the hold.", show_default=False)],
-    everywhere: Everywhere = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the hold.", show_default=False)],
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why; it is kept with the hold.", show_default=False)
+    ],
+    everywhere: EveryHold = False,
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
     namespace: Namespace = None,
@@ -272,7 +295,7 @@ def _hold_add(  # noqa: PLR0913 - each option of a command is an argument
     execute(work)
 
 
-@hold.command("list")
+@hold.command("list", cls=Command)
 def _hold_list(
     context: typer.Context,
     *,
@@ -296,12 +319,12 @@ def _hold_list(
     execute(work)
 
 
-@hold.command("release")
+@hold.command("release", cls=Command)
 def _hold_release(
     context: typer.Context,
     *,
-    name: Annotated[str, typer.Argument(help="Name of the hold.", show_default=False)],
-    everywhere: Everywhere = False,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the hold.", show_default=False)],
+    everywhere: EveryHold = False,
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
     namespace: Namespace = None,
@@ -346,18 +369,24 @@ def _records(
     execute(work)
 
 
-@records.command("free")
+@records.command("free", cls=Command)
 def _free(
     context: typer.Context,
     *,
-    record: Annotated[str, typer.Argument(help="The record, as `aos records` shows it.", show_default=False)],
+    record: Annotated[
+        str,
+        typer.Argument(metavar="RECORD", help="The record, as `aos records` shows it.", show_default=False),
+    ],
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
     namespace: Namespace = None,
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Take a record from the Task that holds it, so that others may write it; who did so is on record."""
+    """Take a record from the Task that holds it.
+
+    Others may write it then; who did so is on record.
+    """
     own = Connection(kubeconfig, kube_context, namespace)
     reader = _reader(
         context, Reader(own, everywhere=False, aos_namespace=aos_namespace, account=service_account)
@@ -377,7 +406,9 @@ def diff_policy(  # noqa: PLR0913 - each option of a command is an argument
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Manifests; - for stdin.", show_default=False)
     ],
-    hours: Annotated[float, typer.Option(min=0.01, max=8760, help="How far back calls are judged.")] = 24,
+    hours: Annotated[
+        float, typer.Option(metavar="NUMBER", min=0.01, max=8760, help="How far back calls are judged.")
+    ] = 24,
     service_account: Account = "",
     aos_namespace: AosNamespace = "",
     output: Output = None,
@@ -385,7 +416,9 @@ def diff_policy(  # noqa: PLR0913 - each option of a command is an argument
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Tell which recorded calls a Policy or ClusterPolicy would decide otherwise, before you apply it.
+    """Tell what a policy would change, before it is applied.
+
+    These are the recorded calls that it would decide otherwise.
 
     Exits with 0 if none, 1 if any. Nothing is applied.
     """

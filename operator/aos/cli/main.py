@@ -13,6 +13,7 @@ import typer
 import aos
 from aos.cli import approval_commands, workflow_commands
 from aos.cli.audit_commands import audit, diff_policy, records
+from aos.cli.command_line import Command, Group
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
 from aos.cli.exits import ExitCode
@@ -24,6 +25,7 @@ DEFAULT_DEADLINE: Final = "10m"
 
 app = typer.Typer(
     name="aos",
+    cls=Group,
     help="Run AI agents on Kubernetes: each with an identity, a sandbox and exactly the tools its policies grant.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,7 +34,7 @@ app = typer.Typer(
 )
 app.add_typer(audit, name="audit")
 app.add_typer(records, name="records")
-app.command("diff-policy")(diff_policy)
+app.command("diff-policy", cls=Command)(diff_policy)
 approval_commands.add_to(app)
 workflow_commands.add_to(app)
 
@@ -58,7 +60,7 @@ def _global_options(
     context.obj = Connection(kubeconfig, kube_context, namespace)
 
 
-@app.command("run")
+@app.command("run", cls=Command)
 def _run(  # noqa: PLR0913 - each option of a command is an argument
     context: typer.Context,
     *,
@@ -84,13 +86,18 @@ def _run(  # noqa: PLR0913 - each option of a command is an argument
         ),
     ] = None,
     deadline: Annotated[
-        str, typer.Option(help="When a Task is ended, as in 90s or 1h; 10m. A Workflow has its own timeout.")
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="When a Task is ended, as in 90s or 1h; 10m. A Workflow has its own timeout.",
+        ),
     ] = "",
     watch: Annotated[bool, typer.Option(help="Follow it to its end and print its output.")] = True,
     timeout: Annotated[
         str,
         typer.Option(
-            help="How long to follow it; else a Task's deadline and a minute, and a run to its end. Then exit with 124."
+            metavar="DURATION",
+            help="How long to follow it; else a Task's deadline and a minute, and a run to its end. Then exit with 124.",
         ),
     ] = "",
     output: Annotated[
@@ -122,11 +129,11 @@ def _run(  # noqa: PLR0913 - each option of a command is an argument
     execute(work)
 
 
-@app.command("why")
+@app.command("why", cls=Command)
 def _why(  # noqa: PLR0913 - each option of a command is an argument
     context: typer.Context,
     *,
-    agent: Annotated[str, typer.Argument(help="Name of the Agent.", show_default=False)],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name of the Agent.", show_default=False)],
     call: Annotated[str, typer.Argument(metavar="TOOL.ACTION", help="The call, as in crm.get_contact.")],
     args: Annotated[str, typer.Option(metavar="JSON", help="The call's arguments as a JSON object.")] = "",
     task: Annotated[
@@ -142,7 +149,7 @@ def _why(  # noqa: PLR0913 - each option of a command is an argument
 ) -> None:
     """Tell whether an agent may make a call, and which rule of which policy decides.
 
-    Exits with 0 if it may, 1 if it may not. Nothing is called.
+    Exits with 0 if it may, 1 if it may not, 5 if people are asked first. Nothing is called.
     """
     connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
@@ -154,7 +161,7 @@ def _why(  # noqa: PLR0913 - each option of a command is an argument
     execute(work)
 
 
-@app.command("status")
+@app.command("status", cls=Command)
 def _status(
     context: typer.Context,
     *,
@@ -177,7 +184,7 @@ def _status(
     execute(work)
 
 
-@app.command("operator")
+@app.command("operator", cls=Command)
 def _operator() -> None:
     """Run the operator; set up by its environment."""
     from aos.cli.servers import serve_operator
@@ -185,7 +192,7 @@ def _operator() -> None:
     raise typer.Exit(serve_operator())
 
 
-@app.command("gateway")
+@app.command("gateway", cls=Command)
 def _gateway() -> None:
     """Run the gateway; set up by its environment."""
     from aos.cli.servers import serve_gateway
@@ -193,7 +200,7 @@ def _gateway() -> None:
     raise typer.Exit(serve_gateway())
 
 
-@app.command("agent")
+@app.command("agent", cls=Command)
 def _agent() -> None:
     """Do the Task of an agent's pod; set up by its environment."""
     from aos.cli.servers import serve_agent
@@ -201,9 +208,9 @@ def _agent() -> None:
     raise typer.Exit(serve_agent())
 
 
-@app.command("helper")
+@app.command("helper", cls=Command)
 def _helper() -> None:
-    """Be the way to the gateway of an own image in the same pod; set up by its environment."""
+    """Stand beside an agent's own image, as its way out; set up by its environment."""
     from aos.cli.servers import serve_helper
 
     raise typer.Exit(serve_helper())

@@ -10,11 +10,20 @@ from aos.cli.formats import DataFormat
 
 Kubeconfig = Annotated[
     Path | None,
-    typer.Option("--kubeconfig", help="Kubeconfig file; else $KUBECONFIG, ~/.kube/config, the pod's own."),
+    typer.Option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Kubeconfig file; else $KUBECONFIG, ~/.kube/config, the pod's own.",
+    ),
 ]
-KubeContext = Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")]
+KubeContext = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Context of the kubeconfig.")
+]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Namespace; else the context's own, else default.")
+    str | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NAME", help="Namespace; else the context's own, else default."
+    ),
 ]
 Output = Annotated[DataFormat | None, typer.Option("-o", "--output", help="Print it for programs.")]
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from aos.cli.command_line import Command
 from aos.cli.connection import Connection
 from aos.cli.execution import execute
 from aos.cli.exits import ExitCode
@@ -28,7 +29,10 @@ def runs(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Show the runs of Workflows, newest first: how far each is, what it cost, whom it waits for."""
+    """Show the runs of Workflows, newest first.
+
+    Of each how far it is, what it cost and whom it waits for.
+    """
     connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
     async def work() -> ExitCode:
@@ -75,4 +79,4 @@ def graph(
 def add_to(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     for command in (runs, graph):
-        app.command(command.__name__)(command)
+        app.command(command.__name__, cls=Command)(command)
