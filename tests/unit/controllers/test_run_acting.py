@@ -74,7 +74,8 @@ async def test_what_was_created_is_known_at_once() -> None:
 
 
 async def test_what_was_created_brings_its_own_run_back_only_if_it_was_there_before() -> None:
-    for status, expected in (({}, set()), ({"observedGeneration": 1}, {"r1"})):
+    cases: tuple[tuple[JsonObject, set[str]], ...] = (({}, set()), ({"observedGeneration": 1}, {"r1"}))
+    for status, expected in cases:
         asked: list[Key] = []
         server = Server({**made(step_manifest(RUN, TASK)), **({"status": status} if status else {})})
         world = cast("World", SimpleNamespace(objects=Objects(asked.append), actor=server))
