@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,6 +31,7 @@ _BROKEN: Final = 70
 _AT_ONCE: Final = 4
 NOT_NOTICED: Final = "NOT NOTICED"
 _OTHER_NUMBER: Final = 999_999_983
+_LATER: Final = timedelta(days=3_650)
 _OTHER_TEXT: Final = "inert"
 
 
@@ -72,27 +74,59 @@ def _units(tests: Sequence[str]) -> tuple[str, ...]:
 def make_inert(kind: str, field: str) -> None:
     """Let every reader of a field, in this process and for good, find what stands there if nobody writes anything.
 
-    Of a field that must be written they find something else than what is written.
+    Of a field that must be written they find something else than what is written. What hands on a part of a spec as a whole
+    hands it on without the field.
     """
     model: type[ApiModel] = next(item.spec_model for item in KINDS if item.kind == kind)
-    *above, last = field.replace("[]", "").split(".")
-    for part in above:
-        model = _model_in(_field(model, part)[1].annotation)
-    name, info = _field(model, last)
-    setattr(model, name, property(_Inert(name, info)))
+    path = tuple(field.replace("[]", "").split("."))
+    while path:
+        name, info = _field(model, path[0])
+        setattr(model, name, property(_Without(name, path)))
+        path = path[1:]
+        if path:
+            model = _model_in(info.annotation)
 
 
-@dataclass(frozen=True, slots=True)
-class _Inert:
-    """Reads a field without looking at what was written."""
+_COPIES: Final[dict[int, ApiModel]] = {}
+"""Models that were made without the field, by id; they are kept, so that no other gets their ids."""
 
-    name: str
-    info: FieldInfo
+
+class _Without:
+    """Reads a field of a model without what stands at a path that begins with it."""
+
+    def __init__(self, name: str, path: tuple[str, ...]) -> None:
+        self._name = name
+        self._path = path
+        # What is read twice is the same object twice, as it is otherwise.
+        self._made: dict[int, tuple[object, object]] = {}
 
     def __call__(self, model: ApiModel) -> object:
-        if not self.info.is_required():
-            return self.info.get_default(call_default_factory=True)
-        return _another(model.__dict__[self.name])
+        written = model.__dict__[self._name]
+        if id(model) in _COPIES:
+            return written
+        known = self._made.get(id(written))
+        if known is None:
+            known = self._made[id(written)] = written, _without(type(model), written, self._path)
+        return known[1]
+
+
+def _without(model: type[ApiModel], written: object, path: tuple[str, ...]) -> object:
+    """Return what is read of a field of ``model``: the first of ``path``, with the last of it inert."""
+    info = _field(model, path[0])[1]
+    if len(path) == 1:
+        return info.get_default(call_default_factory=True) if not info.is_required() else _another(written)
+    if isinstance(written, tuple):
+        return tuple(_changed(item, path[1:]) for item in written)
+    return _changed(written, path[1:])
+
+
+def _changed(item: object, path: tuple[str, ...]) -> object:
+    if not isinstance(item, ApiModel):
+        return item
+    name, _ = _field(type(item), path[0])
+    copy = item.model_copy(update={name: _without(type(item), item.__dict__[name], path)})
+    _COPIES[id(copy)] = copy
+    return copy
 
 
 def _another(value: object) -> object:
@@ -101,10 +135,10 @@ def _another(value: object) -> object:
             return next(item for item in type(value) if item is not value)
         case bool():
             return not value
-        case str():
-            return _OTHER_TEXT
-        case int():
-            return _OTHER_NUMBER
+        case str() | int():
+            return _OTHER_TEXT if isinstance(value, str) else _OTHER_NUMBER
+        case datetime():
+            return value + _LATER
         case tuple() | dict():
             return type(value)()
         case _:

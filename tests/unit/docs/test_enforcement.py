@@ -10,8 +10,9 @@ import pytest
 
 from aos.model.kinds import KINDS
 from hack.generate.enforcement import CASES, CallPath, Enforced, NoPart, begins, fields, place
-from hack.generate.enforcement_kinds import HELD, Told, held, spec_fields
+from hack.generate.enforcement_kinds import HELD, held, spec_fields
 from hack.generate.enforcement_page import enforcement_page
+from hack.generate.enforcement_rows import Told
 from tests.unit.gateway_a2a.test_policy_fields import CASES as HANDOFFS
 from tests.unit.gateway_mcp.policy_cases import CASES as TOOLS
 from tests.unit.gateway_memory.test_policy_fields import TELLING as MEMORIES

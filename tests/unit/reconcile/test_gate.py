@@ -14,8 +14,8 @@ from aos.workflow.actions import CreateGate
 from tests.unit.reconcile.asked import DIGEST
 from tests.unit.reconcile.make import NOW, condition, metadata
 
-LEADS = Approvers(groups=("leads",))
-HEADS = Approvers(groups=("heads",))
+LEADS = Approvers(groups=("leads",), users=("lena",), service_accounts=("sales:bot",))
+HEADS = Approvers(groups=("heads",), users=("max",), service_accounts=("sales:chief",))
 GATE = Gate(
     required=2,
     approvers=LEADS,

@@ -108,6 +108,10 @@ def test_a_task_of_a_run_below_counts_for_the_first_run_of_all() -> None:
 
 
 def test_no_more_than_four_runs_follow_one_another() -> None:
+    last = World(spec_of({"name": "a", "workflow": "other"}), parent=below(2))
+    last.settle()
+    assert len(last.made) == 1
+
     world = World(spec_of({"name": "a", "workflow": "other", "retry": {"attempts": 3}}), parent=below(3))
 
     world.settle()
