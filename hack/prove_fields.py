@@ -27,6 +27,7 @@ from hack.generate.enforcement_kinds import HELD, held, spec_fields
 ROOT: Final = Path(__file__).resolve().parents[1]
 _UNIT: Final = "unit/"
 _FAILED: Final = 1
+_OF_ONE_VALUE: Final = (".onTimeout",)
 _BROKEN: Final = 70
 _AT_ONCE: Final = 4
 NOT_NOTICED: Final = "NOT NOTICED"
@@ -208,6 +209,8 @@ def judged(claim: Claim) -> str:
     """Return what becomes of a claim, in a word or two."""
     if not claim.tests:
         return "on a cluster alone"
+    if claim.field.endswith(_OF_ONE_VALUE):
+        return "has one value alone"
     if outcome(claim, inert=True) != _FAILED:
         return NOT_NOTICED
     # Only a test that passes otherwise has noticed anything.

@@ -189,6 +189,7 @@ _OTHER_TESTS: Final[Mapping[str, Mapping[CallPath, tuple[str, ...]]]] = {
     "loops.maxDepth": {CallPath.HANDOFF: (_HANDOFFS + "test_a_chain_of_handoffs_has_a_depth",)},
     "loops.maxVisits": {
         CallPath.HANDOFF: (
+            _HANDOFFS + "test_a_policy_says_how_often_an_agent_may_be_in_a_chain",
             _HANDOFFS + "test_attack_22_two_agents_that_hand_work_to_each_other_end_at_the_bound",
         )
     },

@@ -67,6 +67,14 @@ async def test_attack_22_two_agents_that_hand_work_to_each_other_end_at_the_boun
     assert "lead > writer" in world.held.news.told[-1][2]
 
 
+async def test_a_policy_says_how_often_an_agent_may_be_in_a_chain() -> None:
+    async with running() as world:
+        await world.agent("lead", delegates=["writer"], input={"schema": {}})
+        await world.policy(loops={"maxVisits": 1})
+        task = await made(world, "t1", "writer")
+        assert await reason(world, task, "lead") == "TooManyVisits"
+
+
 async def test_a_chain_of_handoffs_has_a_depth() -> None:
     async with running() as world:
         for number in range(6):

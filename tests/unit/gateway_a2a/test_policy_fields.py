@@ -63,7 +63,7 @@ BADGE: JsonObject = {"name": "badge", "regex": "B-[0-9]+"}
 
 CASES: Mapping[str, Sequence[Case]] = {
     "agents.matchLabels": (Case({"agents": {"matchLabels": {"role": "other"}}}, NOBODY),),
-    "agents.matchExpressions[].key": (Case(selecting(), NOBODY),),
+    "agents.matchExpressions[].key": (Case(selecting(), NOBODY), Case(selecting(key="unit"), [TAKEN])),
     "agents.matchExpressions[].operator": (Case(selecting(operator="DoesNotExist"), [TAKEN]),),
     "agents.matchExpressions[].values": (Case(selecting(operator="In", values=["x"]), NOBODY),),
     "limits[].name": (Case(limit(), [TAKEN, LIMITED], says="limit few"),),
@@ -156,7 +156,14 @@ def reason_of(said: JsonObject) -> str:
 
 
 @pytest.mark.parametrize(
-    ("namespaces", "reason"), [({}, "LimitExceeded"), ({"matchLabels": {"tier": "other"}}, "")]
+    ("namespaces", "reason"),
+    [
+        ({}, "LimitExceeded"),
+        ({"matchLabels": {"tier": "other"}}, ""),
+        ({"matchExpressions": [{"key": "tier", "operator": "Exists"}]}, "LimitExceeded"),
+        ({"matchExpressions": [{"key": "tier", "operator": "DoesNotExist"}]}, ""),
+        ({"matchExpressions": [{"key": "tier", "operator": "In", "values": ["one"]}]}, "LimitExceeded"),
+    ],
 )
 async def test_a_cluster_policy_holds_handoffs_in_the_namespaces_that_it_selects(
     namespaces: JsonObject, reason: str

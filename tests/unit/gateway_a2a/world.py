@@ -211,7 +211,7 @@ async def running(**settings: JsonValue) -> AsyncGenerator[World]:
     """Serve handoffs: ``lead`` may hand work to ``writer``, which may hand work back; other names are strangers."""
     said = GatewaySettings.model_validate({**SETTINGS.model_dump(), **settings})
     api = TaskApi()
-    api.put(NAMESPACES, raw("Namespace", "sales", ""))
+    api.put(NAMESPACES, raw("Namespace", "sales", "", metadata={"labels": {"tier": "one"}}))
     api.put(POLICIES, raw_policy())
     registry = ClusterRegistry(api, said)
     following = asyncio.create_task(registry.run())
@@ -231,7 +231,7 @@ async def running(**settings: JsonValue) -> AsyncGenerator[World]:
         world = World(api, registry, held, authority, lines, f"https://127.0.0.1:{port.port}")
         try:
             await registry.synced()
-            await world.agent("lead", delegates=["writer"])
+            await world.agent("lead", delegates=["writer"], labels={"unit": "one"})
             await world.agent("writer", delegates=["lead"], input={"schema": INPUT_SCHEMA})
             await world.task("t1", "lead")
             yield world

@@ -124,12 +124,12 @@ def expression(operator: str, *values: JsonValue, key: str = "territory") -> Jso
 
 
 WRITES_ONLY = [READ_IT, READ_IT, WRITE_IT, Made("update_contact", "LimitExceeded")]
-CONTACT: JsonObject = {"id": "7", "mail": MAIL}
+CONTACT: JsonObject = {"id": "contact-7", "mail": MAIL}
 
 
 def kept(parts: JsonObject, made: Made = READ_IT) -> Case:
     """Only the contact's id comes back."""
-    return Case(parts, [made], result=CONTACT, hides=MAIL)
+    return Case(parts, [made], result=CONTACT, says="contact-7", hides=MAIL)
 
 
 def shown(parts: JsonObject, made: Made = READ_IT) -> Case:
@@ -317,6 +317,7 @@ CASES: Mapping[str, Sequence[Case]] = {
             {"conflicts": {"leaseSeconds": 100}},
             [WRITE_IT, Made("update_contact", "RecordBusy", task="t2", by="other")],
             says="enricher",
+            window_seconds=100,
         ),
     ),
     "conflicts.duplicateWindowSeconds": (

@@ -95,14 +95,20 @@ CASES: Mapping[str, Sequence[Case]] = {
         Case({"agents": {"matchLabels": {"territory": "amer"}}}, NOBODY),
         Case({"agents": {"matchLabels": {"territory": "emea"}}}, SOMEBODY),
     ),
-    "agents.matchExpressions[].key": (Case({"agents": selecting("role", "Exists")}, NOBODY),),
+    "agents.matchExpressions[].key": (
+        Case({"agents": selecting("role", "Exists")}, NOBODY),
+        Case({"agents": selecting("territory", "Exists")}, SOMEBODY),
+    ),
     "agents.matchExpressions[].operator": (Case({"agents": selecting("role", "DoesNotExist")}, SOMEBODY),),
     "agents.matchExpressions[].values": (Case({"agents": selecting("territory", "In", "amer")}, NOBODY),),
     "namespaces.matchLabels": (
         Case({}, [GIVEN, LIMITED], under({"matchLabels": {"tier": "one"}})),
         Case({}, [GIVEN, OTHER], under({"matchLabels": {"tier": "two"}})),
     ),
-    "namespaces.matchExpressions[].key": (Case({}, [GIVEN, OTHER], under(selecting("other", "Exists"))),),
+    "namespaces.matchExpressions[].key": (
+        Case({}, [GIVEN, OTHER], under(selecting("other", "Exists"))),
+        Case({}, [GIVEN, LIMITED], under(selecting("tier", "Exists"))),
+    ),
     "namespaces.matchExpressions[].operator": (
         Case({}, [GIVEN, LIMITED], under(selecting("other", "DoesNotExist"))),
     ),

@@ -75,6 +75,13 @@ async def bench() -> AsyncIterator[RestBench]:
         yield RestBench(front, target, system)
 
 
-@pytest.mark.parametrize(("path", "case"), TELLING.items(), ids=TELLING)
+@pytest.mark.parametrize(
+    ("path", "case"),
+    [
+        pytest.param(path, case, id=f"{path}-{number}")
+        for path, cases in TELLING.items()
+        for number, case in enumerate(cases)
+    ],
+)
 async def test_a_field_holds_calls_of_rest_systems(bench: RestBench, path: str, case: Case) -> None:
     await check(bench, path, case)
