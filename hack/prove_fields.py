@@ -27,6 +27,7 @@ from hack.generate.enforcement_kinds import HELD, held, spec_fields
 ROOT: Final = Path(__file__).resolve().parents[1]
 _UNIT: Final = "unit/"
 _FAILED: Final = 1
+_BUDGET: Final = "Workflow.budget."
 _OF_ONE_VALUE: Final = (".onTimeout",)
 _BROKEN: Final = 70
 _AT_ONCE: Final = 4
@@ -56,9 +57,10 @@ class Claim:
 def claims() -> Iterator[Claim]:
     """Yield every claim of the page that a test without a cluster shows."""
     for field in fields():
-        kind, _, rest = (
-            field.partition(".") if field.startswith("Workflow.") else ("ClusterPolicy", "", field)
-        )
+        # On these paths a Workflow's budget is what its Tasks say of it.
+        is_budget = field.startswith(_BUDGET)
+        kind = "Task" if is_budget else "ClusterPolicy"
+        rest = field.replace(_BUDGET, "run.budgets[].") if is_budget else field
         for path in CallPath:
             found = place(field, path)
             if isinstance(found, Enforced):

@@ -65,7 +65,10 @@ CASES: Mapping[str, Sequence[Case]] = {
     "agents.matchLabels": (Case({"agents": {"matchLabels": {"role": "other"}}}, NOBODY),),
     "agents.matchExpressions[].key": (Case(selecting(), NOBODY), Case(selecting(key="unit"), [TAKEN])),
     "agents.matchExpressions[].operator": (Case(selecting(operator="DoesNotExist"), [TAKEN]),),
-    "agents.matchExpressions[].values": (Case(selecting(operator="In", values=["x"]), NOBODY),),
+    "agents.matchExpressions[].values": (
+        Case(selecting(operator="In", values=["x"]), NOBODY),
+        Case(selecting(key="unit", operator="In", values=["one"]), [TAKEN]),
+    ),
     "limits[].name": (Case(limit(), [TAKEN, LIMITED], says="limit few"),),
     "limits[].calls": (Case(limit(calls=2), [TAKEN, OTHER, LIMITED]),),
     "limits[].per": (Case(limit(per="30m"), [TAKEN, LIMITED], says="enough is free in 18"),),

@@ -100,7 +100,10 @@ CASES: Mapping[str, Sequence[Case]] = {
         Case({"agents": selecting("territory", "Exists")}, SOMEBODY),
     ),
     "agents.matchExpressions[].operator": (Case({"agents": selecting("role", "DoesNotExist")}, SOMEBODY),),
-    "agents.matchExpressions[].values": (Case({"agents": selecting("territory", "In", "amer")}, NOBODY),),
+    "agents.matchExpressions[].values": (
+        Case({"agents": selecting("territory", "In", "amer")}, NOBODY),
+        Case({"agents": selecting("territory", "In", "emea")}, SOMEBODY),
+    ),
     "namespaces.matchLabels": (
         Case({}, [GIVEN, LIMITED], under({"matchLabels": {"tier": "one"}})),
         Case({}, [GIVEN, OTHER], under({"matchLabels": {"tier": "two"}})),
