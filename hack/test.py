@@ -44,10 +44,20 @@ class Run:
     arguments: tuple[str, ...]
 
 
+_SHARES: Final = max(2, min(4, os.cpu_count() or 1))
+"""Into so many runs the unit tests are split: each loads the tests of its own folders alone."""
 RUNS: tuple[Run, ...] = (
-    # A file stays with one worker, since its fixtures are its own; in tests/cluster some folders do, by its conftest.py.
-    Run("cluster", "cluster", ("tests/cluster", "-n", "3", "--dist", "loadscope")),
-    Run("unit", "unit", ("tests/unit", f"--ignore={POLICY}", "-n", "auto", "--dist", "loadfile")),
+    # Each has one control plane, and its files come one after the other, since they act on what the whole cluster shares.
+    Run("operators", "cluster", ("tests/cluster/operator",)),
+    Run("cluster", "cluster", ("tests/cluster", "--ignore=tests/cluster/operator")),
+    *(
+        Run(
+            f"unit {share} of {_SHARES}",
+            "unit",
+            ("tests/unit", f"--ignore={POLICY}", f"--share={share}/{_SHARES}"),
+        )
+        for share in range(1, _SHARES + 1)
+    ),
     Run("properties of policies", "unit", (POLICY, "-m", "hypothesis")),
     Run("coverage of policies", "unit", (POLICY, *COVERAGE)),
 )
