@@ -39,7 +39,7 @@ def test_a_rule_that_fails_is_shown_with_its_error(sales: Namespace) -> None:
     done = sales.aos("why", "enricher", "crm.get_contact")
     assert done.code == 1
     assert "failed" in done.out
-    assert "key not found" in done.out.lower() or "no such key" in done.out.lower()
+    assert 'it reads "id", which is not there' in done.out
 
 
 def test_a_call_that_waits_for_people_ends_with_five_and_says_for_whom(sales: Namespace) -> None:
