@@ -192,7 +192,7 @@ class _OfCall(Compiled):
     def __init__(self, source: str, types: tuple[cel.Type, ...], must: str) -> None:
         super().__init__(source, _CONDITIONS)
         self.check_type(types, must)
-        self.variables = names_in(self.tree) & VARIABLES.keys()
+        self.variables = frozenset(names_in(self.tree) & VARIABLES.keys())
 
 
 class Expression(_OfCall):
