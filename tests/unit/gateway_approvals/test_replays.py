@@ -6,9 +6,9 @@ from pathlib import Path
 
 from aos.audit.event import Phase
 from aos.audit.query import AuditQuery
-from tests.unit.store.conftest import Backend, backend, server
+from tests.unit.store.conftest import Backend, backend, databases, server
 
-__all__ = ["backend", "server"]
+__all__ = ["backend", "databases", "server"]
 
 ROOT = Path(__file__).resolve().parents[3]
 APPROVALS = 25

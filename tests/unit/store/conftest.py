@@ -1,9 +1,11 @@
 """Both backends, each with a place of its own for every test; PostgreSQL is a real server."""
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -15,6 +17,8 @@ from hack.cluster.errors import PrerequisiteError
 from hack.postgres.server import Server, running
 
 _numbers = count(1)
+_END_CONNECTIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1"
+"""Those that a test left open, of programs that it killed; each is waited for."""
 
 
 class Backend:
@@ -37,6 +41,46 @@ class Backend:
         return store
 
 
+class Databases:
+    """Databases of one server, each lent to one test at a time: to make one costs more than all that most tests do with it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._free: list[str] = []
+
+    async def lend(self) -> str:
+        """Return the URL of an empty database."""
+        name = self._free.pop() if self._free else await self._new()
+        return self._server.url(name)
+
+    async def take_back(self, url: str) -> None:
+        """Empty a database, for the next test."""
+        name = urlsplit(url).path[1:]
+        async with self._connected() as above:
+            await above.execute(f'ALTER DATABASE "{name}" RESET ALL')
+            await above.execute(_END_CONNECTIONS, name)
+        async with self._connected(name) as inside:
+            await inside.execute("DROP SCHEMA public CASCADE")
+            await inside.execute("CREATE SCHEMA public")
+        self._free.append(name)
+
+    async def _new(self) -> str:
+        name = f"test_{next(_numbers)}"
+        async with self._connected() as above:
+            await above.execute(f'CREATE DATABASE "{name}"')
+        return name
+
+    @contextlib.asynccontextmanager
+    async def _connected(
+        self, database: str = "postgres"
+    ) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        connection = await asyncpg.connect(self._server.url(database))
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     try:
@@ -48,33 +92,31 @@ def server() -> Iterator[Server]:
         pytest.skip(f"PostgreSQL can't run here: {error}")
 
 
+@pytest.fixture(scope="session")
+def databases(server: Server) -> Databases:
+    return Databases(server)
+
+
 @pytest.fixture
-async def database(server: Server) -> str:
-    return await new_database(server)
+async def database(databases: Databases) -> AsyncIterator[str]:
+    url = await databases.lend()
+    yield url
+    await databases.take_back(url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
-    if request.param == "sqlite":
-        url = f"sqlite://{tmp_path}/store.db"
-    else:
-        url = await new_database(request.getfixturevalue("server"))
+    is_file = request.param == "sqlite"
+    databases: Databases | None = None if is_file else request.getfixturevalue("databases")
+    url = await databases.lend() if databases is not None else f"sqlite://{tmp_path}/store.db"
     backend = Backend(url)
     yield backend
     for store in backend.opened:
         await store.close()
+    if databases is not None:
+        await databases.take_back(url)
 
 
 @pytest.fixture
 async def store(backend: Backend) -> Store:
     return await backend.open()
-
-
-async def new_database(server: Server) -> str:
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    connection = await asyncpg.connect(server.url())
-    try:
-        await connection.execute(f'CREATE DATABASE "{name}"')
-    finally:
-        await connection.close()
-    return server.url(name)
