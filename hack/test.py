@@ -61,7 +61,8 @@ RUNS: tuple[Run, ...] = (
     Run("properties of policies", "unit", (POLICY, "-m", "hypothesis")),
     Run("coverage of policies", "unit", (POLICY, *COVERAGE)),
 )
-ON_THE_NODE: Final = Run("e2e", "e2e", ("tests/e2e",))
+# They wait for most of their time; tests/e2e/conftest.py says which files may run at once.
+ON_THE_NODE: Final = Run("e2e", "e2e", ("tests/e2e", "-n", "3"))
 LAYERS = ("unit", "cluster", "e2e")
 
 

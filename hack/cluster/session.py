@@ -29,18 +29,26 @@ def prepare(*, control_plane: bool, kubeconfig: Path | None = None) -> None:
 
 
 @contextmanager
-def borrowed(kubeconfig: Path | None = None) -> Iterator[Handle]:
+def borrowed(kubeconfig: Path | None = None, made: Path | None = None) -> Iterator[Handle]:
     """Bring a cluster up and give it back as it was: one that was there before stays, a new one is ended.
 
-    Raises PrerequisiteError when this machine can have none, before anything is started.
+    Args:
+        kubeconfig: of a cluster that somebody else keeps.
+        made: a file by which the processes of one session tell each other that one of them made the cluster; the last ends it.
+
+    Raises:
+        PrerequisiteError: this machine can have none; nothing was started.
     """
     cluster = choose_cluster(kubeconfig)
     with shared(Paths.from_environment().state / "sessions.lock") as alone:
-        made_before = cluster.status().made
+        is_new = not cluster.status().made
+        if is_new and made is not None:
+            made.touch()
         try:
             cluster.up()
             yield cluster.handle()
         finally:
+            is_ours = is_new if made is None else made.exists()
             # Another session may have begun since, and works on this cluster.
-            if not made_before and alone():
+            if is_ours and alone():
                 cluster.down()

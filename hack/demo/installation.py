@@ -2,6 +2,7 @@
 
 import secrets
 import subprocess
+from collections.abc import Sequence
 from typing import Final
 
 from hack.cluster.files import exclusive
@@ -37,18 +38,23 @@ def load_image(access: Access, settings: Settings) -> None:
             access.handle.load(settings.image)
 
 
-def install(access: Access, settings: Settings) -> None:
+def install(access: Access, settings: Settings, *values: str) -> None:
     """Install AOS by its chart, and restart what runs another image of the same name.
+
+    Args:
+        access: the cluster.
+        settings: which image.
+        values: further ones of the chart, as ``name=value``.
 
     Raises:
         DemoError: it did not become ready in time.
     """
     lock = access.paths.state / "installation.lock"
     with exclusive(lock, lambda: say("another run installs AOS; waiting for it …")):
-        _upgrade(access, settings)
+        _upgrade(access, settings, values)
 
 
-def _upgrade(access: Access, settings: Settings) -> None:
+def _upgrade(access: Access, settings: Settings, more: Sequence[str]) -> None:
     with step("helm upgrade --install aos charts/aos"):
         stood = _standing_release(access)
         repository, _, tag = settings.image.rpartition(":")
@@ -63,6 +69,7 @@ def _upgrade(access: Access, settings: Settings) -> None:
             f"--namespace={SYSTEM}",
             "--create-namespace",
             f"--set={values}",
+            *(f"--set={value}" for value in more),
             "--wait",
             f"--timeout={INSTALL_SECONDS}s",
         )

@@ -33,7 +33,7 @@ class Request:
 
     def digest(self, seed: str) -> str:
         """Name what it is made from; ``seed`` says with what and on which base."""
-        return inputs.digest(seed if self.dockerfile == inputs.DOCKERFILE else f"{seed} {self.dockerfile}")
+        return inputs.digest(seed, dockerfile=self.dockerfile)
 
 
 def with_docker(request: Request, paths: Paths) -> None:

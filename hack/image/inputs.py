@@ -20,10 +20,18 @@ _SOURCES = (
 )
 
 
-def digest(base: str, root: Path = REPOSITORY) -> str:
-    """Name the content of all inputs and the base image; times and owners of files do not matter."""
-    total = hashlib.sha256(base.encode())
-    for path in _files(root, _SOURCES):
+def digest(base: str, root: Path = REPOSITORY, dockerfile: str = DOCKERFILE) -> str:
+    """Name the content of all inputs and the base image; times and owners of files do not matter.
+
+    Args:
+        base: the base image, and whatever else tells images apart.
+        root: of the repository.
+        dockerfile: within it. One in a folder of its own is taken to copy nothing from outside of that folder.
+    """
+    folder = Path(dockerfile).parent
+    sources = _SOURCES if folder == Path() else (_SOURCES[0], str(folder))
+    total = hashlib.sha256(f"{base} {dockerfile}".encode())
+    for path in _files(root, sources):
         content = path.read_bytes()
         executable = path.stat().st_mode & 0o100
         total.update(f"\0{path.relative_to(root)}\0{executable}\0{len(content)}\0".encode())

@@ -32,10 +32,11 @@ class Ran:
 
 
 class Installation:
-    """An AOS with the sales example, on a real node."""
+    """An AOS on a real node, seen from one namespace of a team."""
 
-    def __init__(self, node: Handle) -> None:
+    def __init__(self, node: Handle, namespace: str = SALES) -> None:
         self.node = node
+        self.namespace = namespace
 
     @cached_property
     def me(self) -> str:
@@ -50,23 +51,25 @@ class Installation:
     def apply(self, *manifests: JsonObject) -> None:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(manifests))
 
-    def find(self, kind: str, name: str, namespace: str = SALES) -> JsonObject | None:
-        answer = self.node.kubectl("get", kind, name, "-n", namespace, "-o", "json", "--ignore-not-found")
+    def find(self, kind: str, name: str, namespace: str = "") -> JsonObject | None:
+        where = namespace or self.namespace
+        answer = self.node.kubectl("get", kind, name, "-n", where, "-o", "json", "--ignore-not-found")
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout) if answer.stdout.strip() else None
 
-    def get(self, kind: str, name: str, namespace: str = SALES) -> JsonObject:
+    def get(self, kind: str, name: str, namespace: str = "") -> JsonObject:
         found = self.find(kind, name, namespace)
-        assert found is not None, f"there is no {kind} {namespace}/{name}"
+        assert found is not None, f"there is no {kind} {namespace or self.namespace}/{name}"
         return found
 
-    def items(self, kind: str, *selection: str, namespace: str = SALES) -> list[JsonObject]:
-        found = json.loads(self.kubectl("get", kind, "-n", namespace, "-o", "json", *selection))["items"]
+    def items(self, kind: str, *selection: str, namespace: str | None = None) -> list[JsonObject]:
+        where = self.namespace if namespace is None else namespace
+        found = json.loads(self.kubectl("get", kind, "-n", where, "-o", "json", *selection))["items"]
         assert isinstance(found, list)
         return found
 
-    def run(self, pod: str, *command: str, namespace: str = SALES) -> Ran:
-        answer = self.node.kubectl("exec", "-n", namespace, pod, "--", *command)
+    def run(self, pod: str, *command: str, namespace: str = "") -> Ran:
+        answer = self.node.kubectl("exec", "-q", "-n", namespace or self.namespace, pod, "--", *command)
         return Ran(answer.returncode, answer.stdout + answer.stderr)
 
     def start(
@@ -80,7 +83,7 @@ class Installation:
             {
                 "apiVersion": "aos.dev/v1alpha1",
                 "kind": "Task",
-                "metadata": {"name": task, "namespace": SALES},
+                "metadata": {"name": task, "namespace": self.namespace},
                 "spec": {
                     "agentRef": {"name": agent},
                     "requestedBy": self.me,
@@ -91,7 +94,7 @@ class Installation:
         )
 
     def cancel(self, task: str) -> None:
-        self.kubectl("delete", "task", task, "-n", SALES, "--ignore-not-found", "--wait=true")
+        self.kubectl("delete", "task", task, "-n", self.namespace, "--ignore-not-found", "--wait=true")
 
     def ended(self, task: str, seconds: float = PATIENCE_SECONDS) -> JsonObject:
         """Wait for the end of a Task; return the condition Succeeded."""
@@ -136,9 +139,9 @@ class Installation:
         )
 
 
-def at(value: JsonValue, path: str) -> JsonValue:
-    """Return the part of ``value`` at a dotted path; None where it ends early."""
-    for name in path.split("."):
+def at(value: JsonValue, path: str, *last: str) -> JsonValue:
+    """Return the part of ``value`` at a dotted path, and at ``last`` below it, which may have dots; None where it ends early."""
+    for name in (*path.split("."), *last):
         if not isinstance(value, dict):
             return None
         value = value.get(name)

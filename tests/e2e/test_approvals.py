@@ -12,11 +12,9 @@ import httpx2
 import pytest
 from pydantic import JsonValue
 
-from hack.cluster.handle import Handle
 from hack.demo.access import Access
 from hack.demo.installation import paths
-from tests.e2e.deaths import kill
-from tests.e2e.installation import SALES, Installation, JsonObject, at
+from tests.e2e.installation import Installation, JsonObject, at
 from tests.e2e.people import (
     BOOKKEEPER,
     LEAD,
@@ -25,7 +23,6 @@ from tests.e2e.people import (
     asked,
     becomes,
     patched,
-    requests_of,
     state,
 )
 
@@ -33,7 +30,6 @@ UPDATE = "update_contact"
 DISCOUNT = "grant_discount"
 NIGHT = "night-enricher"
 """An agent with a policy of its own, so that a change of it touches nobody else."""
-ACCOUNT = f"system:serviceaccount:{SALES}:aos-agent-lead-enricher"
 STEP = f"Call about order {secrets.token_hex(4)}"
 """Of this run, so that there is something to change."""
 WHY = "the customer asked not to be called"
@@ -69,14 +65,16 @@ def held(aos: Installation) -> Iterator[Installation]:
     """One Task for each test, started at once: each has a call that waits when its test comes."""
     for task in HELD:
         aos.cancel(task)
-    aos.apply(*night_shift(aos, calls=100), outsiders_role())
-    aos.kubectl("wait", f"agent/{NIGHT}", "-n", SALES, "--for=condition=Ready", "--timeout=100s")
+    aos.apply(*night_shift(aos, calls=100), outsiders_role(aos.namespace))
+    aos.kubectl("wait", f"agent/{NIGHT}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=100s")
     for task, one in HELD.items():
         aos.start(task, *one.script, agent=one.agent, deadline="10m")
     yield aos
     for task in HELD:
         aos.cancel(task)
-    aos.kubectl("delete", "agent/night-enricher", "policy/night", "rolebinding/e2e-outsiders", "-n", SALES)
+    aos.kubectl(
+        "delete", "agent/night-enricher", "policy/night", "rolebinding/e2e-outsiders", "-n", aos.namespace
+    )
 
 
 def night_shift(aos: Installation, calls: int) -> list[JsonObject]:
@@ -91,41 +89,41 @@ def night_shift(aos: Installation, calls: int) -> list[JsonObject]:
         {
             "apiVersion": "aos.dev/v1alpha1",
             "kind": "Policy",
-            "metadata": {"name": "night", "namespace": SALES},
+            "metadata": {"name": "night", "namespace": aos.namespace},
             "spec": policy,
         },
         {
             "apiVersion": "aos.dev/v1alpha1",
             "kind": "Agent",
-            "metadata": {"name": NIGHT, "namespace": SALES, "labels": labels},
+            "metadata": {"name": NIGHT, "namespace": aos.namespace, "labels": labels},
             "spec": first["spec"],
         },
     ]
 
 
-def outsiders_role() -> JsonObject:
+def outsiders_role(namespace: str) -> JsonObject:
     """The verb for people whom no rule asks: RBAC alone makes nobody count; and for the agent itself."""
     subjects: list[JsonValue] = [
         {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": SUPPORT.groups[0]},
-        {"kind": "ServiceAccount", "name": "aos-agent-lead-enricher", "namespace": SALES},
+        {"kind": "ServiceAccount", "name": "aos-agent-lead-enricher", "namespace": namespace},
     ]
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
-        "metadata": {"name": "e2e-outsiders", "namespace": SALES},
+        "metadata": {"name": "e2e-outsiders", "namespace": namespace},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "aos-approver"},
         "subjects": subjects,
     }
 
 
 @pytest.fixture(scope="module")
-def bookkeeper(node: Handle) -> User:
-    return User(Access(node, paths()), BOOKKEEPER)
+def bookkeeper(aos: Installation) -> User:
+    return User(Access(aos.node, paths()), BOOKKEEPER, aos.namespace)
 
 
 @pytest.fixture(scope="module")
-def support(node: Handle) -> User:
-    return User(Access(node, paths()), SUPPORT)
+def support(aos: Installation) -> User:
+    return User(Access(aos.node, paths()), SUPPORT, aos.namespace)
 
 
 def made(aos: Installation, task: str) -> int:
@@ -165,7 +163,7 @@ def test_nobody_decides_in_place_of_those_who_are_asked(
     # Whoever asked for the Task may do anything in this cluster, and still not this.
     requester: JsonObject = {"spec": {"decisions": [{"approver": held.me, "verdict": "Approve"}]}}
     answer = held.node.kubectl(
-        "patch", "approvalrequest", request, "-n", SALES, "--type=merge", "-p", json.dumps(requester)
+        "patch", "approvalrequest", request, "-n", held.namespace, "--type=merge", "-p", json.dumps(requester)
     )
     assert not answer.ok
     assert at(held.get("approvalrequest", request), "spec.decisions") in (None, [])
@@ -230,9 +228,19 @@ def test_attack_21_an_agent_decides_nothing(held: Installation) -> None:
     token = held.run(held.running_pod("survivor"), "cat", "/var/run/secrets/aos/token").output.strip()
     assert answered(held, token, request) == 401
     # And if its account had a token for the API server, and somebody had given it the role:
-    said = {"spec": {"decisions": [{"approver": ACCOUNT, "verdict": "Approve"}]}}
-    patch = ["patch", "approvalrequest", request, "-n", SALES, "--type=merge", "-p", json.dumps(said)]
-    answer = held.node.kubectl(*patch, f"--as={ACCOUNT}", "--as-group=system:serviceaccounts")
+    account = f"system:serviceaccount:{held.namespace}:aos-agent-lead-enricher"
+    said = {"spec": {"decisions": [{"approver": account, "verdict": "Approve"}]}}
+    patch = [
+        "patch",
+        "approvalrequest",
+        request,
+        "-n",
+        held.namespace,
+        "--type=merge",
+        "-p",
+        json.dumps(said),
+    ]
+    answer = held.node.kubectl(*patch, f"--as={account}", "--as-group=system:serviceaccounts")
     assert not answer.ok
     assert "denied request" in answer.stderr
     assert state(held, request) == "Pending"
@@ -243,19 +251,6 @@ def answered(aos: Installation, token: str, request: str) -> int:
     config = json.loads(aos.kubectl("config", "view", "--minify", "--flatten", "--raw", "-o", "json"))
     cluster = config["clusters"][0]["cluster"]
     context = ssl.create_default_context(cadata=b64decode(cluster["certificate-authority-data"]).decode())
-    path = f"/apis/aos.dev/v1alpha1/namespaces/{SALES}/approvalrequests/{request}"
+    path = f"/apis/aos.dev/v1alpha1/namespaces/{aos.namespace}/approvalrequests/{request}"
     with httpx2.Client(verify=context, base_url=cluster["server"]) as http:
         return http.get(path, headers={"Authorization": f"Bearer {token}"}).status_code
-
-
-def test_what_waits_outlives_operator_and_gateway_and_is_released_once(
-    held: Installation, lead: User
-) -> None:
-    request = asked(held, "survivor")
-    kill(held, "operator")
-    kill(held, "gateway")
-    lead.approve(request)
-    assert held.ended("survivor", 240)["reason"] == "Completed"
-    assert made(held, "survivor") == 1
-    becomes(held, request, "Used")
-    assert len(requests_of(held, "survivor")) == 1

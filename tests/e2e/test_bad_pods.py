@@ -4,18 +4,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.installation import SALES, Installation, JsonObject, condition, wait_for
+from tests.e2e.installation import Installation, JsonObject, condition, wait_for
 
 TOO_LITTLE = "24Mi"
 """Enough for a container to start, and too little for Python."""
 
 
-def agent(name: str, runtime: JsonObject) -> JsonObject:
+def agent(name: str, namespace: str, runtime: JsonObject) -> JsonObject:
     labels: JsonObject = {"role": "research", "territory": "emea"}
     return {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "Agent",
-        "metadata": {"name": name, "namespace": SALES, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "spec": {"owner": {"team": "tests"}, "instructions": "Do nothing.", "runtime": runtime},
     }
 
@@ -27,13 +27,13 @@ def started(aos: Installation) -> Iterator[Installation]:
         aos.cancel(name)
     limits: JsonObject = {"memory": TOO_LITTLE}
     aos.apply(
-        agent("greedy", {"resources": {"requests": limits, "limits": limits}}),
-        agent("absent", {"image": "aos.local/nobody-made-this:1"}),
+        agent("greedy", aos.namespace, {"resources": {"requests": limits, "limits": limits}}),
+        agent("absent", aos.namespace, {"image": "aos.local/nobody-made-this:1"}),
     )
     aos.start("greedy", agent="greedy")
     aos.start("absent", agent="absent", deadline="20s")
     yield aos
-    aos.kubectl("delete", "agent", "greedy", "absent", "-n", SALES, "--ignore-not-found")
+    aos.kubectl("delete", "agent", "greedy", "absent", "-n", aos.namespace, "--ignore-not-found")
 
 
 def test_an_agent_that_the_kernel_kills_for_its_memory_ends_its_task_as_out_of_memory(

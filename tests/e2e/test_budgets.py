@@ -9,7 +9,7 @@ from hack.cluster.handle import Handle
 from hack.demo.access import Access, chart
 from hack.demo.installation import RELEASE, paths
 from tests.e2e.deaths import kill
-from tests.e2e.installation import SALES, SYSTEM, Installation, JsonObject, at, wait_for
+from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, wait_for
 
 AGENTS = ("spender-1", "spender-2", "spender-3")
 BUDGET_MICRO_USD = 1_000_000
@@ -70,11 +70,11 @@ def spenders(two_gateways: Installation) -> Iterator[Installation]:
     aos = two_gateways
     aos.apply(*spending(aos))
     for agent in AGENTS:
-        aos.kubectl("wait", f"agent/{agent}", "-n", SALES, "--for=condition=Ready", "--timeout=100s")
+        aos.kubectl("wait", f"agent/{agent}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=100s")
     yield aos
-    aos.kubectl("delete", "tasks", "-l", "test=budgets", "-n", SALES)
-    aos.kubectl("delete", "agent", *AGENTS, "-n", SALES)
-    aos.kubectl("delete", "policy/spenders", "tool/metered", "model/free", "-n", SALES)
+    aos.kubectl("delete", "tasks", "-l", "test=budgets", "-n", aos.namespace)
+    aos.kubectl("delete", "agent", *AGENTS, "-n", aos.namespace)
+    aos.kubectl("delete", "policy/spenders", "tool/metered", "model/free", "-n", aos.namespace)
 
 
 def spending(aos: Installation) -> list[JsonObject]:
@@ -101,15 +101,17 @@ def spending(aos: Installation) -> list[JsonObject]:
     address = {name: at(crm, f"spec.{name}") for name in ("type", "url", "auth")}
     reached = {name: at(model, f"spec.{name}") for name in ("url", "model", "auth")}
     return [
-        made("Tool", "metered", {**address, "actions": [search]}),
-        made("Model", "free", {**reached, "prices": free}),
-        made("Policy", "spenders", policy),
-        *(made("Agent", name, agent, LABELS) for name in AGENTS),
+        made(aos.namespace, "Tool", "metered", {**address, "actions": [search]}),
+        made(aos.namespace, "Model", "free", {**reached, "prices": free}),
+        made(aos.namespace, "Policy", "spenders", policy),
+        *(made(aos.namespace, "Agent", name, agent, LABELS) for name in AGENTS),
     ]
 
 
-def made(kind: str, name: str, spec: JsonObject, labels: JsonObject | None = None) -> JsonObject:
-    metadata: JsonObject = {"name": name, "namespace": SALES, "labels": labels or {}}
+def made(
+    namespace: str, kind: str, name: str, spec: JsonObject, labels: JsonObject | None = None
+) -> JsonObject:
+    metadata: JsonObject = {"name": name, "namespace": namespace, "labels": labels or {}}
     return {"apiVersion": "aos.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
@@ -123,6 +125,7 @@ def spend(aos: Installation, wave: str) -> list[str]:
         ]
         work: JsonObject = {"script": [*turns, {"output": {"summary": "done", "score": 0.5}}]}
         task = made(
+            aos.namespace,
             "Task",
             f"{wave}-{agent}",
             {"agentRef": {"name": agent}, "input": work, "deadline": "5m"},
@@ -156,7 +159,7 @@ def test_a_budget_of_one_dollar_ends_at_one_dollar_though_a_gateway_dies(spender
     second = spend(aos, "second")
     for agent in AGENTS:
         exhausted = "--for=condition=WithinBounds=False"
-        aos.kubectl("wait", f"agent/{agent}", "-n", SALES, exhausted, "--timeout=300s")
+        aos.kubectl("wait", f"agent/{agent}", "-n", aos.namespace, exhausted, "--timeout=300s")
     for task in second:
         aos.ended(task, 400)
     spent = searches(aos) - before

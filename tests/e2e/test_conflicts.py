@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.installation import SALES, Installation, JsonObject, at, wait_for
+from tests.e2e.installation import Installation, JsonObject, at, wait_for
 
 CONTACT = "emea-0007"
 WRITE = "add_note"
@@ -25,15 +25,15 @@ def rival(aos: Installation) -> Iterator[str]:
     manifest: JsonObject = {
         "apiVersion": first["apiVersion"],
         "kind": "Agent",
-        "metadata": {"name": RIVAL, "namespace": SALES, "labels": at(first, "metadata.labels")},
+        "metadata": {"name": RIVAL, "namespace": aos.namespace, "labels": at(first, "metadata.labels")},
         "spec": copy.deepcopy(first["spec"]),
     }
     aos.apply(manifest)
-    aos.kubectl("wait", f"agent/{RIVAL}", "-n", SALES, "--for=condition=Ready", "--timeout=60s")
+    aos.kubectl("wait", f"agent/{RIVAL}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=60s")
     yield RIVAL
     for task in ("holder", "loser", "heir"):
         aos.cancel(task)
-    aos.kubectl("delete", "agent", RIVAL, "-n", SALES)
+    aos.kubectl("delete", "agent", RIVAL, "-n", aos.namespace)
 
 
 def outcome(aos: Installation, task: str) -> JsonObject | None:

@@ -8,26 +8,34 @@ from contextlib import contextmanager
 from hack.cluster.images import archive
 from hack.demo.installation import paths
 from tests.e2e.deaths import component_pod, kill
-from tests.e2e.installation import SALES, SYSTEM, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.people import User, asked, becomes, requests_of
 
 TASKS = 50
-ECHO_AGENT: JsonObject = {
-    "apiVersion": "aos.dev/v1alpha1",
-    "kind": "Agent",
-    "metadata": {"name": "echo", "namespace": SALES, "labels": {"role": "research", "territory": "emea"}},
-    "spec": {
-        "owner": {"team": "tests"},
-        "instructions": "Hand the input back.",
-        # A team's own image: it knows nothing but the task inbox.
-        "runtime": {
-            "image": "aos.local/probe:1",
-            "resources": {
-                "requests": {"cpu": "5m", "memory": "16Mi"},
-                "limits": {"cpu": "100m", "memory": "32Mi"},
+
+
+def echo_agent(namespace: str) -> JsonObject:
+    return {
+        "apiVersion": "aos.dev/v1alpha1",
+        "kind": "Agent",
+        "metadata": {
+            "name": "echo",
+            "namespace": namespace,
+            "labels": {"role": "research", "territory": "emea"},
+        },
+        "spec": {
+            "owner": {"team": "tests"},
+            "instructions": "Hand the input back.",
+            # A team's own image: it knows nothing but the task inbox.
+            "runtime": {
+                "image": "aos.local/probe:1",
+                "resources": {
+                    "requests": {"cpu": "5m", "memory": "16Mi"},
+                    "limits": {"cpu": "100m", "memory": "32Mi"},
+                },
             },
         },
-    },
-}
+    }
 
 
 @contextmanager
@@ -40,7 +48,7 @@ def pods_by_task(aos: Installation) -> Iterator[dict[str, set[str]]]:
         "get",
         "pods",
         "-n",
-        SALES,
+        aos.namespace,
         "-l",
         "aos.dev/agent=echo",
     ]
@@ -58,22 +66,22 @@ def pods_by_task(aos: Installation) -> Iterator[dict[str, set[str]]]:
                 seen[name].add(uid)
 
 
-def task(number: int) -> JsonObject:
+def task(namespace: str, number: int) -> JsonObject:
     return {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "Task",
-        "metadata": {"name": f"echo-{number}", "namespace": SALES, "labels": {"test": "deaths"}},
+        "metadata": {"name": f"echo-{number}", "namespace": namespace, "labels": {"test": "deaths"}},
         "spec": {"agentRef": {"name": "echo"}, "input": {"number": number}, "deadline": "10m"},
     }
 
 
 def test_all_tasks_end_and_none_runs_twice_when_the_operator_is_killed(aos: Installation) -> None:
-    aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", SALES)
+    aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", aos.namespace)
     aos.node.load(str(archive(paths(), "probe")))
-    aos.apply(ECHO_AGENT)
-    aos.kubectl("wait", "agent/echo", "-n", SALES, "--for=condition=Ready", "--timeout=60s")
+    aos.apply(echo_agent(aos.namespace))
+    aos.kubectl("wait", "agent/echo", "-n", aos.namespace, "--for=condition=Ready", "--timeout=60s")
     with pods_by_task(aos) as pods:
-        aos.apply(*[task(number) for number in range(TASKS)])
+        aos.apply(*[task(aos.namespace, number) for number in range(TASKS)])
         wait_for(lambda: ended(aos) >= TASKS // 10 or None, "the first tasks to end", 180, pause=0.5)
         assert ended(aos) < TASKS, "the operator must be killed while there is work left"
         kill(aos, "operator")
@@ -85,8 +93,8 @@ def test_all_tasks_end_and_none_runs_twice_when_the_operator_is_killed(aos: Inst
     assert reasons == {"Completed": TASKS}
     outputs = sorted(int(str(at(one, "status.result.output.number"))) for one in finished)
     assert outputs == list(range(TASKS))
-    aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", SALES, "--wait=false")
-    aos.kubectl("delete", "agent", "echo", "-n", SALES)
+    aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", aos.namespace, "--wait=false")
+    aos.kubectl("delete", "agent", "echo", "-n", aos.namespace)
 
 
 def ended(aos: Installation) -> int:
@@ -150,3 +158,23 @@ try:
 except OSError as error:
     print("closed", error)
 """
+
+
+HELD: JsonObject = {
+    "calls": [{"tool": "crm.update_contact", "args": {"id": "emea-0014", "next_step": "Call again"}}]
+}
+
+
+def test_what_waits_for_people_outlives_operator_and_gateway_and_is_released_once(
+    aos: Installation, lead: User
+) -> None:
+    before = aos.made("update_contact", "emea-0014")
+    aos.start("held", HELD, deadline="10m")
+    request = asked(aos, "held")
+    kill(aos, "operator")
+    kill(aos, "gateway")
+    lead.approve(request)
+    assert aos.ended("held", 240)["reason"] == "Completed"
+    assert aos.made("update_contact", "emea-0014") == before + 1
+    becomes(aos, request, "Used")
+    assert len(requests_of(aos, "held")) == 1

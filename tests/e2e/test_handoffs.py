@@ -6,34 +6,23 @@ from collections.abc import Iterator
 import pytest
 from pydantic import JsonValue
 
-from tests.e2e.installation import SALES, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.inside import post
+from tests.e2e.installation import Installation, JsonObject, at, condition, wait_for
 
 DONE: JsonObject = {"output": {"done": True}}
 SLEEPING: JsonObject = {"sleepSeconds": 500, **DONE}
 NAMES = ("ping", "pong")
 
-POST = """
-import json, os, ssl, sys, urllib.error, urllib.request
-context = ssl.create_default_context(cafile=os.environ["AOS_CA_FILE"])
-headers = {
-    "Authorization": "Bearer " + open(os.environ["AOS_TOKEN_FILE"]).read(),
-    "Content-Type": "application/json",
-    "A2A-Version": "1.0",
-}
-url = os.environ["AOS_GATEWAY_URL"] + sys.argv[1]
-request = urllib.request.Request(url, data=sys.argv[2].encode(), headers=headers)
-try:
-    print(urllib.request.urlopen(request, context=context, timeout=60).read().decode() or "{}")
-except urllib.error.HTTPError as error:
-    print(error.read().decode())
-"""
 
-
-def agent(name: str, *delegates: str) -> JsonObject:
+def agent(namespace: str, name: str, *delegates: str) -> JsonObject:
     return {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "Agent",
-        "metadata": {"name": name, "namespace": SALES, "labels": {"role": "research", "territory": "emea"}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"role": "research", "territory": "emea"},
+        },
         "spec": {
             "owner": {"team": "revops"},
             "instructions": "Hand over what you are given.",
@@ -46,7 +35,7 @@ def agent(name: str, *delegates: str) -> JsonObject:
 @pytest.fixture(scope="module")
 def players(aos: Installation) -> Iterator[Installation]:
     """Two agents that may hand work to each other, ready."""
-    aos.apply(agent("ping", "pong"), agent("pong", "ping"))
+    aos.apply(agent(aos.namespace, "ping", "pong"), agent(aos.namespace, "pong", "ping"))
     for name in NAMES:
 
         def ready(name: str = name) -> JsonObject | None:
@@ -55,7 +44,7 @@ def players(aos: Installation) -> Iterator[Installation]:
 
         wait_for(ready, f"agent {name} to be ready")
     yield aos
-    aos.kubectl("delete", "agent", *NAMES, "-n", SALES, "--ignore-not-found")
+    aos.kubectl("delete", "agent", *NAMES, "-n", aos.namespace, "--ignore-not-found")
 
 
 def rally(turns: int, turn: int = 1) -> list[JsonValue]:
@@ -72,7 +61,7 @@ def start(aos: Installation, task: str, script: list[JsonValue]) -> None:
         {
             "apiVersion": "aos.dev/v1alpha1",
             "kind": "Task",
-            "metadata": {"name": task, "namespace": SALES},
+            "metadata": {"name": task, "namespace": aos.namespace},
             "spec": {"agentRef": {"name": "ping"}, "input": {"script": script}, "deadline": "10m"},
         }
     )
@@ -88,15 +77,6 @@ def chain_of(aos: Installation, root: str) -> list[JsonObject]:
     return sorted(found, key=lambda item: len(str(at(item, "spec.lineage"))))
 
 
-def post(aos: Installation, pod: str, path: str, body: JsonObject) -> JsonObject:
-    """Post to the gateway from inside a pod."""
-    ran = aos.run(pod, "python3", "-c", POST, path, json.dumps(body))
-    assert ran.code == 0, ran.output
-    answer = json.loads(ran.output)
-    assert isinstance(answer, dict)
-    return answer
-
-
 def handed_over(aos: Installation, pod: str, receiver: str = "pong") -> JsonObject:
     """Hand work over from inside a pod, and do not wait for it."""
     message: JsonObject = {
@@ -106,7 +86,7 @@ def handed_over(aos: Installation, pod: str, receiver: str = "pong") -> JsonObje
     }
     params: JsonObject = {"message": message, "configuration": {"returnImmediately": True}}
     body: JsonObject = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
-    return post(aos, pod, f"/a2a/{SALES}/{receiver}", body)
+    return post(aos, pod, f"/a2a/{aos.namespace}/{receiver}", body)
 
 
 def test_attack_22_a_ping_pong_of_two_agents_ends_at_the_bound(players: Installation) -> None:
@@ -158,7 +138,7 @@ def test_attack_20_nobody_writes_a_lineage(players: Installation) -> None:
     manifest: JsonObject = {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "Task",
-        "metadata": {"name": "forged", "namespace": SALES},
+        "metadata": {"name": "forged", "namespace": players.namespace},
         "spec": {
             "agentRef": {"name": "pong"},
             "lineage": [{"agent": "ping", "task": "forged-from", "taskUID": uid}],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import JsonValue
 
-from tests.e2e.installation import SALES, Installation, JsonObject, at, condition, wait_for
+from tests.e2e.installation import Installation, JsonObject, at, condition, wait_for
 from tests.e2e.people import User, asked
 
 GET: JsonObject = {"calls": [{"tool": "crm.get_contact", "args": {"id": "emea-0001"}}]}
@@ -86,7 +86,7 @@ def policy(aos: Installation) -> Iterator[JsonObject]:
     manifest: JsonObject = {
         "apiVersion": standing["apiVersion"],
         "kind": "Policy",
-        "metadata": {"name": "sales-baseline", "namespace": SALES},
+        "metadata": {"name": "sales-baseline", "namespace": aos.namespace},
         "spec": standing["spec"],
     }
     yield copy.deepcopy(manifest)
@@ -159,7 +159,7 @@ def test_a_change_of_policy_holds_in_two_seconds(
 def test_without_its_policy_an_agent_may_do_nothing(
     aos: Installation, waiting_pod: str, policy: JsonObject
 ) -> None:
-    aos.kubectl("delete", "policy", "sales-baseline", "-n", SALES)
+    aos.kubectl("delete", "policy", "sales-baseline", "-n", aos.namespace)
     found = wait_for(
         lambda: next(
             (item for item in [condition(aos.get("agent", "lead-enricher"), "PolicyEnforced")] if item and item["reason"] == "NoPolicy"),
@@ -176,9 +176,11 @@ def test_deleting_the_task_revokes_its_token_at_once(aos: Installation) -> None:
     pod = aos.running_pod("revoked")
     token = aos.run(pod, "cat", "/var/run/secrets/aos/token").output
     # The pod outlives its Task for its grace period: what it is answered then is what counts.
-    aos.kubectl("delete", "task", "revoked", "-n", SALES, "--cascade=orphan")
+    aos.kubectl("delete", "task", "revoked", "-n", aos.namespace, "--cascade=orphan")
     ran = aos.run(pod, "timeout", "4", "python3", "-c", ASK_AGAIN, token)
     answers = [line for line in ran.output.splitlines() if line.isdigit()]
-    aos.kubectl("delete", "pod", pod, "-n", SALES, "--ignore-not-found", "--grace-period=0", "--force")
+    aos.kubectl(
+        "delete", "pod", pod, "-n", aos.namespace, "--ignore-not-found", "--grace-period=0", "--force"
+    )
     assert answers, ran.output
     assert set(answers) <= {"401", "403"}, ran.output

@@ -48,6 +48,15 @@ def test_what_is_not_in_the_image_does_not_rebuild_it(tree: Path, file: str) -> 
     assert inputs.digest("base", tree) == before
 
 
+def test_an_image_of_a_folder_is_built_anew_for_what_stands_there_alone(tree: Path) -> None:
+    (tree / "examples" / "own").mkdir(parents=True)
+    before = inputs.digest("base", tree, "examples/own/Dockerfile")
+    (tree / "operator" / "code.py").write_text("changed\n")
+    assert inputs.digest("base", tree, "examples/own/Dockerfile") == before
+    (tree / "examples" / "own" / "agent.py").write_text("x = 1\n")
+    assert inputs.digest("base", tree, "examples/own/Dockerfile") != before
+
+
 def test_every_input_is_let_into_the_build() -> None:
     allowed = (inputs.REPOSITORY / ".dockerignore").read_text().splitlines()
     for source in inputs._SOURCES:
@@ -133,6 +142,10 @@ def test_without_mirrors_the_tool_takes_its_own(tmp_path: Path) -> None:
     assert '--aptopt=Acquire::http::Proxy "p";' in command
 
 
+def fake_digest(seed: str, dockerfile: str = inputs.DOCKERFILE) -> str:
+    return hashlib.sha256(f"{seed} {dockerfile}".encode()).hexdigest()[:16]
+
+
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with stand-ins for docker and buildah, which write down how they are called."""
@@ -150,7 +163,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("hack.cluster.packages.ensure_packages", lambda *_, **__: None)
     monkeypatch.setattr(base, "ensure", lambda _: tmp_path / "base.tar")
     # The repository itself may change while its tests run.
-    monkeypatch.setattr(inputs, "digest", lambda seed: hashlib.sha256(seed.encode()).hexdigest()[:16])
+    monkeypatch.setattr(inputs, "digest", fake_digest)
     return tmp_path
 
 

@@ -132,3 +132,14 @@ def test_a_machine_that_forbids_control_groups_is_explained(
         PrerequisiteError, match="needs root on a machine whose control groups may be written"
     ):
         node_host.create_cgroups()
+
+
+@pytest.mark.parametrize(("file", "weight"), [("cpu.shares", "16384"), ("cpu.weight", "1600")])
+def test_a_node_weighs_more_than_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, weight: str
+) -> None:
+    monkeypatch.setattr(node_host, "cgroup_roots", lambda: (tmp_path, tmp_path / "memory"))
+    (tmp_path / file).touch()
+    node_host.create_cgroups()
+    assert (tmp_path / file).read_text() == weight
+    assert list((tmp_path / "memory").iterdir()) == []

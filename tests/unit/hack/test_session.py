@@ -86,3 +86,16 @@ def test_what_stands_in_the_way_is_left_for_up_to_say(
     cluster = lend(monkeypatch, tmp_path, Recorded(made=False, failure=PrerequisiteError("no root")))
     session.prepare(control_plane=False)
     assert cluster.done == ["prepare"]
+
+
+def test_the_last_process_of_a_session_ends_the_cluster_that_another_one_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = lend(monkeypatch, tmp_path, Recorded(made=False))
+    one = session.borrowed(made=tmp_path / "made")
+    one.__enter__()
+    second = lend(monkeypatch, tmp_path, Recorded(made=True))
+    with session.borrowed(made=tmp_path / "made"):
+        one.__exit__(None, None, None)
+        assert first.done == ["up"]
+    assert second.done == ["up", "down"]
