@@ -1,6 +1,5 @@
 """Which cluster and namespace a command is about. Imports of the API client wait until a command connects."""
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -53,16 +52,13 @@ class Connection:
         return self.namespace or self._context_namespace() or _pod_namespace() or DEFAULT_NAMESPACE
 
     def _context_namespace(self) -> str:
-        import yaml
-        from kubernetes.aio import config
+        from aos.kube.credentials import default_kubeconfig
+        from aos.kube.kubeconfig import KubeconfigError, read_context
 
-        usual: str = config.KUBE_CONFIG_DEFAULT_LOCATION
-        files = str(self.kubeconfig or os.environ.get("KUBECONFIG") or usual)
+        files = str(self.kubeconfig) if self.kubeconfig else default_kubeconfig()
         try:
-            contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
-            chosen = next((item for item in contexts if item["name"] == self.context), current)
-            return str(chosen["context"].get("namespace") or "")
-        except (config.ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+            return read_context(files, self.context).namespace
+        except KubeconfigError:
             # What is wrong with the file is told by the connection, which needs all of it.
             return ""
 

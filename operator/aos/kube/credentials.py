@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
+
+from aos.kube.kubeconfig import read_context
 
 REFRESH_SECONDS: Final = 60
 """Tokens and certificates are read anew at least this often: a kubelet or a plugin may have rotated them."""
@@ -71,25 +72,24 @@ class Credentials:
         Raises:
             CredentialsError: nothing usable was found.
         """
-        files = str(kubeconfig) if kubeconfig else _default_kubeconfig()
+        files = str(kubeconfig) if kubeconfig else default_kubeconfig()
         try:
             if files:
                 return await cls._from_kubeconfig(files, context, clock)
             if os.environ.get(_SERVICE_HOST):
                 return await cls._in_cluster(clock)
-        except (config.ConfigException, OSError, ValueError, TypeError, KeyError, yaml.YAMLError) as error:
+        except (config.ConfigException, OSError, ValueError, TypeError, KeyError) as error:
             source = f"kubeconfig {files}" if files else "the pod's service account"
-            raise CredentialsError(f"{source} can't be used: {error}") from error
+            raise CredentialsError(f"{source} can't be used: {_told(error)}") from error
         raise CredentialsError(
-            "no API server is configured: give a kubeconfig, set KUBECONFIG, or run in a pod with a service account"
+            "no API server is configured: there is no ~/.kube/config, KUBECONFIG is not set, and this is no pod"
         )
 
     @classmethod
     async def _from_kubeconfig(
         cls, files: str, context: str | None, clock: Callable[[], float]
     ) -> "Credentials":
-        if not _any_is_there(files):
-            raise FileNotFoundError("no such file")
+        read_context(files, context)
         configuration = Configuration()
         loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
             config_file=files, context=context, client_configuration=configuration, persist_config=False
@@ -136,11 +136,17 @@ class Credentials:
             self._loaded_at = self._clock()
 
 
-def _any_is_there(files: str) -> bool:
-    return any(Path(name).expanduser().is_file() for name in files.split(os.pathsep) if name)
+def _told(error: Exception) -> str:
+    match error:
+        case ssl.SSLError():
+            return "a certificate or key that it gives can't be read, or they do not belong together"
+        case OSError() if error.strerror and error.filename:
+            return f"{error.filename}: {error.strerror.lower()}"
+    return " ".join(str(error).split())
 
 
-def _default_kubeconfig() -> str:
+def default_kubeconfig() -> str:
+    """Return the user's own kubeconfig files, as ``$KUBECONFIG`` lists them; empty if there are none."""
     if named := os.environ.get("KUBECONFIG"):
         return named
     usual: str = config.KUBE_CONFIG_DEFAULT_LOCATION

@@ -49,8 +49,10 @@ class ApiError(Exception):
         super().__init__(target, status, reason, message)
 
     def __str__(self) -> str:
-        cause = f"{self.status} {self.reason}".strip() if self.status else self.reason
-        return f"{self.target}: {self.message} ({cause})"
+        if not self.status:
+            # No answer, no word of the API server's.
+            return f"{self.target}: {self.message}"
+        return f"{self.target}: {self.message} ({f'{self.status} {self.reason}'.strip()})"
 
 
 class Unauthorized(ApiError):
@@ -103,10 +105,16 @@ class IdleWatch(Unavailable):
     """A watch carried nothing for longer than a healthy one can: its connection, or its position, is dead."""
 
 
-def no_answer(target: Target, cause: BaseException) -> Unavailable:
-    """Return the error for a request that got no answer."""
-    said = str(cause) or type(cause).__name__
-    return Unavailable(target, 0, type(cause).__name__, f"the API server did not answer: {said}")
+def no_answer(target: Target, server: str, why: str, reason: str) -> Unavailable:
+    """Return the error for a request that got no answer from ``server``, an address.
+
+    Args:
+        target: what was tried.
+        server: where.
+        why: a phrase for people.
+        reason: one word for programs.
+    """
+    return Unavailable(target, 0, reason, f"the API server at {server} did not answer: {why}")
 
 
 def error_of(

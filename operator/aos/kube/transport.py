@@ -14,6 +14,7 @@ from yarl import URL
 import aos
 from aos.kube.credentials import Credentials
 from aos.kube.errors import ApiError, Target, Unauthorized, Unavailable, error_of, no_answer
+from aos.kube.unreached import told
 from aos.model.base import JsonObject
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -100,7 +101,8 @@ class Transport:
         except aiohttp.SocketTimeoutError:
             raise
         except (TimeoutError, aiohttp.ClientError) as error:
-            raise no_answer(call.target, error) from error
+            why, reason = told(error), type(error).__name__
+            raise no_answer(call.target, self._credentials.server, why, reason) from error
 
     async def _answer(self, call: Call, limits: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
         try:

@@ -47,7 +47,11 @@ def test_in_a_pod_its_own_namespace_counts(tmp_path: Path, monkeypatch: pytest.M
     assert Connection(tmp_path / "none").resolved_namespace() == "tools"
 
 
-def test_a_kubeconfig_that_cannot_be_read_leaves_the_default(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_cannot_be_read_leaves_the_default_and_nothing_else_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     broken = tmp_path / "broken"
     broken.write_text("{")
     assert Connection(broken).resolved_namespace() == "default"
+    assert Connection(tmp_path / "none").resolved_namespace() == "default"
+    assert caplog.records == []

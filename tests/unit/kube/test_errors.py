@@ -67,13 +67,13 @@ def test_a_message_without_words_falls_back_to_the_status() -> None:
     assert str(error_of(Target("list", "pods"), 599, {})) == "list pods: no reason given (599)"
 
 
-def test_no_answer_is_unavailable_and_names_the_cause() -> None:
-    error = no_answer(TARGET, ConnectionRefusedError("refused"))
+def test_no_answer_is_unavailable_and_says_from_where_and_why() -> None:
+    error = no_answer(TARGET, "https://10.0.0.1:6443", "connection refused", "ClientConnectorError")
     assert isinstance(error, Unavailable)
+    assert (error.status, error.reason) == (0, "ClientConnectorError")
     assert str(error) == (
-        "create pods sales/one: the API server did not answer: refused (ConnectionRefusedError)"
+        "create pods sales/one: the API server at https://10.0.0.1:6443 did not answer: connection refused"
     )
-    assert "TimeoutError" in str(no_answer(TARGET, TimeoutError()))
 
 
 def test_the_wait_asked_for_comes_from_the_header_or_else_from_the_body() -> None:

@@ -190,9 +190,10 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         server = Server()
         server.url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         async with ApiClient(server.credentials()) as client:
-            with pytest.raises(Unavailable, match="get configmaps sales/a: the API server did not answer"):
+            said = f"the API server at {server.url} did not answer: connection refused"
+            with pytest.raises(Unavailable, match=f"^get configmaps sales/a: {said}$"):
                 await client.get(CONFIG_MAPS, "a", "sales")
-            with pytest.raises(Unavailable, match="watch configmaps: the API server did not answer"):
+            with pytest.raises(Unavailable, match=f"^watch configmaps: {said}$"):
                 await watched(client)
 
 
