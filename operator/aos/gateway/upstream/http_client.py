@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,9 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlsplit
+
+import aiohappyeyeballs
+from aiohttp import AsyncResolver
 
 from aos import __version__
 from aos.gateway.refusal import RefusalCode
@@ -20,6 +24,8 @@ USER_AGENT: Final = f"aos-gateway/{__version__}"
 KEEP_ALIVE_SECONDS: Final = 4.0
 """Below the five seconds after which common servers close an idle connection, so that no call races that."""
 MAX_CONNECTIONS: Final = 1024
+_NEXT_ADDRESS_SECONDS: Final = 0.25
+"""How long an address has before the next one of the same name is tried too: RFC 8305, section 5."""
 
 _PORTS: Final = {"http": 80, "https": 443}
 _PATH: Final = re.compile(r"/[!$-~]*")
@@ -106,18 +112,22 @@ class HttpClient:
         connect_timeout_seconds: float,
         max_connections: int = MAX_CONNECTIONS,
         trust: ssl.SSLContext | None = None,
+        names: AsyncResolver | None = None,
     ) -> None:
         """Make a client without connections.
 
         Args:
-            connect_timeout_seconds: wait for a new connection, with its TLS.
+            connect_timeout_seconds: wait for a new connection, with its name and its TLS.
             max_connections: open at once.
             trust: for TLS; None for the machine's authorities.
+            names: finds the addresses of hosts; None for the machine's own name servers. Closed with the client.
         """
         self._loop = asyncio.get_running_loop()
         self._connect_timeout_seconds = connect_timeout_seconds
         self._max_connections = max_connections
         self._trust = trust or ssl.create_default_context()
+        # The event loop's own lookups share four threads, and so does each connection: names that nobody answers for would hold up all.
+        self._names = names or AsyncResolver()
         self._open: set[HttpConnection] = set()
         self._idle: dict[Origin, list[tuple[float, HttpConnection]]] = {}
         self._sweeper: asyncio.TimerHandle | None = None
@@ -166,6 +176,7 @@ class HttpClient:
         for connection in tuple(self._open):
             connection.close()
         self._idle.clear()
+        await self._names.close()
         # Transports close in the loop's next round.
         await asyncio.sleep(0)
 
@@ -206,8 +217,7 @@ class HttpClient:
             async with asyncio.timeout(self._connect_timeout_seconds):
                 _, connection = await self._loop.create_connection(
                     lambda: HttpConnection(self._loop, self._open.discard),
-                    origin.host,
-                    origin.port,
+                    sock=await self._reach(origin),
                     ssl=self._trust if origin.is_tls else None,
                     server_hostname=origin.host if origin.is_tls else None,
                 )
@@ -223,6 +233,18 @@ class HttpClient:
             raise _unreachable("the connection was closed at once")
         self._open.add(connection)
         return connection
+
+    async def _reach(self, origin: Origin) -> socket.socket:
+        found = await self._names.resolve(origin.host, origin.port, socket.AF_UNSPEC)
+        return await aiohappyeyeballs.start_connection(
+            [
+                (each["family"], socket.SOCK_STREAM, each["proto"], "", (each["host"], each["port"]))
+                for each in found
+            ],
+            happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS,
+            interleave=1,
+            loop=self._loop,
+        )
 
 
 @lru_cache(maxsize=4096)
