@@ -22,6 +22,8 @@ from aos.kube.resources import (
     MODELS,
     NAMESPACES,
     POLICIES,
+    ROLE_BINDINGS,
+    ROLES,
     TASKS,
     TOOLS,
     WORKFLOW_RUNS,
@@ -45,6 +47,8 @@ KINDS = {
             WORKFLOW_RUNS,
             TASKS,
             NAMESPACES,
+            ROLES,
+            ROLE_BINDINGS,
         )
     },
     **dict.fromkeys(("approvalrequest", "apr"), APPROVAL_REQUESTS),
@@ -111,6 +115,10 @@ class Api:
         resource = KINDS[str(manifest["kind"]).lower()]
         query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         return self.request("POST", resource.path(namespace), manifest, **query)
+
+    def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
+        """Return an object."""
+        return self.request("GET", resource.object_path(namespace, name))
 
     def patch_status(self, resource: Resource, namespace: str, name: str, status: JsonObject) -> JsonObject:
         """Change the status of an object."""

@@ -53,6 +53,16 @@ def group_of(path: Path) -> str:
     return folder if folder in TOGETHER else str(path)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let what alters all of an API server come last: what it takes away may be missed for a second after it is back."""
+
+    def place(item: pytest.Item) -> int:
+        mark = item.get_closest_marker("last")
+        return 0 if mark is None else mark.args[0]
+
+    items.sort(key=place)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     needed = any("control_plane" in getattr(item, "fixturenames", ()) for item in session.items)
     capture = session.config.pluginmanager.getplugin("capturemanager")

@@ -130,11 +130,16 @@ def condition(kind: str, status: str, reason: str, message: str = "") -> Object:
     }
 
 
+def new_namespace(cluster: Handle, labels: Mapping[str, str] | None = None) -> Namespace:
+    name = f"cli-{secrets.token_hex(4)}"
+    metadata: Object = {"name": name, "labels": dict(labels or {})}
+    api(cluster.kubeconfig).create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    return Namespace(cluster, name)
+
+
 @pytest.fixture
 def namespace(cluster: Handle) -> Namespace:
-    name = f"cli-{secrets.token_hex(4)}"
-    api(cluster.kubeconfig).create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    return Namespace(cluster, name)
+    return new_namespace(cluster)
 
 
 @pytest.fixture

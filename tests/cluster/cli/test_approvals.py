@@ -6,17 +6,20 @@ import pty
 import select
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 from pydantic import JsonValue
 
-from aos.reconcile.admission.approval_decisions import APPROVAL_DECISIONS, approval_decisions
+from aos.kube.objects import child, children
+from aos.kube.resources import APPROVAL_REQUESTS
+from aos.reconcile.admission.approval_decisions import approval_decisions
 from aos.reconcile.admission.shape import Who, service_account
 from hack.cluster.handle import Handle
-from tests.cluster.cli.conftest import AOS, Finished, Namespace, Object, condition, until
+from tests.cluster.api import MERGE_PATCH, RefusedError, api
+from tests.cluster.cli.conftest import AOS, Finished, Namespace, Object, condition, new_namespace, until
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 DIGEST: Final = "sha256:" + "0" * 64
@@ -31,44 +34,33 @@ PEOPLE: Final = (
     ("system:robot", "staff", "approvers", "sales-leads"),
 )
 """Each with their groups."""
-ROLES: Final = """
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: reader}
-rules:
-- {apiGroups: [aos.dev], resources: [approvalrequests], verbs: [get, list, watch, patch]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: approver}
-rules:
-- {apiGroups: [aos.dev], resources: [approvalrequests], verbs: [approve]}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: approver-of-one}
-rules:
-- {apiGroups: [aos.dev], resources: [approvalrequests], resourceNames: [apr-2], verbs: [approve]}
-"""
+GUARDED: Final = {"tests.aos.dev/decisions": "guarded"}
+"""Labels of the namespaces that the admission policy holds for: no other test of this API server is in its way, nor it in theirs."""
+ROLES: Final[Mapping[str, Object]] = {
+    "reader": {"verbs": ["get", "list", "watch", "patch"]},
+    "approver": {"verbs": ["approve"]},
+    "approver-of-one": {"verbs": ["approve"], "resourceNames": ["apr-2"]},
+}
+HOLDERS: Final = (("reader", "staff"), ("approver", "approvers"), ("approver-of-one", "trainees"))
+RBAC: Final = "rbac.authorization.k8s.io"
 
 
-@pytest.fixture(scope="module")
-def guarded(cluster: Handle) -> Iterator[Handle]:
-    """The API server with the admission policy that holds decisions; the others would hinder tests of this folder."""
+@pytest.fixture(scope="session")
+def guarded(cluster: Handle) -> Handle:
+    """The API server with the admission policy that holds decisions, in the namespaces with its label."""
     accounts = (
         "system:serviceaccount:aos-system:aos-operator",
         "system:serviceaccount:aos-system:aos-gateway",
     )
     policy = approval_decisions(Who(*map(service_account, accounts)))
-    both = [policy.manifest(), policy.binding()]
-    for manifest in both:
-        applied = cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifest))
-        assert applied.ok, applied.stderr
-    try:
-        yield cluster
-    finally:
-        kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding"
-        cluster.kubectl("delete", kinds, APPROVAL_DECISIONS, "--ignore-not-found")
+    binding = policy.binding()
+    child(binding, "spec")["matchResources"] = {"namespaceSelector": {"matchLabels": dict(GUARDED)}}
+    both = [policy.manifest(), binding]
+    applied = cluster.kubectl(
+        "apply", "--server-side", "-f", "-", stdin="\n---\n".join(map(json.dumps, both))
+    )
+    assert applied.ok, applied.stderr
+    return cluster
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +80,19 @@ class Desk:
     def __init__(self, namespace: Namespace, people: Mapping[str, Path]) -> None:
         self.namespace = namespace
         self._people = people
-        namespace.kubectl("apply", "-f", "-", stdin=ROLES)
-        for role, group in (("reader", "staff"), ("approver", "approvers"), ("approver-of-one", "trainees")):
-            namespace.kubectl("create", "rolebinding", role, f"--role={role}", f"--group={group}")
+        self._api = api(namespace.cluster.kubeconfig)
+        for name, rule in ROLES.items():
+            rules: JsonValue = [{"apiGroups": ["aos.dev"], "resources": ["approvalrequests"], **rule}]
+            self._create("Role", name, rules=rules)
+        for role, group in HOLDERS:
+            of: JsonValue = {"apiGroup": RBAC, "kind": "Role", "name": role}
+            to: JsonValue = [{"apiGroup": RBAC, "kind": "Group", "name": group}]
+            self._create("RoleBinding", role, roleRef=of, subjects=to)
+
+    def _create(self, kind: str, name: str, **parts: JsonValue) -> None:
+        metadata: JsonValue = {"name": name}
+        manifest = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, **parts}
+        self._api.create(manifest, self.namespace.name)
 
     def ask(self, name: str, *quorums: Object, **spec: JsonValue) -> None:
         labels: JsonValue = {"aos.dev/task": "t1"}
@@ -112,13 +114,13 @@ class Desk:
             "expiresAt": "2099-01-01T00:00:00Z",
             **spec,
         }
-        manifest = {
+        manifest: Object = {
             "apiVersion": "aos.dev/v1alpha1",
             "kind": "ApprovalRequest",
             "metadata": {"name": name, "labels": labels},
             "spec": full,
         }
-        self.namespace.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+        self._api.create(manifest, self.namespace.name)
 
     def aos(self, person: str, *arguments: str) -> Finished:
         return self.namespace.aos(*arguments, kubeconfig=self._people[person])
@@ -135,38 +137,30 @@ class Desk:
         return self.aos(person, "approve", name, "--yes", "--wait", "0s", *more)
 
     def decisions(self, name: str = "apr-1") -> list[Object]:
-        said = self.namespace.kubectl("get", "apr", name, "-o", "jsonpath={.spec.decisions}")
-        found: list[Object] = json.loads(said or "[]")
-        return found
+        request = self._api.get(APPROVAL_REQUESTS, self.namespace.name, name)
+        return [*children(child(request, "spec"), "decisions")]
+
+    def is_guarded(self) -> bool:
+        """Whether the API server refuses a decision in somebody else's name."""
+        path = APPROVAL_REQUESTS.object_path(self.namespace.name, "apr-1")
+        forged: Object = {"spec": {"decisions": [{"approver": "somebody", "verdict": "Approve"}]}}
+        try:
+            self._api.request("PATCH", path, forged, MERGE_PATCH, dryRun="All")
+        except RefusedError:
+            return True
+        return False
 
     def kubeconfig(self, person: str) -> Path:
         return self._people[person]
 
 
 @pytest.fixture
-def desk(people: Mapping[str, Path], namespace: Namespace) -> Desk:
-    desk = Desk(namespace, people)
+def desk(people: Mapping[str, Path], guarded: Handle) -> Desk:
+    desk = Desk(new_namespace(guarded, GUARDED), people)
     desk.ask("apr-1")
     # Neither rights nor policies are in force at once.
     until(lambda: desk.listed("bea") == ["approvalrequest.aos.dev/apr-1"])
-    refused = json.dumps({"spec": {"decisions": [{"approver": "somebody", "verdict": "Approve"}]}})
-    until(
-        lambda: (
-            not namespace.cluster.kubectl(
-                *(
-                    "-n",
-                    namespace.name,
-                    "patch",
-                    "apr",
-                    "apr-1",
-                    "--type=merge",
-                    "--dry-run=server",
-                    "-p",
-                    refused,
-                )
-            ).ok
-        )
-    )
+    until(desk.is_guarded)
     return desk
 
 

@@ -322,6 +322,7 @@ async def test_the_policies_read_back_as_they_are_made_and_type_check(rig: Rig) 
         assert not child(child(stored, "status"), "typeChecking").get("expressionWarnings")
 
 
+@pytest.mark.last(2)
 async def test_agents_are_not_ready_while_a_policy_is_missing_or_altered(running: Rig) -> None:
     await running.sales()
     await running.ready_agent()

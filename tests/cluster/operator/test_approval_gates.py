@@ -95,6 +95,7 @@ async def test_a_gate_of_a_run_that_is_cancelled_is_withdrawn(gated: Gated) -> N
     await gated.ended("False", "Cancelled")
 
 
+@pytest.mark.last(2)
 async def test_attack_20_nobody_opens_a_gate_in_a_gap_of_the_admission_policies(gated: Gated) -> None:
     name = await gated.open()
     async with unguarded(gated.rig):

@@ -126,6 +126,7 @@ async def loosened(desk: Desk) -> AsyncIterator[Desk]:
     await admin.request("PUT", path, body=kind)
 
 
+@pytest.mark.last(1)
 async def test_attack_21_the_admission_policies_hold_where_the_schemas_own_rules_are_gone(
     loosened: Desk,
 ) -> None:

@@ -302,6 +302,7 @@ async def forge(office: Office, name: str) -> None:
     await office.rig.eventually(is_forged)
 
 
+@pytest.mark.last(2)
 async def test_attack_21_a_decision_from_a_gap_in_the_admission_policies_never_counts(office: Office) -> None:
     rig = office.rig
     for name in ("apr-1", "apr-2", "apr-3"):
@@ -322,6 +323,7 @@ async def test_attack_21_a_decision_from_a_gap_in_the_admission_policies_never_c
     assert text(await office.status("apr-2"), "state") == "Pending"
 
 
+@pytest.mark.last(2)
 async def test_attack_21_nor_does_one_from_a_gap_that_no_operator_saw(
     rig: Rig, gateway: FakeGateway, desk: Desk
 ) -> None:
