@@ -154,6 +154,9 @@ WORKFLOW: Final[Mapping[str, Held]] = {
 _ABOVE: Final = (
     "cluster/operator/test_run_admission.py::test_a_run_that_a_step_starts_belongs_to_the_run_above"
 )
+_UNDOING: Final = (
+    "workflow/test_room.py::test_what_undoes_and_all_that_it_starts_has_room_of_its_own"
+)
 _BELOW: Final = "workflow/test_facts.py::test_a_run_below_is_the_attempt_that_it_says"
 _TRIGGERED: Final = (
     "cluster/operator/test_run_admission.py::test_a_run_of_a_trigger_is_asked_for_by_the_trigger"
@@ -190,6 +193,7 @@ WORKFLOW_RUN: Final[Mapping[str, Held]] = {
     "parent.depth": held_by(
         "workflow.making", "workflow/test_making.py::test_no_more_than_four_runs_follow_one_another"
     ),
+    "parent.undoing": held_by("controllers.trees workflow.making", _UNDOING),
     "trigger": held_by(
         "reconcile.admission.workflow_runs reconcile.run_history",
         "reconcile/test_triggers.py::test_a_run_is_named_by_the_time_that_it_is_due_so_that_nobody_starts_it_twice",
@@ -241,6 +245,11 @@ TASK: Final[Mapping[str, Held]] = {
     "run.rootUID": held_by(
         "gateway.control.charges",
         "gateway_control/test_charges.py::test_what_counts_by_workflow_counts_over_the_first_run_of_the_chain_or_the_first_task",
+    ),
+    "run.undoing": held_by(
+        "controllers.trees gateway.a2a.handoffs",
+        "gateway_a2a/test_handoffs.py::test_a_run_that_has_all_its_tasks_hands_nothing_over_but_what_undoes",
+        _UNDOING,
     ),
     "run.workflow": held_by(
         "policy.decision",

@@ -7,6 +7,7 @@ from datetime import datetime
 from aos.controllers.keys import Key, Subject
 from aos.controllers.store import Change, Store
 from aos.controllers.task_facts import EPOCH, StepFacts, without_output
+from aos.controllers.trees import Branch, branch_of
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
 from aos.model.meta import ConditionStatus
@@ -37,6 +38,7 @@ class RunFacts:
         parent: the run that a step of started it; empty for none.
         parent_uid: which run of that name.
         attempt: what the run that started it looks at; None for one that no step started.
+        branch: what it is counted with; None for one that no step started.
     """
 
     workflow: str
@@ -50,6 +52,7 @@ class RunFacts:
     parent: str
     parent_uid: str
     attempt: StepFacts | None
+    branch: Branch | None
 
     @property
     def state(self) -> str:
@@ -75,6 +78,7 @@ def facts_of(run: WorkflowRun) -> RunFacts:
         parent=parent.run if parent else "",
         parent_uid=parent.run_uid if parent else "",
         attempt=without_output(run_attempt(run, EPOCH)),
+        branch=branch_of(parent.root_uid, undoing=parent.undoing) if parent else None,
     )
 
 

@@ -8,8 +8,9 @@ from pydantic import JsonValue
 from aos.controllers.executions import Executions, RunFacts
 from aos.controllers.keys import Key, Subject
 from aos.controllers.requests import RequestFacts, Requests
-from aos.controllers.store import Change, F, Shelf, Store, T
+from aos.controllers.store import Change, Entry, F, Shelf, Store, T
 from aos.controllers.task_facts import StepFacts, TaskFacts, facts_of, total, trim
+from aos.controllers.trees import Member, Trees
 from aos.model.agent import Agent
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
@@ -57,6 +58,7 @@ class Objects:
         cluster_policies: ClusterPolicies, under the empty namespace; as for Tools.
         requests: ApprovalRequests.
         executions: Workflows and their runs.
+        trees: how many Tasks and runs belong together.
         shelves: all of them by kind.
     """
 
@@ -87,6 +89,7 @@ class Objects:
         )
         self.requests = Requests(self._touch)
         self.executions = Executions(self._touch, self._touch_later)
+        self.trees = Trees()
         self.shelves: Mapping[str, Shelf] = {
             # In the order in which a new leader looks at them: work in hand first.
             shelf.kind: shelf
@@ -336,6 +339,7 @@ class Objects:
             ):
                 if name:
                     _put(index, (change.namespace, name), change.name, is_there=is_there)
+        self.trees.changed(_member(change, change.before), _member(change, change.after))
         after = change.after.facts if change.after is not None else None
         before = change.before.facts if change.before is not None else None
         facts = after or before
@@ -376,6 +380,7 @@ class Objects:
             self._touch(Key(Subject.HISTORY, change.namespace, facts.agent))
 
     def _run_changed(self, change: Change[RunFacts]) -> None:
+        self.trees.changed(_member(change, change.before), _member(change, change.after))
         self.executions.run_changed(change)
         self.requests.touch_of_run(change.namespace, change.name)
 
@@ -451,6 +456,13 @@ def _put(index: _Index, key: tuple[str, str], name: str, *, is_there: bool) -> N
         names.discard(name)
     if not names:
         del index[key]
+
+
+def _member(
+    change: Change[TaskFacts] | Change[RunFacts], entry: Entry[TaskFacts] | Entry[RunFacts] | None
+) -> Member | None:
+    branch = entry.facts.branch if entry is not None and entry.facts is not None else None
+    return Member(branch, change.name) if branch is not None else None
 
 
 def _seen_by_run(facts: TaskFacts | None) -> tuple[StepFacts | None, TaskUsage | None] | None:

@@ -16,7 +16,7 @@ from aos.model.workflow import Workflow, WorkflowSpec
 from aos.model.workflow_run import WorkflowRun
 from aos.reconcile.run_start import ObservedStart
 from aos.workflow.facts import gate
-from aos.workflow.observed import Attempt, Observed, ObservedGate
+from aos.workflow.observed import Attempt, Observed, ObservedGate, Room
 from aos.workflow.reading import still_read
 from aos.workflow.values import MAX_READ_BYTES
 
@@ -48,14 +48,17 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
         WorkflowError: nobody could have accepted the spec.
     """
     namespace = run.metadata.namespace
+    # First what is waited for: all else is of one moment, so that the room still is what it is when it is taken.
+    attempts, budgets = await _attempts(world, run, spec), await _budgets_above(world, run)
     workflow = world.objects.executions.workflows.entry(namespace, run.spec.workflow_ref.name)
     return Observed(
         run=run,
         spec=spec,
         now=world.now(),
-        attempts=await _attempts(world, run, spec),
+        attempts=attempts,
         gates=_gates(world, run, spec),
-        budgets_above=await _budgets_above(world, run),
+        budgets_above=budgets,
+        room=_room(world, run),
         is_workflow_suspended=workflow is not None
         and workflow.facts is not None
         and workflow.facts.spec.suspend,
@@ -123,6 +126,11 @@ def _must_end(world: World, run: WorkflowRun) -> Reason | None:
         return Reason.PARENT_ENDED
     is_replaced = world.objects.executions.must_make_way(run.metadata.namespace, run)
     return Reason.REPLACED if is_replaced else None
+
+
+def _room(world: World, run: WorkflowRun) -> Room:
+    root_uid = run.spec.parent.root_uid if run.spec.parent is not None else run.metadata.uid
+    return world.objects.trees.room(root_uid, world.settings.max_run_tasks)
 
 
 async def _attempts(world: World, run: WorkflowRun, spec: WorkflowSpec) -> tuple[Attempt, ...]:

@@ -106,7 +106,8 @@ async def _done(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Advance:
     if found.confirm:
         observed = await confirm(world, observed)
         found = advance(observed)
-    refused = await do(world, run, found.actions)
+    with world.objects.trees.claiming(found.actions):
+        refused = await do(world, run, found.actions)
     return replace(advance(replace(observed, refused=refused)), actions=()) if refused else found
 
 

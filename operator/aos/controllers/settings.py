@@ -9,6 +9,7 @@ from pydantic import Field
 from aos.model.agent import Quantity, ResourceAmounts, Resources
 from aos.model.environment import EnvironmentSettings, Port
 from aos.model.names import GATEWAY_ADMIN_PORT
+from aos.model.workflow_run import DEFAULT_RUN_TASKS
 from aos.reconcile.settings import HostUsers, OperatorSettings
 
 
@@ -93,6 +94,12 @@ class ControllerSettings(EnvironmentSettings):
     max_warm_pods: int = Field(
         default=10, ge=0, le=1_000, description="Pods that may be kept warm in one namespace."
     )
+    max_run_tasks: int = Field(
+        default=DEFAULT_RUN_TASKS,
+        ge=1,
+        le=1_000_000,
+        description="Tasks and runs below that a run may have, with all that they start and hand over; as many more may undo what was done.",
+    )
     pod_retry_seconds: int = Field(
         default=10,
         ge=1,
@@ -140,4 +147,5 @@ class ControllerSettings(EnvironmentSettings):
             pod_retry_seconds=self.pod_retry_seconds,
             max_task_pods=self.max_task_pods,
             max_warm_pods=self.max_warm_pods,
+            max_run_tasks=self.max_run_tasks,
         )

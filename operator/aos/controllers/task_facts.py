@@ -7,6 +7,7 @@ from typing import Final
 
 import orjson
 
+from aos.controllers.trees import Branch, branch_of
 from aos.kube.objects import child
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
@@ -61,6 +62,7 @@ class TaskFacts:
     created_at: datetime = EPOCH
     run: str = ""
     run_uid: str = ""
+    branch: Branch | None = None
     step: StepFacts | None = None
     usage: TaskUsage | None = None
 
@@ -91,6 +93,7 @@ def facts_of(task: Task) -> TaskFacts:
         created_at=task.metadata.creation_timestamp or EPOCH,
         run=task.spec.run.name if task.spec.run else "",
         run_uid=task.spec.run.uid if task.spec.run else "",
+        branch=branch_of(task.spec.run.root_uid, undoing=task.spec.run.undoing) if task.spec.run else None,
         step=step_facts(task),
         usage=task.status.usage if task.spec.run else None,
     )

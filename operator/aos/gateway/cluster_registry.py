@@ -1,7 +1,7 @@
 """The registry on informers: what the gateway knows of the cluster, kept in step by watches."""
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
@@ -85,6 +85,7 @@ class ClusterRegistry:
         self._policies_of: dict[str, dict[str, EffectivePolicy]] = {}
         self._ended_pods: OrderedDict[str, None] = OrderedDict()
         self._closed_tasks: set[str] = set()
+        self._run_tasks: Counter[tuple[str, bool]] = Counter()
         self._tasks_of_pod: dict[str, tuple[Task, ...]] = {}
         self._tool_listeners: list[Listener] = []
         self._model_listeners: list[Listener] = []
@@ -172,6 +173,10 @@ class ClusterRegistry:
     def tasks_of_pod(self, pod_uid: str) -> tuple[Task, ...]:
         """Return the Tasks that name this pod, those that have ended too; the same tuple until one of them changes."""
         return self._tasks_of_pod.get(pod_uid, ())
+
+    def run_tasks(self, root_uid: str, *, undoing: bool) -> int:
+        """Return how many Tasks there are of a first run and of all that it started; those that undo what was done, or the others."""
+        return self._run_tasks[root_uid, undoing]
 
     def tasks(self, namespace: str) -> Collection[Task]:
         """Return the namespace's Tasks; do not keep it."""
@@ -370,12 +375,24 @@ class ClusterRegistry:
     def _task_changed(self, change: Change[Task]) -> None:
         old, new = change.old, change.new
         self._note_pod(old, new)
+        self._count(old, -1)
+        self._count(new, 1)
         _tell(self._task_listeners, change.key)
         if old is not None and (new is None or old.metadata.uid != new.metadata.uid):
             self._closed_tasks.discard(old.metadata.uid)
             _tell(self._task_end_listeners, old.metadata.uid)
         if new is not None and new.ended:
             _tell(self._task_end_listeners, new.metadata.uid)
+
+    def _count(self, task: Task | None, by: int) -> None:
+        """Count a Task of a run, or count it no longer."""
+        run = task.spec.run if task is not None else None
+        if run is None:
+            return
+        key = run.root_uid, run.undoing
+        self._run_tasks[key] += by
+        if not self._run_tasks[key]:
+            del self._run_tasks[key]
 
     def _note_pod(self, old: Task | None, new: Task | None) -> None:
         """Keep in mind which pods a Task names."""

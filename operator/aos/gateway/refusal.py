@@ -82,6 +82,7 @@ class RefusalCode(StrEnum):
     DELEGATE_NOT_READY = "DelegateNotReady"
     TOO_DEEP = "TooDeep"
     TOO_MANY_VISITS = "TooManyVisits"
+    TOO_MANY_TASKS = "TooManyTasks"
 
     APPROVAL_PENDING = "ApprovalPending"
     APPROVAL_REJECTED = "ApprovalRejected"

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from aos.model.environment import EnvironmentSettings, Port
 from aos.model.names import GATEWAY_ADMIN_PORT, GATEWAY_HOOK_PORT, GATEWAY_PORT
+from aos.model.workflow_run import DEFAULT_RUN_TASKS
 
 
 class GatewaySettings(EnvironmentSettings):
@@ -165,6 +166,13 @@ class GatewaySettings(EnvironmentSettings):
         le=600,
         description="Longest wait for a Task that an agent handed over, where its client waits for the answer; it is"
         " told then where the Task is, and may ask again.",
+    )
+    max_run_tasks: int = Field(
+        default=DEFAULT_RUN_TASKS,
+        ge=1,
+        le=1_000_000,
+        description="Tasks that a run may have, with all that it starts and hands over, before handoffs are refused; the same"
+        " as the operator's.",
     )
     approval_wait_seconds: float = Field(
         default=20,

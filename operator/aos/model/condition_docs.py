@@ -333,6 +333,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.TOO_MANY_RUNS: "As many runs of the Workflow were open as may be.",
             Reason.REPLACED: "A newer run took its place.",
             Reason.TOO_DEEP: "Too many runs stand above it.",
+            Reason.TOO_MANY_TASKS: "It has, with all runs that belong together with it, as many Tasks and runs as may be.",
             Reason.PARENT_ENDED: "The run that started it has ended.",
             Reason.REVISION_LOST: "The Workflow's revision that it runs was removed, or this version can't run it.",
         },

@@ -119,6 +119,7 @@ class Reason(StrEnum):
     TOO_MANY_RUNS = "TooManyRuns"
     REPLACED = "Replaced"
     TOO_DEEP = "TooDeep"
+    TOO_MANY_TASKS = "TooManyTasks"
     EXPRESSION_FAILED = "ExpressionFailed"
 
 

@@ -72,6 +72,7 @@ class StepOfRun(ApiModel):
         step: the step.
         item: which item of its forEach, from 0.
         attempt: which attempt, from 1.
+        undoing: whether it undoes what was done, or belongs to a run that does.
         budgets: of the run and of those above it.
     """
 
@@ -82,6 +83,7 @@ class StepOfRun(ApiModel):
     step: StepName
     item: int | None = Field(default=None, ge=0, lt=MAX_ITEMS)
     attempt: int = Field(default=1, ge=1)
+    undoing: bool = False
     budgets: tuple[BudgetOfRun, ...] = Field(default=(), max_length=MAX_RUN_BUDGETS)
 
 

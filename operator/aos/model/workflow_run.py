@@ -25,6 +25,8 @@ from aos.model.workflow_step import MAX_ITEMS, StepName
 
 MAX_RUN_DEPTH: Final = 4
 """Runs in a row, each started by a step of the one before."""
+DEFAULT_RUN_TASKS: Final = 10_000
+"""Tasks and runs below that a run may have, with all that they start and hand over, where no setting says another."""
 OWN_REQUESTERS: Final = "aos:"
 """With what the names begin under which AOS itself asks for work; no user may have one."""
 
@@ -51,6 +53,7 @@ class RunParent(ApiModel):
         item: which item of its forEach.
         attempt: which attempt, from 1.
         depth: how many runs stand above, from 1.
+        undoing: whether the step undoes what was done, or is of a run that does.
     """
 
     run: ObjectName
@@ -60,6 +63,7 @@ class RunParent(ApiModel):
     item: int | None = Field(default=None, ge=0, lt=MAX_ITEMS)
     attempt: int = Field(default=1, ge=1)
     depth: int = Field(ge=1, lt=MAX_RUN_DEPTH)
+    undoing: bool = False
 
 
 class RunTrigger(ApiModel):

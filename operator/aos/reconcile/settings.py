@@ -6,6 +6,7 @@ from typing import Final
 
 from aos.model.agent import ResourceAmounts, Resources
 from aos.model.names import GATEWAY_PORT, GATEWAY_SERVICE, gateway_host
+from aos.model.workflow_run import DEFAULT_RUN_TASKS
 
 DEFAULT_RESOURCES: Final = Resources(
     requests=ResourceAmounts(cpu="50m", memory="96Mi"), limits=ResourceAmounts(cpu="500m", memory="256Mi")
@@ -39,6 +40,7 @@ class OperatorSettings:
         failed_pod_seconds: how long the pod of a failed Task stays, for its logs.
         node_lost_seconds: how long a node may be away before the Tasks on it are given up.
         max_task_pods: pods of Tasks that may run in the cluster at once, those kept warm too and those of Services not; 0 for any number.
+        max_run_tasks: Tasks and runs below that a run may have, with all that they start and hand over.
         max_warm_pods: pods that may be kept warm in one namespace.
         pod_retry_seconds: between attempts at a pod that the API server refuses.
         deadline_grace_seconds: how much later than the operator the kubelet ends a pod; a net for when the operator is down.
@@ -56,6 +58,7 @@ class OperatorSettings:
     node_lost_seconds: int = 60
     max_task_pods: int = 0
     max_warm_pods: int = 10
+    max_run_tasks: int = DEFAULT_RUN_TASKS
     pod_retry_seconds: int = 10
     deadline_grace_seconds: int = 30
 

@@ -26,6 +26,11 @@ class CreateTask:
     step: str
     spec: TaskSpec
 
+    @property
+    def is_undoing(self) -> bool:
+        """Whether it undoes what was done."""
+        return self.spec.run is not None and self.spec.run.undoing
+
 
 @dataclass(frozen=True, slots=True)
 class CreateRun:
@@ -40,6 +45,11 @@ class CreateRun:
     name: str
     step: str
     spec: WorkflowRunSpec
+
+    @property
+    def is_undoing(self) -> bool:
+        """Whether it undoes what was done."""
+        return self.spec.parent is not None and self.spec.parent.undoing
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,9 @@ def _ending(look: Look, open_steps: Mapping[str, _Open], cause: str) -> str:
     states = {look.statuses[name].state for name in look.graph.order}
     if not open_steps and not is_failed and not (cause and StepState.CANCELLED in states):
         return ""
-    return cause or (Reason.STEP_FAILED if is_failed else "")
+    if cause or is_failed:
+        return cause or Reason.STEP_FAILED
+    return Reason.TOO_MANY_TASKS if look.is_full else ""
 
 
 def _carry(look: Look, name: str, found: _Open, pace: Pace) -> None:

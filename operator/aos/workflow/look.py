@@ -1,5 +1,6 @@
 """One look at a run: what is read on the way, and what is noted."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,8 @@ class Look:
         actions: what is to be done.
         wakes: times at which something is due.
         confirm: whether something may be missing only because what is seen lags behind.
+        taken: how many Tasks and runs are prepared that do something, and that undo something.
+        is_full: whether something that is to be done could not be prepared, since there is no room for it.
     """
 
     observed: Observed
@@ -39,6 +42,8 @@ class Look:
     actions: list[Action] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
     confirm: bool = False
+    taken: Counter[bool] = field(default_factory=Counter)
+    is_full: bool = False
 
     @classmethod
     def at(cls, observed: Observed, graph: Graph) -> "Look":
@@ -60,6 +65,14 @@ class Look:
     def now(self) -> datetime:
         """The time, as it is recorded."""
         return self.observed.now.replace(microsecond=0)
+
+    def take_room(self, *, undoing: bool) -> bool:
+        """Take the room of one Task or run; return whether there is any left."""
+        room = self.observed.room
+        if self.taken[undoing] >= (room.to_undo if undoing else room.to_do):
+            return False
+        self.taken[undoing] += 1
+        return True
 
     def values(self, *, undoing: bool = False) -> Values:
         """Return what expressions read, by where the steps stand.

@@ -32,11 +32,13 @@ class Piece:
         step: the step.
         item: which item of its forEach; None for the whole of the step.
         attempt: which attempt, from 1.
+        is_undoing: whether it undoes what was done.
     """
 
     step: WorkflowStep
     item: int | None
     attempt: int
+    is_undoing: bool = False
 
 
 class UnmakeableError(Exception):
@@ -124,6 +126,7 @@ def _new_task(observed: Observed, piece: Piece, given: JsonObject) -> CreateTask
             step=step.name,
             item=piece.item,
             attempt=piece.attempt,
+            undoing=_is_undoing(run, piece),
             budgets=_budgets(observed),
         ),
         revision=pin.revision,
@@ -152,9 +155,14 @@ def _new_run(run: WorkflowRun, piece: Piece, workflow: str, given: JsonObject) -
             item=piece.item,
             attempt=piece.attempt,
             depth=depth,
+            undoing=_is_undoing(run, piece),
         ),
     )
     return CreateRun(attempt_name(run, piece), piece.step.name, spec)
+
+
+def _is_undoing(run: WorkflowRun, piece: Piece) -> bool:
+    return piece.is_undoing or (run.spec.parent is not None and run.spec.parent.undoing)
 
 
 def _root_uid(run: WorkflowRun) -> str:

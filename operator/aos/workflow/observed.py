@@ -3,13 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from aos.model.approval_request import RequestState
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
 from aos.model.task import BudgetOfRun, TaskUsage
 from aos.model.workflow import WorkflowSpec
-from aos.model.workflow_run import WorkflowRun
+from aos.model.workflow_run import DEFAULT_RUN_TASKS, WorkflowRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,27 @@ class ObservedGate:
 
 
 @dataclass(frozen=True, slots=True)
+class Room:
+    """How much a run may still create, with all runs that belong together with it and all that their Tasks hand over.
+
+    What is done and what undoes it have as much room each: what was done can be undone though there is no room to do more.
+
+    Attributes:
+        most: Tasks and runs below that there may be, of each sort.
+        to_do: of these how many more may be created.
+        to_undo: how many more may be created that undo something.
+    """
+
+    most: int
+    to_do: int
+    to_undo: int
+
+
+UNTOUCHED: Final = Room(DEFAULT_RUN_TASKS, DEFAULT_RUN_TASKS, DEFAULT_RUN_TASKS)
+"""The room of a run that has created nothing, where no setting says another."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A run that has started, and all that its next steps are decided from.
 
@@ -99,6 +121,7 @@ class Observed:
         attempts: the Tasks and runs of its steps, in any order. They may lag behind what was created.
         gates: the ApprovalRequests of its gates, in any order. They may lag, too.
         budgets_above: of the runs above this one.
+        room: how much may still be created.
         is_workflow_suspended: whether the Workflow, as it is now, is suspended.
         must_end: why the run has to end though it does not say so itself: ParentEnded, or Replaced; None if it does not.
         refused: names of objects that the API server refused to create just now, with its words.
@@ -111,6 +134,7 @@ class Observed:
     attempts: Sequence[Attempt] = ()
     gates: Sequence[ObservedGate] = ()
     budgets_above: tuple[BudgetOfRun, ...] = ()
+    room: Room = UNTOUCHED
     is_workflow_suspended: bool = False
     must_end: Reason | None = None
     refused: Mapping[str, str] = field(default_factory=dict)

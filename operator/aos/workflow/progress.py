@@ -15,6 +15,7 @@ from aos.workflow.expression import ExpressionError
 from aos.workflow.fanout import item_units
 from aos.workflow.look import Look
 from aos.workflow.making import Piece, UnmakeableError, new_attempt
+from aos.workflow.observed import Room
 from aos.workflow.reasons import StepReason
 from aos.workflow.template import Template, items
 from aos.workflow.values import OutputLostError, Values
@@ -102,8 +103,8 @@ def prepare(look: Look, progress: Progress, values: Values) -> None:
             return
         try:
             given = givens.of(unit.item)
-            piece = Piece(progress.step, unit.item, unit.attempt + 1)
-            progress.starts.append(Start(unit, new_attempt(look.observed, piece, given)))
+            piece = Piece(progress.step, unit.item, unit.attempt + 1, progress.is_undoing)
+            action = new_attempt(look.observed, piece, given)
         except OutputLostError as error:
             if not look.observed.confirmed:
                 look.confirm = True
@@ -113,6 +114,22 @@ def prepare(look: Look, progress: Progress, values: Values) -> None:
             progress.put(_failed(unit, Reason.EXPRESSION_FAILED, f"its input: {error}"))
         except UnmakeableError as error:
             progress.put(_failed(unit, error.reason, str(error)))
+        else:
+            if look.take_room(undoing=action.is_undoing):
+                progress.starts.append(Start(unit, action))
+            elif progress.is_undoing:
+                progress.put(_failed(unit, Reason.TOO_MANY_TASKS, told_of_room(look.observed.room)))
+            else:
+                look.is_full = True
+                return
+
+
+def told_of_room(room: Room) -> str:
+    """Return why nothing more may be created, for people."""
+    return (
+        f"it has, with all runs that belong together with it, the {room.most} Tasks and runs that there may be: let it do less,"
+        " or let those who run AOS raise operator.maxRunTasks"
+    )
 
 
 def _queue(look: Look, progress: Progress) -> Iterator[Unit]:

@@ -56,7 +56,7 @@ _KIND_OF_TASK: Final = {reason: kind for kind, reasons in _KINDS.items() for rea
 
 CANCELLED: Final = frozenset({Reason.CANCELLED, Reason.PARENT_ENDED})
 """Ends of a Task or a run by which it was cancelled, and not tried."""
-_HOPELESS: Final = frozenset({Reason.INPUT_INVALID, Reason.TOO_DEEP})
+_HOPELESS: Final = frozenset({Reason.INPUT_INVALID, Reason.TOO_DEEP, Reason.TOO_MANY_TASKS})
 """Ends that another attempt would have, too."""
 
 

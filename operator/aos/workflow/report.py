@@ -1,7 +1,8 @@
 """What the status of a run tells of the whole of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType, Reason
@@ -11,8 +12,15 @@ from aos.model.workflow_run import StepState, StepStatus, WorkflowRunStatus
 from aos.model.workflow_step import OnFailure
 from aos.workflow.critical_path import critical_path
 from aos.workflow.look import Look
+from aos.workflow.progress import told_of_room
 from aos.workflow.tell import shortened
 from aos.workflow.usage import run_usage, step_cost
+
+_CAUSES: Final[Mapping[str, str]] = {
+    Reason.CANCELLED: "somebody cancelled the run",
+    Reason.PARENT_ENDED: "the run that started this one has ended, so nobody waits for it",
+    Reason.REPLACED: "a newer run of the Workflow took its place",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +151,13 @@ def _why(look: Look, outcome: Outcome) -> str:
     match outcome.ending:
         case Reason.STEP_FAILED:
             return _failed_step(look)
-        case Reason.CANCELLED:
-            return "somebody cancelled the run"
         case Reason.TIMED_OUT:
             return f"the run was not done within its timeout of {look.observed.spec.timeout}"
-        case Reason.PARENT_ENDED:
-            return "the run that started this one has ended, so nobody waits for it"
-        case Reason.REPLACED:
-            return "a newer run of the Workflow took its place"
-        case _:
+        case Reason.TOO_MANY_TASKS:
+            return told_of_room(look.observed.room)
+        case Reason.EXPRESSION_FAILED:
             return f"its output could not be computed: {outcome.problem}"
+    return _CAUSES.get(outcome.ending, "it ends")
 
 
 def _failed_step(look: Look) -> str:

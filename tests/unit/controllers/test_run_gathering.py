@@ -17,7 +17,7 @@ from aos.model.names import gate_request
 from aos.model.workflow import WorkflowSpec
 from aos.model.workflow_run import WorkflowRun
 from aos.reconcile.guard import Guard
-from aos.workflow.observed import Attempt, Observed
+from aos.workflow.observed import Attempt, Observed, Room
 from aos.workflow.values import MAX_READ_BYTES
 from tests.unit.controllers.make import TASK, raw
 from tests.unit.controllers.test_executions import STARTED, STEP, ended
@@ -107,6 +107,7 @@ class Rig:
                 state=SimpleNamespace(guard=guard or Guard()),
                 cluster=SimpleNamespace(children=SimpleNamespace(revisions_of_workflow=lambda *_: ())),
                 now=lambda: NOW,
+                settings=SimpleNamespace(max_run_tasks=9),
             ),
         )
 
@@ -209,6 +210,18 @@ async def test_a_gate_counts_for_its_own_run_and_under_the_admission_policies_of
     asked["status"] = {"guard": "f", "conditions": [condition]}
     rig = Rig(run("r1"), asked, guard=guard)
     assert [item.is_enforced for item in (await rig.gather()).gates] == seen
+
+
+async def test_the_room_of_a_run_is_what_all_that_belongs_together_leaves() -> None:
+    items = [run("top"), run("r1", "top"), run("inner", "r1"), run("other"), task("t0"), task("t1")]
+    for item in items[-1:]:
+        spec = item["spec"]
+        assert isinstance(spec, dict)
+        spec["run"] = {**STEP, "rootUID": "top-uid", "undoing": True}
+    rig = Rig(*items)
+    assert (await rig.gather("top")).room == Room(9, 7, 8)
+    assert (await rig.gather("inner")).room == Room(9, 7, 8)
+    assert (await rig.gather("other")).room == Room(9, 9, 9)
 
 
 async def test_what_the_api_server_does_not_have_is_not_there() -> None:

@@ -15,6 +15,7 @@ from aos.model.names import handoff_task
 from aos.policy.decision import Call, decide, decide_along
 from tests.unit.gateway.make import raw_policy, raw_tool
 from tests.unit.gateway_a2a.world import World, running
+from tests.unit.gateway_mcp.make import in_run
 
 TARGET = Target("create", "tasks", "sales/x")
 FACTS: JsonObject = {"facts": "Ada likes trains"}
@@ -88,6 +89,25 @@ async def test_a_chain_of_handoffs_has_a_depth() -> None:
         await world.task("t3", "a0")
         first = await made(world, "t3", "a1", number=2)
         assert await reason(world, first, "a2") == "TooDeep"
+
+
+async def test_a_run_that_has_all_its_tasks_hands_nothing_over_but_what_undoes() -> None:
+    async with running(max_run_tasks=2) as world:
+        below: JsonObject = {**in_run(), "uid": "r2-uid"}
+        await world.task("t2", "lead", run=in_run())
+        await world.task("t3", "lead", run={**below, "undoing": True})
+        await made(world, "t2", "writer")
+        assert await reason(world, "t2", "writer", {"facts": "more"}) == "TooManyTasks"
+        assert "(operator.maxRunTasks)" in world.held.news.told[-1][2]
+        # A message that was sent before finds its Task all the same.
+        await made(world, "t2", "writer")
+        undoing = await made(world, "t3", "writer")
+        assert await reason(world, "t3", "writer", {"facts": "more"}) == "TooManyTasks"
+        # What belongs to no run has none of this, and what is gone makes room.
+        await made(world, "t1", "writer")
+        world.api.remove(TASKS, undoing, "sales")
+        await world.until(lambda: world.registry.task("sales", undoing) is None)
+        await made(world, "t3", "writer", {"facts": "more"}, number=2)
 
 
 async def test_the_bounds_of_those_who_led_there_and_of_the_receiver_hold_too() -> None:

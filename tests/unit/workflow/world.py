@@ -21,7 +21,7 @@ from aos.model.workflow_run import (
 )
 from aos.workflow.actions import Action, Advance, CancelRun, CancelTask, CreateGate, CreateRun, CreateTask
 from aos.workflow.advance import advance
-from aos.workflow.observed import Attempt, Observed, ObservedGate
+from aos.workflow.observed import UNTOUCHED, Attempt, Observed, ObservedGate
 
 START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 Made = CreateTask | CreateRun | CreateGate
@@ -74,6 +74,7 @@ class World:
         self.refuses: dict[str, str] = {}
         self.is_workflow_suspended = False
         self.must_end: Reason | None = None
+        self.room = UNTOUCHED
         self._versions = 0
 
     # What is observed and done.
@@ -85,6 +86,7 @@ class World:
             now=self.now,
             attempts=tuple(self.attempts.values()),
             gates=tuple(self.gates.values()),
+            room=self.room,
             is_workflow_suspended=self.is_workflow_suspended,
             must_end=self.must_end,
             confirmed=confirmed,

@@ -78,7 +78,7 @@ class A2aEndpoint:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
-        self._handoffs = Handoffs(registry, store, control, journal, now)
+        self._handoffs = Handoffs(registry, store, control, journal, settings.max_run_tasks, now)
         self._max_json_depth = settings.max_json_depth
         self._wait_seconds = settings.handoff_wait_seconds
         self._stream_seconds = settings.stream_timeout_seconds

@@ -24,6 +24,7 @@ from aos.kube.resources import TASKS, Resource
 from aos.model.agent import Agent
 from aos.model.base import JsonObject
 from aos.model.task import Task
+from aos.model.workflow_run import DEFAULT_RUN_TASKS
 from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import EffectivePolicy
 from aos.policy.obligations import DataRules, Obligations
@@ -42,6 +43,9 @@ class HandoffRegistry(TaskSource, Protocol):
 
     def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
         """Return what the agent may do, or None."""
+
+    def run_tasks(self, root_uid: str, *, undoing: bool) -> int:
+        """Return how many Tasks there are of a first run and of all that it started."""
 
 
 class TaskStore(TaskReader, Protocol):
@@ -84,6 +88,7 @@ class Handoffs:
         store: TaskStore,
         control: Control,
         journal: Journal,
+        max_run_tasks: int = DEFAULT_RUN_TASKS,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,6 +96,7 @@ class Handoffs:
         self._store = store
         self._control = control
         self._journal = journal
+        self._max_run_tasks = max_run_tasks
         self._now = now
         self._clock = clock
         self._schemas = InputSchemas()
@@ -179,12 +185,22 @@ class Handoffs:
         agent = self._registry.agent(caller.namespace, name)
         refused = (
             rights.refusal_of_chain(caller, name, held_to.loops)
+            or self._refusal_of_run(caller)
             or rights.refusal_of_receiver(name, agent)
             or (self._schemas.misfit(agent, content) if agent else None)
         )
         if refused is not None:
             return asked, refused
         return _Cleared(_asked(caller, name, message, own, inspected.found), content)
+
+    def _refusal_of_run(self, caller: Caller) -> Refused | None:
+        """Return why the run that the caller works for may have no further Task; None where it may, and outside any run."""
+        run = caller.task.spec.run
+        if run is None:
+            return None
+        return rights.refusal_of_run(
+            self._registry.run_tasks(run.root_uid, undoing=run.undoing), self._max_run_tasks
+        )
 
     async def _make(
         self, ticket: Ticket, message: HandoffMessage, content: JsonObject, began_at: float

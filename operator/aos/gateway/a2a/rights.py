@@ -96,6 +96,23 @@ def refusal_of_chain(caller: Caller, name: str, loops: LoopBounds) -> Refused | 
     return None
 
 
+def refusal_of_run(tasks: int, most: int) -> Refused | None:
+    """Return why a run may have no further Task.
+
+    Args:
+        tasks: how many it has, with all that it started and that was handed over.
+        most: how many there may be.
+    """
+    if tasks < most:
+        return None
+    return _denied(
+        RefusalCode.TOO_MANY_TASKS,
+        f"the run that this Task is done for has {tasks} Tasks with all that it started, and {most} are allowed: answer with"
+        " what there is",
+        note=f"a run has the {most} Tasks that it may have, with all that it started (operator.maxRunTasks)",
+    )
+
+
 def obligations_of(caller: Caller) -> Obligations:
     """Return what a handoff of the caller is held to: by its own policies and by those of the agents it acts for."""
     own = caller.policy.handoff_obligations()
