@@ -183,7 +183,7 @@ WORKFLOW_RUN: Final[Mapping[str, Held]] = {
     ),
     "parent.run": held_by(
         "reconcile.admission.workflow_runs controllers.run_gathering",
-        "controllers/test_run_gathering.py::test_a_run_is_held_to_the_budgets_of_all_above_it",
+        "controllers/test_run_gathering.py::test_attack_20_a_run_ends_when_the_one_above_has_ended_or_was_deleted",
         _ABOVE,
     ),
     "parent.rootUID": held_by(
@@ -192,6 +192,10 @@ WORKFLOW_RUN: Final[Mapping[str, Held]] = {
     ),
     "parent.depth": held_by(
         "workflow.making", "workflow/test_making.py::test_no_more_than_four_runs_follow_one_another"
+    ),
+    "parent.budgets": held_by(
+        "workflow.making",
+        "workflow/test_making.py::test_a_run_below_is_held_to_the_budgets_of_all_above_it",
     ),
     "parent.undoing": held_by("controllers.trees workflow.making", _UNDOING),
     "trigger": held_by(

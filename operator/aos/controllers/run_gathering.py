@@ -11,7 +11,7 @@ from aos.kube.objects import key_of, uid_of
 from aos.model.agent import Agent
 from aos.model.conditions import Reason
 from aos.model.names import LABEL_RUN, gate_request
-from aos.model.task import BudgetOfRun, TaskUsage
+from aos.model.task import TaskUsage
 from aos.model.workflow import Workflow, WorkflowSpec
 from aos.model.workflow_run import WorkflowRun
 from aos.reconcile.run_start import ObservedStart
@@ -49,7 +49,7 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
     """
     namespace = run.metadata.namespace
     # First what is waited for: all else is of one moment, so that the room still is what it is when it is taken.
-    attempts, budgets = await _attempts(world, run, spec), await _budgets_above(world, run)
+    attempts = await _attempts(world, run, spec)
     workflow = world.objects.executions.workflows.entry(namespace, run.spec.workflow_ref.name)
     return Observed(
         run=run,
@@ -57,7 +57,6 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
         now=world.now(),
         attempts=attempts,
         gates=_gates(world, run, spec),
-        budgets_above=budgets,
         room=_room(world, run),
         is_workflow_suspended=workflow is not None
         and workflow.facts is not None
@@ -178,22 +177,4 @@ def _gates(world: World, run: WorkflowRun, spec: WorkflowSpec) -> tuple[Observed
             # What was counted under other admission policies than those of now counts once the request was looked at anew.
             is_guarded = not guard.problem and request.status.guard == guard.fingerprint
             found.append(replace(seen, is_enforced=seen.is_enforced and is_guarded))
-    return tuple(found)
-
-
-async def _budgets_above(world: World, run: WorkflowRun) -> tuple[BudgetOfRun, ...]:
-    """Return the budgets of the runs above, the nearest first."""
-    namespace, found = run.metadata.namespace, []
-    above = run.spec.parent
-    while above is not None:
-        parent = world.objects.executions.runs.get(namespace, above.run)
-        if parent is None or parent.metadata.uid != above.run_uid:
-            break
-        name = parent.spec.workflow_ref.name
-        spec = await world.contents.workflow(namespace, name, parent.status.revision)
-        if spec is not None and spec.budget is not None:
-            found.append(
-                BudgetOfRun(run_uid=above.run_uid, workflow=name, **spec.budget.model_dump(exclude_none=True))
-            )
-        above = parent.spec.parent
     return tuple(found)

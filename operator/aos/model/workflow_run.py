@@ -19,7 +19,7 @@ from aos.model.conditions import ConditionType
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, ConditionStatus
 from aos.model.names import MAX_NAME_LENGTH
-from aos.model.task import TaskUsage
+from aos.model.task import MAX_RUN_BUDGETS, BudgetOfRun, TaskUsage
 from aos.model.workflow import MAX_STEPS
 from aos.model.workflow_step import MAX_ITEMS, StepName
 
@@ -54,6 +54,7 @@ class RunParent(ApiModel):
         attempt: which attempt, from 1.
         depth: how many runs stand above, from 1.
         undoing: whether the step undoes what was done, or is of a run that does.
+        budgets: of the runs above, the nearest first: they hold this one, whatever becomes of those.
     """
 
     run: ObjectName
@@ -64,6 +65,7 @@ class RunParent(ApiModel):
     attempt: int = Field(default=1, ge=1)
     depth: int = Field(ge=1, lt=MAX_RUN_DEPTH)
     undoing: bool = False
+    budgets: tuple[BudgetOfRun, ...] = Field(default=(), max_length=MAX_RUN_BUDGETS)
 
 
 class RunTrigger(ApiModel):

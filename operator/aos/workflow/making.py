@@ -70,7 +70,7 @@ def new_attempt(observed: Observed, piece: Piece, given: JsonObject) -> CreateTa
         UnmakeableError: there is no agent for it, or too many runs stand above it.
     """
     if piece.step.workflow is not None:
-        return _new_run(observed.run, piece, piece.step.workflow, given)
+        return _new_run(observed, piece, piece.step.workflow, given)
     return _new_task(observed, piece, given)
 
 
@@ -135,7 +135,8 @@ def _new_task(observed: Observed, piece: Piece, given: JsonObject) -> CreateTask
     return CreateTask(attempt_name(run, piece), step.name, spec)
 
 
-def _new_run(run: WorkflowRun, piece: Piece, workflow: str, given: JsonObject) -> CreateRun:
+def _new_run(observed: Observed, piece: Piece, workflow: str, given: JsonObject) -> CreateRun:
+    run = observed.run
     depth = (run.spec.parent.depth if run.spec.parent is not None else 0) + 1
     if depth >= MAX_RUN_DEPTH:
         told = (
@@ -156,6 +157,7 @@ def _new_run(run: WorkflowRun, piece: Piece, workflow: str, given: JsonObject) -
             attempt=piece.attempt,
             depth=depth,
             undoing=_is_undoing(run, piece),
+            budgets=_budgets(observed),
         ),
     )
     return CreateRun(attempt_name(run, piece), piece.step.name, spec)
@@ -172,8 +174,9 @@ def _root_uid(run: WorkflowRun) -> str:
 def _budgets(observed: Observed) -> tuple[BudgetOfRun, ...]:
     """Return the run's own budget and those of the runs above it."""
     budget, run = observed.spec.budget, observed.run
+    above = run.spec.parent.budgets if run.spec.parent is not None else ()
     if budget is None:
-        return observed.budgets_above
+        return above
     own = BudgetOfRun(
         run_uid=run.metadata.uid,
         workflow=run.spec.workflow_ref.name,
@@ -181,4 +184,4 @@ def _budgets(observed: Observed) -> tuple[BudgetOfRun, ...]:
         tokens=budget.tokens,
         calls=budget.calls,
     )
-    return (own, *observed.budgets_above)
+    return (own, *above)

@@ -8,7 +8,7 @@ from typing import Final
 from aos.model.approval_request import RequestState
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
-from aos.model.task import BudgetOfRun, TaskUsage
+from aos.model.task import TaskUsage
 from aos.model.workflow import WorkflowSpec
 from aos.model.workflow_run import DEFAULT_RUN_TASKS, WorkflowRun
 
@@ -120,7 +120,6 @@ class Observed:
         now: the time.
         attempts: the Tasks and runs of its steps, in any order. They may lag behind what was created.
         gates: the ApprovalRequests of its gates, in any order. They may lag, too.
-        budgets_above: of the runs above this one.
         room: how much may still be created.
         is_workflow_suspended: whether the Workflow, as it is now, is suspended.
         must_end: why the run has to end though it does not say so itself: ParentEnded, or Replaced; None if it does not.
@@ -133,7 +132,6 @@ class Observed:
     now: datetime
     attempts: Sequence[Attempt] = ()
     gates: Sequence[ObservedGate] = ()
-    budgets_above: tuple[BudgetOfRun, ...] = ()
     room: Room = UNTOUCHED
     is_workflow_suspended: bool = False
     must_end: Reason | None = None

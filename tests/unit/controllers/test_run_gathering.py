@@ -33,10 +33,6 @@ SPEC = WorkflowSpec.model_validate(
         ]
     }
 )
-BUDGETS: dict[str, JsonObject] = {
-    "above": {"microUSD": 5, "tokens": 6, "calls": 7},
-    "top": {"calls": 9},
-}
 
 
 def run(name: str, parent: str = "", **status: JsonValue) -> JsonObject:
@@ -81,12 +77,6 @@ class Server:
     async def output(self, namespace: str, attempt: Attempt, *, is_run: bool) -> JsonObject:
         self.read.append(f"{namespace}/{attempt.name}/{is_run}")
         return {"read": attempt.name}
-
-    async def workflow(self, namespace: str, workflow: str, revision: str) -> WorkflowSpec:
-        assert (namespace, revision) == ("sales", f"workflow-{workflow}")
-        return WorkflowSpec.model_validate(
-            {**SPEC.model_dump(by_alias=True), "budget": BUDGETS.get(workflow)}
-        )
 
 
 class Rig:
@@ -151,14 +141,6 @@ async def test_a_run_below_is_an_attempt_of_the_one_above_that_it_names() -> Non
     assert isinstance(metadata, dict)
     metadata["uid"] = "another"
     assert (await Rig(again, run("inner", "r1")).gather()).attempts == ()
-
-
-async def test_a_run_is_held_to_the_budgets_of_all_above_it() -> None:
-    rig = Rig(run("top"), run("above", "top"), run("r1", "above"))
-    found = (await rig.gather()).budgets_above
-    assert [item.model_dump(by_alias=True, exclude_none=True) for item in found] == [
-        {"runUID": f"{name}-uid", "workflow": name, **BUDGETS[name]} for name in ("above", "top")
-    ]
 
 
 @pytest.mark.parametrize("above", ["ended", "gone", "made anew"])

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from aos.model.names import gate_request, step_task
@@ -13,8 +11,13 @@ from tests.unit.workflow.world import World
 BUDGET = {"microUSD": 250_000, "tokens": 9000, "calls": 10}
 
 
-def below(depth: int) -> RunParent:
-    return RunParent(run="above", run_uid="above-uid", root_uid="root-uid", step="x", depth=depth)
+ABOVE = BudgetOfRun(run_uid="above-uid", workflow="above", calls=3)
+
+
+def below(depth: int, *budgets: BudgetOfRun) -> RunParent:
+    return RunParent(
+        run="above", run_uid="above-uid", root_uid="root-uid", step="x", depth=depth, budgets=budgets
+    )
 
 
 def test_a_task_has_all_that_its_step_and_its_run_say() -> None:
@@ -53,16 +56,15 @@ def test_a_task_has_all_that_its_step_and_its_run_say() -> None:
 
 
 def test_a_task_counts_over_the_budgets_of_the_runs_above_too() -> None:
-    above = BudgetOfRun(run_uid="above-uid", workflow="above", calls=3)
     for budget, count in ((BUDGET, 2), (None, 1)):
-        world = World(spec_of({"name": "a"}, budget=budget))
+        world = World(spec_of({"name": "a"}, budget=budget), parent=below(1, ABOVE))
 
-        (made,) = advance(replace(world.observed(), budgets_above=(above,))).actions
+        (made,) = advance(world.observed()).actions
 
         assert isinstance(made, CreateTask)
         assert made.spec.run is not None
         assert len(made.spec.run.budgets) == count
-        assert made.spec.run.budgets[-1] == above
+        assert made.spec.run.budgets[-1] == ABOVE
 
 
 def test_a_task_has_ten_minutes_where_the_step_says_nothing() -> None:
@@ -95,10 +97,23 @@ def test_a_run_below_knows_the_run_that_started_it_and_the_first_of_all() -> Non
             "attempt": 1,
             "depth": 3,
             "undoing": False,
+            "budgets": [],
         },
         "suspend": False,
         "cancel": False,
     }
+
+
+def test_a_run_below_is_held_to_the_budgets_of_all_above_it() -> None:
+    spec = spec_of({"name": "a", "workflow": "other"}, budget=BUDGET)
+    own = BudgetOfRun.model_validate({"runUID": "run-uid", "workflow": "outreach", **BUDGET})
+
+    (made,) = advance(World(spec, parent=below(1, ABOVE)).observed()).actions
+
+    # They stand in the run itself: whatever is deleted above, no Task of it is made without them.
+    assert isinstance(made, CreateRun)
+    assert made.spec.parent is not None
+    assert made.spec.parent.budgets == (own, ABOVE)
 
 
 def test_a_task_of_a_run_below_counts_for_the_first_run_of_all() -> None:
