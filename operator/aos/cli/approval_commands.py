@@ -14,7 +14,7 @@ from aos.cli.formats import LineFormat, ListFormat, ObjectFormat
 from aos.cli.options import Kubeconfig, KubeContext, Namespace, connection_of
 
 if TYPE_CHECKING:
-    from aos.cli.decide import Ask
+    from aos.cli.decide import Ask, AskWhy
 
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look at every namespace.")]
 Name = Annotated[
@@ -117,8 +117,11 @@ def reject(
     *,
     names: Names,
     comment: Annotated[
-        str, typer.Option("-m", "--comment", help="Why; the agent, or the run, is told.", show_default=False)
-    ],
+        str,
+        typer.Option(
+            "-m", "--comment", metavar="TEXT", help="Why; the agent, or the run, is told. Else you are asked."
+        ),
+    ] = "",
     yes: Yes = False,
     wait: Wait = "5s",
     namespace: Namespace = None,
@@ -188,10 +191,10 @@ def _decide(
         from aos.cli.decide import Decide, decide
         from aos.model.approval_request import Verdict
 
-        if verdict == Verdict.REJECT and not comment.strip():
-            raise usage_error("-m: say why; the agent, or the run, and whoever it works for are told")
+        why = reasons(yes=yes) if verdict == Verdict.REJECT and not comment.strip() else None
         return await decide(
-            connection, Decide(Verdict(verdict), names, comment, _ask(yes=yes), _seconds(wait))
+            connection,
+            Decide(Verdict(verdict), names, comment.strip(), _ask(yes=yes), _seconds(wait), why),
         )
 
     execute(work)
@@ -205,6 +208,24 @@ def _ask(*, yes: bool) -> "Ask | None":
             "there is no terminal to ask at; look at it with `aos show`, then decide with --yes"
         )
     return typer.confirm
+
+
+def reasons(*, yes: bool) -> "AskWhy":
+    """Return how to ask for a reason, which a rejection must have.
+
+    Raises:
+        CommandError: there is nobody to ask.
+    """
+    if yes or not sys.stdin.isatty():
+        raise usage_error("-m: say why; the agent, or the run, and whoever it works for are told")
+
+    def ask() -> str:
+        said = ""
+        while not said.strip():
+            said = typer.prompt("Why? The agent, or the run, and whoever it works for are told", type=str)
+        return said.strip()
+
+    return ask
 
 
 def _seconds(wait: str) -> float:

@@ -1,7 +1,7 @@
 """ApprovalRequests as text: a list of what waits, and all that a person needs to decide one. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
@@ -12,15 +12,17 @@ from aos.cli.approvals import (
     Pending,
     approvers_text,
     can_reject,
+    clock,
     ended,
     is_open,
     needs,
     open_rules,
     progress_of,
 )
+from aos.cli.consequences import of_approval, of_rejection
 from aos.cli.fields import changes, document, field_lines, folded
 from aos.cli.output import Table, age, joined, one_line
-from aos.model.approval_request import ApprovalRequest, CountedDecision, RequestRun, RequestType
+from aos.model.approval_request import ApprovalRequest, CountedDecision, RequestRun, RequestState, RequestType
 from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType
 from aos.model.meta import ConditionStatus
@@ -139,7 +141,7 @@ def show_lines(shown: Shown, now: datetime, width: int | None) -> list[str]:
         _heading(request, now, width),
         _facts(shown, width),
         _arguments(request, width),
-        _preview(request, width),
+        _preview(request, now, width),
         _quorums(request, now, width),
         _decisions(request, now, width),
         _advice(shown, now, width),
@@ -151,22 +153,28 @@ def show_lines(shown: Shown, now: datetime, width: int | None) -> list[str]:
 def _heading(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
     spec = request.spec
     state = (
-        f"{left(request, now)} left, until {_clock(spec.expires_at, now)}"
+        f"{left(request, now)} left, until {clock(spec.expires_at, now)}"
         if is_open(request, now)
         else ended(request, now)
     )
     return [
-        *folded(f"{request.key}: {_KINDS[spec.type]}; {state}", width),
+        *folded(f"{request.key}: {_kind(request, now)}; {state}", width),
         "",
         *folded(one_line(spec.summary), width),
     ]
 
 
 _KINDS: Final = {
-    RequestType.CALL: "a call that waits",
-    RequestType.REVIEW: "a call that was made, to review",
-    RequestType.GATE: "a gate at which a run waits",
+    RequestType.CALL: ("a call that waits", "a call that waited"),
+    RequestType.REVIEW: ("a call that was made, to review", "a call that was made, for review"),
+    RequestType.GATE: ("a gate at which a run waits", "a gate at which a run waited"),
 }
+"""What it is while it can be decided, and after that."""
+
+
+def _kind(request: ApprovalRequest, now: datetime) -> str:
+    present, past = _KINDS[request.spec.type]
+    return present if is_open(request, now) else past
 
 
 def _facts(shown: Shown, width: int | None) -> list[str]:
@@ -211,17 +219,24 @@ def labelled(name: str, said: str, width: int | None) -> list[str]:
     return folded(said, width, name.ljust(_LABEL_WIDTH), " " * _LABEL_WIDTH)
 
 
-def _preview(request: ApprovalRequest, width: int | None) -> list[str]:
+def _preview(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
     preview = request.spec.preview
     if preview is None:
         return []
     before, after = (document(side) for side in (preview.before, preview.after))
-    would = "would change" if request.spec.type is RequestType.CALL else "changed"
-    return [f"{would} (- before, + after)", *changes(before, after, width)]
+    return [f"{_would_change(request, now)} (- before, + after)", *changes(before, after, width)]
+
+
+def _would_change(request: ApprovalRequest, now: datetime) -> str:
+    state = request.status.state
+    if request.spec.type is not RequestType.CALL or state is RequestState.USED:
+        return "changed"
+    return "would change" if is_open(request, now) or state is RequestState.APPROVED else "would have changed"
 
 
 def _quorums(request: ApprovalRequest, now: datetime, width: int | None) -> list[str]:
-    lines = ["asked for by" if request.spec.type is RequestType.REVIEW else "held by"]
+    held = "held by" if is_open(request, now) else "was held by"
+    lines = ["asked for by" if request.spec.type is RequestType.REVIEW else held]
     for quorum, status in zip(request.spec.quorums, progress_of(request).quorums, strict=True):
         by = [
             one_line(item.approver)
@@ -267,10 +282,13 @@ def _advice(shown: Shown, now: datetime, width: int | None) -> list[str]:
     if not is_open(request, now):
         return []
     lines = folded(standing(shown, now), width)
-    commands = [] if hindrance else [command("approve", request)]
+    if hindrance is None:
+        lines += folded(of_approval(request, shown.caller, now), width, _INDENT)
+        lines.append(f"{_INDENT * 2}{command('approve', request)}")
     if can_reject(hindrance):
-        commands.append(f'{command("reject", request)} -m "WHY"')
-    return [*lines, *(f"{_INDENT}{item}" for item in commands)]
+        lines += folded(of_rejection(request), width, _INDENT)
+        lines.append(f'{_INDENT * 2}{command("reject", request)} -m "WHY"')
+    return lines
 
 
 def standing(shown: Shown, now: datetime) -> str:
@@ -285,9 +303,3 @@ def standing(shown: Shown, now: datetime) -> str:
 def command(verb: str, request: ApprovalRequest) -> str:
     """Return the command by which a person goes on with the request."""
     return f"aos {verb} {request.metadata.name} -n {request.metadata.namespace}"
-
-
-def _clock(moment: datetime, now: datetime) -> str:
-    there = moment.astimezone(UTC)
-    day = "" if there.date() == now.astimezone(UTC).date() else f"{there:%Y-%m-%d} "
-    return f"{day}{there:%H:%M} UTC"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from pydantic import ValidationError
@@ -167,6 +167,13 @@ def urgency(request: ApprovalRequest) -> tuple[datetime, str, str]:
 def is_open(request: ApprovalRequest, now: datetime) -> bool:
     """Whether it can still be decided."""
     return request.status.state is RequestState.PENDING and now <= request.spec.expires_at
+
+
+def clock(moment: datetime, now: datetime) -> str:
+    """Return a time of the day, with the date where that is another one."""
+    there = moment.astimezone(UTC)
+    day = "" if there.date() == now.astimezone(UTC).date() else f"{there:%Y-%m-%d} "
+    return f"{day}{there:%H:%M} UTC"
 
 
 def hindrance(request: ApprovalRequest, caller: Caller, now: datetime) -> Hindrance | None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from aos.cli.approval_view import Shown, show_lines
+from aos.cli.approval_view import Shown, command, show_lines
 from aos.cli.approvals import (
     PAST,
     Caller,
@@ -40,6 +40,11 @@ _ADMISSION: Final = "denied request: "
 """What stands before an admission policy's own words."""
 
 Ask = Callable[[str], bool]
+AskWhy = Callable[[], str]
+
+
+class _DeclinedError(Exception):
+    """The caller looked at it and said no, which is no error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,10 @@ class Decide:
 
     Attributes:
         names: requests, as the caller wrote them.
-        comment: why; may be empty for an approval.
+        comment: why; may be empty for an approval, and where ``ask_why`` is there to ask for it.
         ask: puts a question to the caller; None where the command line has answered it.
         wait_seconds: how long to wait for what becomes of each.
+        ask_why: asks the caller for the reason of a rejection; None where the command line gives it.
     """
 
     verdict: Verdict
@@ -58,6 +64,7 @@ class Decide:
     comment: str
     ask: Ask | None
     wait_seconds: float
+    ask_why: AskWhy | None = None
 
 
 async def decide(connection: Connection, request: Decide) -> ExitCode:
@@ -70,8 +77,7 @@ async def decide(connection: Connection, request: Decide) -> ExitCode:
         ApiError: the API server does not say who the caller is.
         CommandError: a name or the comment is wrong; nothing was decided.
     """
-    if len(request.comment) > MAX_COMMENT_LENGTH:
-        raise usage_error(f"-m: at most {MAX_COMMENT_LENGTH} characters, not {len(request.comment)}")
+    _check_length(request.comment)
     keys = dict.fromkeys(key_of_argument(name, connection) for name in request.names)
     result = ExitCode.SUCCESS
     async with connection.client() as client:
@@ -79,6 +85,10 @@ async def decide(connection: Connection, request: Decide) -> ExitCode:
         for key in keys:
             try:
                 await _Decision(client, caller, request, key).take()
+            except _DeclinedError:
+                print(f"{key.name}: you said no, and nothing was decided", file=sys.stderr)
+                result = result or ExitCode.FAILURE
+                continue
             except CommandError as error:
                 code, said = error.code, str(error)
             except ApiError as error:
@@ -88,6 +98,11 @@ async def decide(connection: Connection, request: Decide) -> ExitCode:
             print(f"error: {key.name}: {one_line(said)}", file=sys.stderr)
             result = result or code
     return result
+
+
+def _check_length(comment: str) -> None:
+    if len(comment) > MAX_COMMENT_LENGTH:
+        raise usage_error(f"-m: at most {MAX_COMMENT_LENGTH} characters, not {len(comment)}")
 
 
 def refusal(error: ApiError) -> tuple[ExitCode, str]:
@@ -105,12 +120,14 @@ class _Decision:
         self._caller = caller
         self._request = request
         self._key = key
+        self._comment = request.comment
 
     async def take(self) -> None:
         """Show, ask, write, and tell what became of it.
 
         Raises:
-            CommandError: it can't be decided, or the caller does not want to.
+            _DeclinedError: the caller does not want to.
+            CommandError: it can't be decided.
             ApiError: the API server refused it.
         """
         shown = await self._read()
@@ -138,7 +155,10 @@ class _Decision:
         print("\n".join(show_lines(shown, datetime.now(UTC), terminal_width())))
         print()
         if not ask(f"{self._request.verdict.value} {self._key.name}?"):
-            raise CommandError(ExitCode.FAILURE, "not decided")
+            raise _DeclinedError
+        if self._request.ask_why is not None and not self._comment:
+            self._comment = self._request.ask_why()
+            _check_length(self._comment)
 
     async def _write(self, shown: Shown) -> ApprovalRequest:
         """Append the decision to those that were read; where somebody else was faster, read anew and try again."""
@@ -158,13 +178,14 @@ class _Decision:
     def _ask_anew(self, shown: Shown) -> None:
         if self._request.ask is None:
             raise CommandError(
-                ExitCode.FAILURE, f"it is another request now; `aos show {self._key.name}` tells what of"
+                ExitCode.FAILURE,
+                f"it is another request now; `{command('show', shown.pending.request)}` tells what of",
             )
         print(f"{self._key.name} is another request now:")
         self._confirm(shown)
 
     async def _append(self, request: ApprovalRequest) -> ApprovalRequest:
-        own = decision_of(request.spec, self._caller, self._request.verdict, self._request.comment)
+        own = decision_of(request.spec, self._caller, self._request.verdict, self._comment)
         # Those of others go back exactly as they came: nobody may touch them.
         decisions: list[JsonValue] = [
             *(

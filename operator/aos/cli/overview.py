@@ -14,12 +14,15 @@ from aos.kube.resources import Resource
 from aos.model.agent import Agent
 from aos.model.approval_request import ApprovalRequest, RequestType
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.conditions import ConditionType
-from aos.model.meta import Condition, ConditionStatus
+from aos.model.meta import ApiObject, Condition, ConditionStatus
 from aos.model.model import Model
 from aos.model.names import LABEL_COMPONENT
+from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import Tool
+from aos.model.workflow import Workflow
 from aos.reconcile.approval_subject import risk_word, subject_fields, who, work
 
 DEPLOYMENTS: Final = Resource("apps", "v1", "deployments", "Deployment")
@@ -68,6 +71,8 @@ class Inventory:
     Attributes:
         namespace: empty for all of them.
         components: AOS's own Deployments; None if the caller may not read them.
+        workflows: None if the caller may not read them; so are ``policies``.
+        cluster_policies: those of the platform, as far as the caller may read them.
         unreadable: kind and key of objects that this version of aos can't parse.
         requests: ApprovalRequests that wait for people, the most urgent first; None if the caller may not read them.
     """
@@ -78,6 +83,9 @@ class Inventory:
     tools: tuple[Tool, ...]
     models: tuple[Model, ...]
     tasks: tuple[Task, ...]
+    workflows: tuple[Workflow, ...] | None = ()
+    policies: tuple[Policy, ...] | None = ()
+    cluster_policies: tuple[ClusterPolicy, ...] = ()
     unreadable: tuple[str, ...] = ()
     requests: tuple[ApprovalRequest, ...] | None = ()
 
@@ -107,8 +115,10 @@ def report(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
             inventory, AGENT_HEADINGS, [_agent_row(inventory, item, now) for item in inventory.agents], width
         ),
         _requests(inventory, now, width),
+        _workflows(inventory, width),
         _section(inventory, TOOL_HEADINGS, [_tool_row(item) for item in inventory.tools], width),
         _section(inventory, MODEL_HEADINGS, [_model_row(item) for item in inventory.models], width),
+        _policies(inventory, width),
         [
             line
             for name in inventory.unreadable
@@ -122,6 +132,9 @@ def report(inventory: Inventory, now: datetime, width: int | None) -> list[str]:
 REQUEST_HEADINGS: Final = ("REQUEST", "LEFT", "RISK", "HAS", "AGENT", "TASK", "WHAT")
 AGENT_HEADINGS: Final = ("AGENT", "TEAM", "READY", "POLICY", "TASKS", "LAST", "PROBLEM")
 TOOL_HEADINGS: Final = ("TOOL", "TYPE", "READY", "ACTIONS", "WHY NOT READY")
+WORKFLOW_HEADINGS: Final = ("WORKFLOW", "READY", "OPEN RUNS", "TRIGGERS", "WHY NOT READY")
+POLICY_HEADINGS: Final = ("POLICY", "READY", "RULES", "AGENTS", "WHY NOT READY")
+_PLURALS: Final = {"policy": "policies"}
 MODEL_HEADINGS: Final = ("MODEL", "NAME", "READY", "WHY NOT READY")
 
 
@@ -143,9 +156,11 @@ def _section(
     found = sorted(rows)
     if not found:
         where = f"in namespace {inventory.namespace}" if inventory.namespace else "in any namespace"
-        return [f"no {headings[0].lower()}s {where}"]
+        kind = headings[0].lower()
+        return [f"no {_PLURALS.get(kind, f'{kind}s')} {where}"]
     if inventory.namespace:
-        found = [(row[0].partition("/")[2], *row[1:]) for row in found]
+        # What stands in no namespace has no such part.
+        found = [(row[0].removeprefix(f"{inventory.namespace}/"), *row[1:]) for row in found]
     return Table(headings=headings, rows=tuple(found)).render(width)
 
 
@@ -195,6 +210,33 @@ def _tool_row(tool: Tool) -> tuple[str, ...]:
 def _model_row(model: Model) -> tuple[str, ...]:
     ready, reason = _readiness(model.status.conditions)
     return str(model.key), model.spec.model, ready, reason
+
+
+def _workflows(inventory: Inventory, width: int | None) -> list[str]:
+    if inventory.workflows is None:
+        return wrapped("workflows: they may not be read by you", width)
+    rows = [_workflow_row(item) for item in inventory.workflows]
+    return _section(inventory, WORKFLOW_HEADINGS, rows, width)
+
+
+def _workflow_row(workflow: Workflow) -> tuple[str, ...]:
+    ready, reason = _readiness(workflow.status.conditions)
+    triggers = ", ".join(trigger.name for trigger in workflow.spec.triggers)
+    return str(workflow.key), ready, str(workflow.status.active), triggers, reason
+
+
+def _policies(inventory: Inventory, width: int | None) -> list[str]:
+    """Return what says what agents may do: those of the namespace, and those of the platform above them."""
+    if inventory.policies is None:
+        return wrapped("policies: they may not be read by you", width)
+    rows = [_policy_row(str(item.key), item) for item in inventory.policies]
+    rows += [_policy_row(f"ClusterPolicy {item.metadata.name}", item) for item in inventory.cluster_policies]
+    return _section(inventory, POLICY_HEADINGS, rows, width)
+
+
+def _policy_row(name: str, policy: Policy | ClusterPolicy) -> tuple[str, ...]:
+    ready, reason = _readiness(policy.status.conditions)
+    return name, ready, str(len(policy.spec.rules)), str(policy.status.selected_agents), reason
 
 
 def _readiness(conditions: Sequence[Condition]) -> tuple[str, str]:
@@ -289,6 +331,19 @@ def data(inventory: Inventory) -> JsonObject:
             {**_object_data(item, item.status.conditions), "model": item.spec.model}
             for item in inventory.models
         ],
+        "workflows": [
+            {**_object_data(item, item.status.conditions), "openRuns": item.status.active}
+            for item in inventory.workflows or ()
+        ],
+        "policies": [
+            {
+                "kind": item.kind,
+                **_object_data(item, item.status.conditions),
+                "rules": len(item.spec.rules),
+                "agents": item.status.selected_agents,
+            }
+            for item in (*(inventory.policies or ()), *inventory.cluster_policies)
+        ],
         "unreadable": list(inventory.unreadable),
     }
 
@@ -331,7 +386,7 @@ def _agent_data(agent: Agent, work: Work) -> JsonObject:
     }
 
 
-def _object_data(item: Agent | Tool | Model, conditions: Sequence[Condition]) -> JsonObject:
+def _object_data(item: ApiObject, conditions: Sequence[Condition]) -> JsonObject:
     ready = _condition(conditions, ConditionType.READY)
     return {
         "namespace": item.metadata.namespace,

@@ -24,6 +24,7 @@ from aos.cli.approvals import (
 from aos.cli.connection import Connection
 from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import ListFormat, ObjectFormat
+from aos.cli.namespaces import check_namespace
 from aos.cli.output import as_data
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import Forbidden, NotFound
@@ -62,6 +63,7 @@ async def pending(connection: Connection, request: PendingRequest) -> ExitCode:
     """Print what waits; SUCCESS if it could be read, even where nothing waits.
 
     Raises:
+        CommandError: there is no such namespace.
         ApiError: something could not be read.
     """
     namespace = "" if request.everywhere else connection.resolved_namespace()
@@ -71,13 +73,14 @@ async def pending(connection: Connection, request: PendingRequest) -> ExitCode:
         caller = await whoami(client)
         rights = Rights(client)
         requests = await read_requests(client, Selection(namespace=namespace), unreadable)
+        if not requests:
+            await check_namespace(client, namespace)
         found = await judged(requests, caller, rights, now)
     shown = tuple(item for item in found if request.all_of_them or item.hindrance is None)
     _print(shown, caller, now, request)
     if not shown and request.style in {None, ListFormat.TABLE}:
         where = f"in namespace {namespace}" if namespace else "in any namespace"
-        others = f"; {len(found)} wait for others, `aos pending --all` shows them" if found else ""
-        print(f"nothing {where} waits for {caller.name}{others}", file=sys.stderr)
+        print(f"nothing {where} waits for {caller.name}{told_others(len(found), namespace)}", file=sys.stderr)
     for name in sorted(unreadable):
         print(f"{name} can't be read by this version of aos", file=sys.stderr)
     if rights.unasked:
@@ -87,6 +90,15 @@ async def pending(connection: Connection, request: PendingRequest) -> ExitCode:
             file=sys.stderr,
         )
     return ExitCode.SUCCESS
+
+
+def told_others(count: int, namespace: str) -> str:
+    """Return how many requests are for others to decide, and the command that shows them; empty for none."""
+    if not count:
+        return ""
+    waits = "1 waits" if count == 1 else f"{count} wait"
+    shows = f"`aos pending --all {f'-n {namespace}' if namespace else '-A'}` shows {'it' if count == 1 else 'them'}"
+    return f"; {waits} for others, {shows}"
 
 
 def _print(found: tuple[Pending, ...], caller: Caller, now: datetime, request: PendingRequest) -> None:

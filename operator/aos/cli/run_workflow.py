@@ -76,7 +76,7 @@ async def run_workflow(connection: Connection, request: WorkflowRequest) -> Exit
     namespace = connection.resolved_namespace()
     async with connection.client() as client:
         workflow = ObjectKey(namespace=namespace, name=request.workflow)
-        await check_there(client, WORKFLOWS, workflow, f"kubectl get workflows -n {namespace}")
+        await check_there(client, WORKFLOWS, workflow, f"aos status -n {namespace}")
         run = await create_run(client, namespace, request)
         if not request.watch:
             print(as_created(run, request.style))

@@ -9,6 +9,7 @@ from pydantic import JsonValue, ValidationError
 from aos.cli.connection import Connection
 from aos.cli.exits import ExitCode
 from aos.cli.formats import ListFormat
+from aos.cli.namespaces import check_namespace
 from aos.cli.output import Table, age, as_data, one_line
 from aos.cli.pending import terminal_width
 from aos.cli.run_tree import money, standing
@@ -40,12 +41,15 @@ async def runs(connection: Connection, request: RunsRequest) -> ExitCode:
     """Print the runs; SUCCESS if they could be read, even where there are none.
 
     Raises:
+        CommandError: there is no such namespace.
         ApiError: they could not be read.
     """
     namespace = "" if request.everywhere else connection.resolved_namespace()
     unreadable: list[str] = []
     async with connection.client() as client:
         found = [item for item in await read_runs(client, namespace, unreadable) if _is_meant(item, request)]
+        if not found:
+            await check_namespace(client, namespace)
     found.sort(key=_newest_first)
     _print(found, datetime.now(UTC), request)
     if not found and request.style in {None, ListFormat.TABLE}:

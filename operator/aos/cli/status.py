@@ -13,19 +13,32 @@ from aos.cli.approvals import is_open, read_requests, urgency
 from aos.cli.connection import Connection
 from aos.cli.exits import ExitCode
 from aos.cli.formats import DataFormat
+from aos.cli.namespaces import check_namespace
 from aos.cli.output import as_data
 from aos.cli.overview import DEPLOYMENTS, Component, Inventory, data, report
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import Forbidden
 from aos.kube.objects import key_of
-from aos.kube.resources import AGENTS, MODELS, TASKS, TOOLS, Resource
+from aos.kube.resources import (
+    AGENTS,
+    CLUSTER_POLICIES,
+    MODELS,
+    POLICIES,
+    TASKS,
+    TOOLS,
+    WORKFLOWS,
+    Resource,
+)
 from aos.model.agent import Agent
 from aos.model.approval_request import ApprovalRequest
 from aos.model.base import JsonObject
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.model import Model
 from aos.model.names import LABEL_PART_OF, MANAGED_BY
+from aos.model.policy import Policy
 from aos.model.task import Task
 from aos.model.tool import Tool
+from aos.model.workflow import Workflow
 
 T = TypeVar("T")
 
@@ -34,10 +47,12 @@ async def status(connection: Connection, *, everywhere: bool, style: DataFormat 
     """Print the overview; SUCCESS if it could be read, whatever it says.
 
     Raises:
+        CommandError: there is no such namespace.
         ApiError: something could not be read.
     """
     namespace = "" if everywhere else connection.resolved_namespace()
     async with connection.client() as client:
+        await check_namespace(client, namespace)
         now = datetime.now(UTC)
         inventory = await gather(client, namespace, now)
     if style is None:
@@ -55,11 +70,16 @@ async def gather(client: ApiClient, namespace: str, now: datetime) -> Inventory:
         ApiError: something could not be read.
     """
     unreadable: list[str] = []
-    agents, tools, models, tasks, requests, components = await asyncio.gather(
+    agents, tools, models, tasks = await asyncio.gather(
         _parsed(client, AGENTS, namespace, Agent.parse, unreadable),
         _parsed(client, TOOLS, namespace, Tool.parse, unreadable),
         _parsed(client, MODELS, namespace, Model.parse, unreadable),
         _parsed(client, TASKS, namespace, Task.parse, unreadable),
+    )
+    workflows, policies, cluster_policies, requests, components = await asyncio.gather(
+        _allowed(client, WORKFLOWS, namespace, Workflow.parse, unreadable),
+        _allowed(client, POLICIES, namespace, Policy.parse, unreadable),
+        _allowed(client, CLUSTER_POLICIES, "", ClusterPolicy.parse, unreadable),
         _requests(client, namespace, unreadable, now),
         _components(client),
     )
@@ -70,6 +90,10 @@ async def gather(client: ApiClient, namespace: str, now: datetime) -> Inventory:
         tools=tools,
         models=models,
         tasks=tasks,
+        workflows=workflows,
+        policies=policies,
+        # Who may not read them need not be told of each namespace's ceiling: what it comes to, each Agent says.
+        cluster_policies=cluster_policies or (),
         requests=requests,
         unreadable=tuple(sorted(unreadable)),
     )
@@ -89,6 +113,20 @@ async def _parsed(
         except ValidationError:
             unreadable.append(f"{resource.kind} {key_of(raw)}")
     return tuple(found)
+
+
+async def _allowed(
+    client: ApiClient,
+    resource: Resource,
+    namespace: str,
+    parse: Callable[[JsonObject], T],
+    unreadable: list[str],
+) -> tuple[T, ...] | None:
+    """Return the objects; None if the caller may not read them."""
+    try:
+        return await _parsed(client, resource, namespace, parse, unreadable)
+    except Forbidden:
+        return None
 
 
 async def _requests(

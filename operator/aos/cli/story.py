@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from aos.cli.approval_news import changes_of
 from aos.cli.approval_view import command
@@ -14,6 +15,18 @@ from aos.model.base import JsonObject
 from aos.model.conditions import ConditionType, Reason
 from aos.model.meta import Condition, ConditionStatus
 from aos.model.task import Outcome, Task
+from aos.reconcile.events import EventReason
+
+_TOLD_BY_TASK: Final = frozenset(
+    {
+        EventReason.POD_CREATED,
+        EventReason.WAITING,
+        EventReason.STARTED,
+        EventReason.COMPLETED,
+        EventReason.FAILED,
+    }
+)
+"""Events of what stands in the Task's status too, which is watched as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +104,8 @@ class Story:
         )
 
     def event(self, event: TaskEvent) -> list[str]:
-        """Return the event's line, unless it was told; a series is told once."""
-        if event.uid in self._events:
+        """Return the event's line, unless the Task tells it itself; a series is told once."""
+        if event.uid in self._events or event.reason in _TOLD_BY_TASK:
             return []
         self._events.add(event.uid)
         if any(reason == event.reason and note == event.note for _, reason, note in self._told):

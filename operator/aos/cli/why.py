@@ -15,6 +15,7 @@ from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import DataFormat
 from aos.cli.inputs import parse_object
 from aos.cli.output import Table, as_data, one_line, short_digest, wrapped
+from aos.cli.why_hints import hints
 from aos.cli.why_people import people, people_data, told_autonomy
 from aos.kube.client import ApiClient, Selection
 from aos.kube.errors import ApiError, NotFound
@@ -290,6 +291,8 @@ def report(answer: Answer, width: int | None) -> list[str]:
         if rule.failure and rule.failure not in decision.message:
             lines += wrapped(f"{rule.reference} failed: {rule.failure}", width, "  ")
     lines += people(answer.explanation, decision, width)
+    for hint in hints(answer.policy, answer.explanation, decision, call):
+        lines += ["", *wrapped(one_line(hint), width)]
     if answer.explanation.bounds:
         lines += ["", f"Bounds on {call.tool}.{call.action}"]
         for bound in answer.explanation.bounds:
@@ -365,6 +368,7 @@ def data(answer: Answer) -> JsonObject:
         "obstacle": answer.obstacle,
         "considered": [_rule_data(rule) for rule in answer.explanation.considered],
         **people_data(answer.explanation, decision),
+        "hints": list(hints(answer.policy, answer.explanation, decision, answer.call)),
         "bounds": [{"name": bound.name, "says": bound.says} for bound in answer.explanation.bounds],
         "policy": {"digest": answer.policy.digest, "sources": sources},
         "enforced": enforced,

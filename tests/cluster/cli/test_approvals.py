@@ -176,7 +176,8 @@ def test_a_request_is_listed_for_those_alone_who_may_decide_it(desk: Desk) -> No
     assert [desk.listed(name) for name in ("ana", "dan", "eve", "tim")] == [[], [], [], []]
     done = desk.aos("dan", "pending")
     assert (done.code, done.out) == (0, "")
-    assert "waits for dan; 1 wait for others, `aos pending --all` shows them" in done.err
+    shows = f"`aos pending --all -n {desk.namespace.name}` shows it"
+    assert f"waits for dan; 1 waits for others, {shows}" in done.err
     words = {
         name: desk.aos(name, "pending", "--all", "-o", "json").data for name in ("ana", "dan", "eve", "bea")
     }
@@ -285,7 +286,7 @@ def test_what_has_ended_can_not_be_decided_and_says_how(desk: Desk) -> None:
     assert "it can't be decided any more: Stale: PolicyChanged: the policy is another one" in done.err
     shown = desk.aos("bea", "show", "apr-1")
     assert shown.code == 0
-    assert "a call that waits; Stale: PolicyChanged" in shown.out
+    assert "a call that waited; Stale: PolicyChanged" in shown.out
 
 
 def test_one_request_is_shown_with_the_commands_that_decide_it(desk: Desk) -> None:

@@ -77,7 +77,7 @@ reportingController: aos.dev/operator
 reportingInstance: test
 regarding: {{apiVersion: aos.dev/v1alpha1, kind: Task, name: {task}, namespace: {sales.name}, uid: {uid}}}
 type: Normal
-reason: PodCreated
+reason: ChildRestored
 action: Create
 note: a pod was made
 """
@@ -85,7 +85,7 @@ note: a pod was made
         shown = [process.stderr.readline() for _ in range(2)] if process.stderr else []
         sales.patch_status("task", task, {"conditions": [SUCCEEDED]})
         process.communicate(timeout=60)
-    assert any("PodCreated: a pod was made" in line for line in shown)
+    assert any("ChildRestored: a pod was made" in line for line in shown)
 
 
 def test_a_task_that_fails_ends_with_one_and_says_why(sales: Namespace) -> None:

@@ -93,10 +93,10 @@ def test_who_is_waited_for_is_told_with_the_way_to_look_at_it(outreach: Namespac
     outreach.patch_status("workflowrun", run, WAITING)
     with outreach.start_aos("watch", run) as process:
         assert process.stderr is not None
-        lines = [process.stderr.readline() for _ in range(3)]
+        lines = [process.stderr.readline() for _ in range(2)]
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
-    assert any("`aos show gate-1`" in line for line in lines), lines
+    assert any(f"`aos show gate-1 -n {outreach.name}`" in line for line in lines), lines
     assert process.returncode == 130
 
 

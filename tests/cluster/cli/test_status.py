@@ -71,6 +71,22 @@ def test_an_empty_namespace_says_so(namespace: Namespace) -> None:
     assert f"no agents in namespace {namespace.name}" in done.out
 
 
+@pytest.mark.parametrize("command", ["status", "runs", "pending"])
+def test_a_namespace_that_is_not_there_is_not_taken_for_an_empty_one(
+    namespace: Namespace, command: str
+) -> None:
+    done = namespace.aos(command, "-n", "no-such")
+    assert (done.code, done.out) == (3, "")
+    assert done.err == "error: there is no namespace no-such; -n names another, and -A is every one\n"
+
+
+def test_workflows_and_policies_are_shown(sales: Namespace) -> None:
+    sales.create("Workflow", "outreach", {"steps": [{"name": "enrich", "agent": "enricher"}]})
+    shown = [line.split() for line in sales.aos("status").out.splitlines()]
+    assert ["outreach", "unknown", "0"] in [row[:3] for row in shown]
+    assert ["baseline", "unknown", "2", "0"] in [row[:4] for row in shown]
+
+
 def test_every_namespace_is_shown_with_its_name(sales: Namespace) -> None:
     assert f"{sales.name}/enricher" in sales.aos("status", "-A").out
 
@@ -94,6 +110,7 @@ def test_who_may_read_one_namespace_sees_it_without_the_state_of_aos(sales: Name
     done = sales.aos("status", kubeconfig=user)
     assert done.code == 0, done.err
     assert "its Deployments may not be read by you" in done.out
+    assert "workflows: they may not be read by you" in done.out
     everywhere = sales.aos("status", "-A", kubeconfig=user)
     assert everywhere.code == 3
     assert "kubectl auth can-i list" in everywhere.err

@@ -105,8 +105,12 @@ def test_all_that_a_person_needs_is_on_one_page() -> None:
         "",
         "you may decide it; your approval counts for: Policy",
         "  sales-baseline, approval outbound, risk High",
-        "  aos approve apr-0123456789abcdef -n sales",
-        '  aos reject apr-0123456789abcdef -n sales -m "WHY"',
+        "  if you approve: this call is let through once, exactly as",
+        "    shown, until 06:04 UTC",
+        "    aos approve apr-0123456789abcdef -n sales",
+        "  if you reject: the call is refused for good, whatever",
+        "    others say, and the agent is told why",
+        '    aos reject apr-0123456789abcdef -n sales -m "WHY"',
     ]
 
 
@@ -122,8 +126,29 @@ def test_a_request_that_has_ended_says_how_and_gives_no_advice() -> None:
         status={"state": "Stale", "conditions": [condition("Stale", "True", "PolicyChanged", "another one")]}
     )
     lines = shown(stale, None)
-    assert lines[0] == "sales/apr-0123456789abcdef: a call that waits; Stale: PolicyChanged: another one"
-    assert not any("aos " in line for line in lines)
+    assert lines[0] == "sales/apr-0123456789abcdef: a call that waited; Stale: PolicyChanged: another one"
+    assert "was held by" in lines
+    assert not any("aos " in line or "if you" in line for line in lines)
+
+
+def test_a_gate_that_has_ended_does_not_read_as_one_that_waits() -> None:
+    lines = shown(gate_request(status={"state": "Rejected"}), None)
+    assert lines[0] == "sales/gate-0123456789abcdef: a gate at which a run waited; Rejected"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("Pending", "would change"),
+        ("Approved", "would change"),
+        ("Used", "changed"),
+        ("Rejected", "would have changed"),
+        ("Stale", "would have changed"),
+    ],
+)
+def test_a_change_is_told_as_what_may_come_has_come_or_did_not_come(state: str, said: str) -> None:
+    request = approval_request(status={"state": state}, preview={"before": "1", "after": "2"})
+    assert f"{said} (- before, + after)" in shown(request, None)
 
 
 def test_a_review_is_told_from_a_call_that_waits() -> None:
@@ -199,8 +224,10 @@ def test_a_gate_is_shown_with_its_run_its_step_and_what_there_is_to_look_at() ->
         "  Workflow outreach, step review: group sales-leads: 0 of 1",
         "",
         "you may decide it; your approval counts for: Workflow outreach, step review",
-        "  aos approve gate-0123456789abcdef -n sales",
-        '  aos reject gate-0123456789abcdef -n sales -m "WHY"',
+        "  if you approve: the run goes on from here",
+        "    aos approve gate-0123456789abcdef -n sales",
+        "  if you reject: the step fails, whatever others say, and the run is told why",
+        '    aos reject gate-0123456789abcdef -n sales -m "WHY"',
     ]
 
 

@@ -44,7 +44,7 @@ def test_arguments_are_shown_by_their_names_and_without_types(command: tuple[str
     ("arguments", "said"),
     [
         (("bogus",), "error: no such command 'bogus'; `aos --help` tells how\n"),
-        (("reject", "x"), "error: missing option '-m' / '--comment'; `aos reject --help` tells how\n"),
+        (("why", "x"), "error: missing argument 'TOOL.ACTION'; `aos why --help` tells how\n"),
         (
             ("run", "x", "-o", "table"),
             (

@@ -167,13 +167,52 @@ async def taken(api: Replaced, ask: Ask | None) -> ExitCode:
     return await decide(To(namespace="sales", api=api), asked)
 
 
+async def test_to_answer_no_is_no_error_and_decides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    request = waiting("uid")
+    api = Replaced(request, request)
+    assert await taken(api, lambda _: False) == ExitCode.FAILURE
+    assert capsys.readouterr().err == "apr-0123456789abcdef: you said no, and nothing was decided\n"
+    assert api.decided == []
+
+
+async def test_a_rejection_without_a_reason_asks_for_one_after_it_was_shown_and_confirmed() -> None:
+    request = waiting("uid")
+    api = Replaced(request, request)
+    order: list[str] = []
+
+    def ask(question: str) -> bool:
+        order.append(question)
+        return True
+
+    def ask_why() -> str:
+        order.append("why")
+        return "not agreed"
+
+    asked = Decide(Verdict.REJECT, (request.metadata.name,), "", ask, 0, ask_why)
+    assert await decide(To(namespace="sales", api=api), asked) == ExitCode.SUCCESS
+    assert order == ["Reject apr-0123456789abcdef?", "why"]
+    spec = api.decided[0]["spec"]
+    assert isinstance(spec, dict)
+    assert "not agreed" in str(spec["decisions"])
+
+
+async def test_a_reason_that_is_too_long_decides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    request = waiting("uid")
+    api = Replaced(request, request)
+    asked = Decide(Verdict.REJECT, (request.metadata.name,), "", lambda _: True, 0, lambda: "x" * 1025)
+    assert await decide(To(namespace="sales", api=api), asked) == ExitCode.USAGE
+    assert "at most 1024 characters, not 1025" in capsys.readouterr().err
+    assert api.decided == []
+
+
 @pytest.mark.parametrize("by", [waiting("another"), waiting("uid", '{"id": "emea-2"}')])
 async def test_a_request_that_was_replaced_while_its_approver_looked_is_not_approved_unseen(
     by: ApprovalRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     api = Replaced(waiting("uid"), by)
     assert await taken(api, None) == ExitCode.FAILURE
-    assert "it is another request now" in capsys.readouterr().err
+    said = "it is another request now; `aos show apr-0123456789abcdef -n sales` tells what of"
+    assert said in capsys.readouterr().err
     assert api.decided == []
 
     api = Replaced(waiting("uid"), by)

@@ -6,8 +6,11 @@ from pydantic import JsonValue
 from aos.cli.overview import Component, Inventory, data, report, work_of
 from aos.model.agent import Agent
 from aos.model.approval_request import ApprovalRequest
+from aos.model.cluster_policy import ClusterPolicy
 from aos.model.model import Model
+from aos.model.policy import Policy
 from aos.model.task import Task
+from aos.model.workflow import Workflow
 from tests.unit.cli.make import NOW, Object, approval_request, condition, gate_request, task
 from tests.unit.policy.make import agent, tool
 
@@ -39,6 +42,9 @@ def inventory(
     tasks: tuple[Task, ...] = (),
     unreadable: tuple[str, ...] = (),
     requests: tuple[ApprovalRequest, ...] | None = (),
+    workflows: tuple[Workflow, ...] | None = (),
+    policies: tuple[Policy, ...] | None = (),
+    cluster_policies: tuple[ClusterPolicy, ...] = (),
 ) -> Inventory:
     return Inventory(
         namespace=namespace,
@@ -49,7 +55,54 @@ def inventory(
         tasks=tasks,
         unreadable=unreadable,
         requests=requests,
+        workflows=workflows,
+        policies=policies,
+        cluster_policies=cluster_policies,
     )
+
+
+def workflow(*conditions: Object) -> Workflow:
+    trigger: Object = {
+        "name": "new-lead",
+        "webhook": {"secretRef": {"name": "crm-hook", "key": "secret"}},
+        "input": {},
+    }
+    return Workflow.parse(
+        {
+            "metadata": {"name": "outreach", "namespace": "sales"},
+            "spec": {"steps": [{"name": "enrich", "agent": "enricher"}], "triggers": [trigger]},
+            "status": {"conditions": list(conditions), "active": 2},
+        }
+    )
+
+
+RULE: Object = {"name": "read", "effect": "Allow", "tools": [{"name": "crm"}]}
+
+
+def policy(*conditions: Object) -> Policy:
+    return Policy.parse(
+        {
+            "metadata": {"name": "baseline", "namespace": "sales"},
+            "spec": {"agents": {}, "rules": [RULE]},
+            "status": {"conditions": list(conditions), "selectedAgents": 3},
+        }
+    )
+
+
+def ceiling() -> ClusterPolicy:
+    return ClusterPolicy.parse(
+        {
+            "metadata": {"name": "ceiling"},
+            "spec": {"namespaces": {}, "agents": {}, "rules": [RULE]},
+            "status": {"conditions": [READY]},
+        }
+    )
+
+
+def block(lines: list[str], heading: str) -> list[str]:
+    """Return a table of the overview, with single spaces."""
+    start = next(place for place, line in enumerate(lines) if line.startswith(f"{heading} "))
+    return [" ".join(line.split()) for line in "\n".join(lines[start:]).split("\n\n")[0].split("\n")]
 
 
 def lines_of(shown: Inventory, width: int | None = None) -> list[str]:
@@ -202,3 +255,44 @@ def test_that_requests_may_not_be_read_is_said() -> None:
     assert "approvals: what waits for people may not be read by you" in lines_of(
         inventory(agent_with(READY), requests=None)
     )
+
+
+def test_workflows_are_shown_with_their_open_runs_and_what_starts_them() -> None:
+    missing = condition("Ready", "False", "CredentialsMissing", "Secret crm-hook is not there")
+    assert block(lines_of(inventory(workflows=(workflow(missing),))), "WORKFLOW") == [
+        "WORKFLOW READY OPEN RUNS TRIGGERS WHY NOT READY",
+        "outreach no 2 new-lead CredentialsMissing: Secret crm-hook is not there",
+    ]
+    everywhere = inventory(namespace="", workflows=(workflow(READY),))
+    assert block(lines_of(everywhere), "WORKFLOW")[1] == "sales/outreach yes 2 new-lead"
+
+
+def test_policies_are_shown_with_how_many_agents_they_select_and_the_platforms_above_them() -> None:
+    broken = condition("Ready", "False", "NotAccepted", "rule read: no such variable")
+    shown = inventory(policies=(policy(broken),), cluster_policies=(ceiling(),))
+    assert block(lines_of(shown), "POLICY") == [
+        "POLICY READY RULES AGENTS WHY NOT READY",
+        "ClusterPolicy ceiling yes 1 0",
+        "baseline no 1 3 NotAccepted: rule read: no such variable",
+    ]
+
+
+def test_workflows_and_policies_that_are_not_there_or_may_not_be_read_are_told_apart() -> None:
+    lines = lines_of(inventory())
+    assert "no workflows in namespace sales" in lines
+    assert "no policies in namespace sales" in lines
+    lines = lines_of(inventory(workflows=None, policies=None))
+    assert "workflows: they may not be read by you" in lines
+    assert "policies: they may not be read by you" in lines
+
+
+def test_programs_get_workflows_and_policies_too() -> None:
+    said = data(
+        inventory(workflows=(workflow(READY),), policies=(policy(READY),), cluster_policies=(ceiling(),))
+    )
+    common: Object = {"ready": "True", "reason": "Ready", "message": ""}
+    assert said["workflows"] == [{"namespace": "sales", "name": "outreach", **common, "openRuns": 2}]
+    assert said["policies"] == [
+        {"kind": "Policy", "namespace": "sales", "name": "baseline", **common, "rules": 1, "agents": 3},
+        {"kind": "ClusterPolicy", "namespace": "", "name": "ceiling", **common, "rules": 1, "agents": 0},
+    ]

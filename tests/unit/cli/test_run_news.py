@@ -6,7 +6,20 @@ RUNNING = condition("Unknown", "Running")
 
 def test_a_first_look_tells_what_is_not_as_at_the_start() -> None:
     new = run(step("enrich", "Running", agent="enricher", attempt=1), step("send"), conditions=[RUNNING])
-    assert changes(None, new) == ["step enrich: Running by enricher", "run: Running"]
+    assert changes(None, new) == ["step enrich: Running by enricher"]
+
+
+def test_the_run_repeats_nothing_that_its_steps_say_and_says_what_they_do_not() -> None:
+    waits = condition("Unknown", "WaitingForPeople", "people have to decide on gate-1")
+    gate = step("review", "Waiting", waitingFor="gate-1")
+    assert changes(run(step("review"), conditions=[RUNNING]), run(gate, conditions=[waits])) == [
+        "step review waits for people: `aos show gate-1 -n sales` tells more"
+    ]
+    assert changes(None, run(step("enrich"), conditions=[RUNNING])) == ["run: Running"]
+    queued = condition("Unknown", "Queued", "as many runs are open as may be")
+    assert changes(None, run(gate, conditions=[queued]))[1:] == [
+        "run: Queued: as many runs are open as may be"
+    ]
 
 
 def test_nothing_is_told_twice() -> None:
@@ -43,8 +56,7 @@ def test_a_wait_for_people_comes_with_the_way_to_look_at_it() -> None:
     old = run(step("review", "Running"))
     new = run(step("review", "Waiting", waitingFor="gate-1"))
     assert changes(old, new) == [
-        "step review: Waiting",
-        "step review waits for people: `aos show gate-1` tells more",
+        "step review waits for people: `aos show gate-1 -n sales` tells more",
     ]
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from aos.cli.story import Story, TaskEvent, ending, succeeded
 from tests.unit.cli.make import (
     LEADS,
@@ -65,14 +67,28 @@ def test_what_is_waited_for_follows_the_task() -> None:
 
 def test_an_event_is_told_once_however_often_it_is_repeated() -> None:
     story = Story()
-    assert story.event(event("1", "PodCreated", "a pod was made")) == ["PodCreated: a pod was made"]
-    assert story.event(event("1", "PodCreated", "a pod was made", count=5)) == []
+    assert story.event(event("1", "PodRemoved", "a pod is removed")) == ["PodRemoved: a pod is removed"]
+    assert story.event(event("1", "PodRemoved", "a pod is removed", count=5)) == []
 
 
 def test_an_event_that_repeats_a_condition_is_not_told_again() -> None:
     story = Story()
     story.task(task(FULL))
     assert story.event(event("1", "QuotaExceeded", "requests.cpu is used up")) == []
+
+
+@pytest.mark.parametrize(
+    ("reason", "note"),
+    [
+        ("PodCreated", "pod pod-1 runs revision enricher-1"),
+        ("Waiting", "QuotaExceeded: requests.cpu is used up"),
+        ("Started", "the agent runs"),
+        ("Completed", "the agent handed in its output"),
+        ("Failed", "PodFailed: exit code 1"),
+    ],
+)
+def test_what_the_tasks_own_status_tells_is_not_told_by_an_event_too(reason: str, note: str) -> None:
+    assert Story().event(event("1", reason, note)) == []
 
 
 def test_an_event_is_read_from_what_the_api_server_sends() -> None:
@@ -142,4 +158,4 @@ def test_an_event_about_a_request_that_is_shown_is_not_told_again() -> None:
     assert story.event(event("1", "ApprovalAsked", note)) == [f"ApprovalAsked: {note}"]
     story.request(approval_request(name="apr-1"), NOW)
     assert story.event(event("2", "ApprovalAsked", note)) == []
-    assert story.event(event("3", "PodCreated", "a pod was made")) == ["PodCreated: a pod was made"]
+    assert story.event(event("3", "PodRemoved", "a pod is removed")) == ["PodRemoved: a pod is removed"]
