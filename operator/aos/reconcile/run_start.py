@@ -4,7 +4,7 @@ From its start to its end a run goes by one revision of its Workflow and one of 
 anything is done, so that whoever goes on with it does the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -142,16 +142,10 @@ def _agent(observed: ObservedStart, step: WorkflowStep) -> PinnedAgent | Verdict
         return _pinned(observed, step.agent, step.name, "")
     if step.capability is None:
         return None
-    offering = [
-        agent
-        for agent in observed.agents.values()
-        if step.capability in agent.spec.capabilities and _is_ready(agent)
-    ]
+    able = [agent for agent in observed.agents.values() if step.capability in agent.spec.capabilities]
+    offering = [agent for agent in able if _is_ready(agent)]
     if not offering:
-        return unknown(
-            Reason.CAPABILITY_NOT_FOUND,
-            f"step {step.name}: no Agent that offers {step.capability} is ready",
-        )
+        return unknown(Reason.CAPABILITY_NOT_FOUND, f"step {step.name}: {_why_nobody(step.capability, able)}")
     if len(offering) > 1:
         names = sorted(agent.metadata.name for agent in offering)
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
@@ -161,6 +155,29 @@ def _agent(observed: ObservedStart, step: WorkflowStep) -> PinnedAgent | Verdict
             " that is meant as agent, or suspend the others",
         )
     return _pinned(observed, offering[0].metadata.name, step.name, step.capability)
+
+
+def _why_nobody(capability: str, able: Sequence[Agent]) -> str:
+    """Return why no agent does what a step asks for; ``able`` are those that would."""
+    if not able:
+        return f"no Agent offers {capability}; add it to spec.capabilities of the one that does it"
+    found = sorted(able, key=lambda agent: agent.metadata.name)
+    told = "; ".join(f"{agent.metadata.name} {_unready_agent(agent)}" for agent in found[:_NAMES_SHOWN])
+    more = f"; and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
+    return f"no Agent that offers {capability} is ready: {told}{more}"
+
+
+def _unready_agent(agent: Agent) -> str:
+    ready = find(agent.status.conditions, ConditionType.READY)
+    if agent.metadata.deletion_timestamp is not None:
+        return "is being deleted"
+    if ready is None or ready.observed_generation != agent.metadata.generation:
+        return "has not been looked at yet"
+    return (
+        f"is not ready ({ready.reason}: {ready.message})"
+        if ready.message
+        else f"is not ready ({ready.reason})"
+    )
 
 
 def _pinned(observed: ObservedStart, name: str, step: str, capability: str) -> PinnedAgent | Verdict:

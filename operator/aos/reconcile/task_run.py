@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from aos.model.conditions import Reason
 from aos.model.task import TaskPod
 from aos.reconcile.conditions import Verdict, no, yes
+from aos.reconcile.containers import CONTAINER
 from aos.reconcile.observed_pod import ObservedNode, ObservedPod, PodPhase
 from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.task_step import ObservedTask, Step, deadline_of, started_of
@@ -19,9 +20,10 @@ def run_step(observed: ObservedTask, recorded: TaskPod, settings: OperatorSettin
         lost = no(Reason.POD_LOST, f"pod {recorded.name} was removed before it handed in a result")
         return Step(started=started_of(task), ended=lost, confirm=not observed.confirmed)
     started = _started(found)
+    namespace = task.metadata.namespace
     ended = (
-        _finished(found)
-        or _started_anew(found)
+        _finished(found, namespace)
+        or _started_anew(found, namespace)
         or _node_lost(found, observed, settings, now)
         or _revision_lost(observed)
         or _overdue(observed, found, started, now)
@@ -41,29 +43,37 @@ def _started(found: ObservedPod) -> Verdict:
     return no(Reason.STARTING, found.waiting)
 
 
-def _finished(found: ObservedPod) -> Verdict | None:
+def _finished(found: ObservedPod, namespace: str) -> Verdict | None:
     """Return the end of a pod that ended without a result."""
     if found.phase is PodPhase.SUCCEEDED and not (found.is_service and found.is_deleting):
-        return no(Reason.NO_RESULT, "the pod ended well but handed in no result")
-    return _failed(found) if found.has_ended else None
+        said = "the pod ended well but handed in no result"
+        return no(Reason.NO_RESULT, f"{said}; {_log(found, namespace)}")
+    return _failed(found, namespace) if found.has_ended else None
 
 
-def _started_anew(found: ObservedPod) -> Verdict | None:
+def _log(found: ObservedPod, namespace: str, options: str = "") -> str:
+    """Return the command that shows what the agent's container wrote, as far as the pod is still kept."""
+    return f"`kubectl logs {found.name} -n {namespace} -c {CONTAINER}{options}` shows what it wrote"
+
+
+def _started_anew(found: ObservedPod, namespace: str) -> Verdict | None:
     """Return the end of a Task whose pod goes on, but not with it: what was begun is not begun again."""
     if found.claim is None or found.restarts <= found.claim.restarts:
         return None
     if found.last_out_of_memory:
         return _out_of_memory(found.last_ending)
+    log = _log(found, namespace, " --previous")
     if found.last_exit_code == 0:
-        return no(Reason.NO_RESULT, "the agent's container ended well but handed in no result")
-    return no(Reason.POD_FAILED, found.last_ending or "the agent's container was started anew")
+        return no(Reason.NO_RESULT, f"the agent's container ended well but handed in no result; {log}")
+    said = found.last_ending or "the agent's container was started anew"
+    return no(Reason.POD_FAILED, f"{said}; {log}")
 
 
 def _out_of_memory(ending: str) -> Verdict:
     return no(Reason.OUT_OF_MEMORY, f"the pod hit its memory limit; raise spec.runtime.resources: {ending}")
 
 
-def _failed(found: ObservedPod) -> Verdict:
+def _failed(found: ObservedPod, namespace: str) -> Verdict:
     if found.node_lost:
         return no(Reason.NODE_LOST, found.node_lost)
     if found.out_of_memory:
@@ -75,7 +85,7 @@ def _failed(found: ObservedPod) -> Verdict:
             Reason.POD_LOST,
             f"the pod was removed before it handed in a result: {found.ending or 'it ended'}",
         )
-    return no(Reason.POD_FAILED, found.ending)
+    return no(Reason.POD_FAILED, f"{found.ending}; {_log(found, namespace)}")
 
 
 def _node_lost(

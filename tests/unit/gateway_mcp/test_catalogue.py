@@ -148,7 +148,9 @@ async def test_a_tool_that_is_down_is_tried_again_later_and_keeps_its_list_for_a
         await here.refresh(crm)
         listing = here.catalogue.listing(crm)
         assert here.reason() is Reason.UNREACHABLE
-        assert "db-7" not in here.reports.tools["crm"][0].message
+        message = here.reports.tools["crm"][0].message
+        assert "db-7" not in message
+        assert message.startswith(f"its definitions can't be read: {url}: ")
         assert listing is not None
         assert len(listing.actions) == 2
         await here.refresh(crm)

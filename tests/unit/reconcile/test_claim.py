@@ -182,10 +182,11 @@ def test_what_a_container_began_before_it_was_started_anew_is_not_begun_again(
     last: Mapping[str, object], reason: str
 ) -> None:
     pod = spare_pod(SERVICE, claim=replace(OURS, restarts=1), restarts=2, **last)  # type: ignore[arg-type]
-    assert conditions_of(reconcile_task(recorded(SERVICE, pod), SETTINGS, NOW))["Succeeded"] == (
-        "False",
-        reason,
-    )
+    plan = reconcile_task(recorded(SERVICE, pod), SETTINGS, NOW)
+    assert conditions_of(plan)["Succeeded"] == ("False", reason)
+    if reason != "OutOfMemory":
+        log = "`kubectl logs p1 -n sales -c agent --previous` shows what it wrote"
+        assert message_of(plan, "Succeeded").endswith(log)
     before = replace(pod, restarts=1)
     assert conditions_of(reconcile_task(recorded(SERVICE, before), SETTINGS, NOW)) == {}
 

@@ -7,6 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from aos.model.base import JsonObject
+from aos.model.meta import Condition
 from aos.model.workflow_run import PinnedAgent
 from aos.reconcile.run_queue import Turn
 from aos.reconcile.run_start import ObservedStart, Start, lost_run, start_run
@@ -72,6 +73,29 @@ def test_an_agent_that_is_not_ready_offers_nothing() -> None:
         NOW,
     )
     assert succeeded(start) == ("Unknown", "CapabilityNotFound")
+    assert (
+        message(start)
+        == "step enrich: no Agent that offers research is ready: enricher has not been looked at yet"
+    )
+
+
+def test_why_no_agent_that_offers_a_capability_is_ready_is_told_of_each() -> None:
+    agents = {}
+    for name in ("a", "b", "c", "d"):
+        agent = able(name, f"{name}-1", capabilities=["research"])
+        held = condition("Ready", "False", "PolicyNotEnforced", message="a replica is behind")
+        status = agent.status.model_copy(update={"conditions": (Condition.model_validate(held),)})
+        agents[name] = agent.model_copy(update={"status": status})
+    start = start_run(replace(READY, workflow=workflow(CAPABLE), agents=agents), NOW)
+    assert message(start).startswith(
+        "step enrich: no Agent that offers research is ready:"
+        " a is not ready (PolicyNotEnforced: a replica is behind); b is not ready"
+    )
+    assert message(start).endswith("; and 1 more")
+    nobody = start_run(replace(READY, workflow=workflow(CAPABLE), agents={}), NOW)
+    assert message(nobody) == (
+        "step enrich: no Agent offers research; add it to spec.capabilities of the one that does it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -332,7 +332,7 @@ ENDS: Sequence[Row] = (
         running(pod("Failed", ending="exit code 1")),
         ("True", "Running"),
         ("False", "PodFailed"),
-        "exit code 1",
+        f"exit code 1; `kubectl logs {pod_name()} -n sales -c agent` shows what it wrote",
     ),
     Row(
         "the pod was evicted",

@@ -158,7 +158,8 @@ class Catalogue:
     ) -> None:
         known.failures += 1
         known.due_at = self._clock() + self._backoff.delay_seconds(known.failures)
-        message = error.message if isinstance(error, UpstreamError) else str(error)
+        # Which address it was is for those who read the Tool: agents are told of neither.
+        message = f"{target.url}: {error.message}" if isinstance(error, UpstreamError) else str(error)
         down = Availability(Reason.UNREACHABLE, f"its definitions can't be read: {message}")
         _log.warning("tool %s can't be listed (%d in a row): %s", tool.key, known.failures, message)
         if isinstance(error, UpstreamError) and error.code is RefusalCode.UPSTREAM_INVALID:
