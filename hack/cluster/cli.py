@@ -43,6 +43,10 @@ def parser() -> argparse.ArgumentParser:
         "up", parents=[which], help="bring a cluster up, or repair it; a second time is free"
     )
     up.set_defaults(run=_up)
+    prepare = commands.add_parser(
+        "prepare", parents=[which], help="build or fetch everything that `up` needs, and start nothing"
+    )
+    prepare.set_defaults(run=_prepare)
     down = commands.add_parser("down", parents=[which], help="end the cluster and leave nothing of it")
     down.set_defaults(run=_down)
     status = commands.add_parser(
@@ -97,14 +101,33 @@ def _up(paths: Paths, options: argparse.Namespace) -> int:
 
 
 def _down(paths: Paths, options: argparse.Namespace) -> int:
-    _backend(paths, options).down()
+    backend = _backend(paths, options)
+    was_there = _is_there(paths, options)
+    backend.down()
+    if options.kubeconfig is None and options.kind_name is None:
+        what = "the control plane" if options.control_plane else "the cluster"
+        said = f"{what} is ended" if was_there else f"{what} is not up, so there was nothing to end"
+        say(said + _the_other(paths, options, "down", "ends it"))
     return 0
 
 
 def _status(paths: Paths, options: argparse.Namespace) -> int:
     status = _backend(paths, options).status()
-    print(status.sentence)
+    print(status.sentence + ("" if status.made else _the_other(paths, options, "status", "tells how it is")))
     return 0 if status.is_up else 1
+
+
+def _is_there(paths: Paths, options: argparse.Namespace) -> bool:
+    return (
+        paths.control_plane.exists() if options.control_plane else paths.node.exists() or paths.kind.exists()
+    )
+
+
+def _the_other(paths: Paths, options: argparse.Namespace, command: str, does: str) -> str:
+    """Return what a person may have meant instead: the control plane stands beside the cluster, in the same state directory."""
+    if options.control_plane or options.kubeconfig or options.kind_name or not paths.control_plane.exists():
+        return ""
+    return f"; there is a control plane without a node: `{command} --control-plane` {does}"
 
 
 def _kubeconfig(paths: Paths, options: argparse.Namespace) -> int:

@@ -129,7 +129,7 @@ class ControlPlane:
 
     def mint(self, subject: Subject) -> Path:
         """Write a kubeconfig for a user with these groups."""
-        path = self.folder / "users" / f"{subject.user.replace('/', '_')}.kubeconfig"
+        path = kubeconfig.file_of(self.folder / "users", subject.user)
         return kubeconfig.mint(path, self._pki, self._must_config().server, subject)
 
     @property

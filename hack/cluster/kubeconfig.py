@@ -1,12 +1,16 @@
 """Kubeconfig files: written for users of a local cluster, read to ask any cluster how it is."""
 
 import base64
+import hashlib
+import re
 from pathlib import Path
 
 import yaml
 
 from hack.cluster.files import write_atomically
 from hack.cluster.pki import Authority, Credential, Subject
+
+_UNFIT = re.compile(r"[^A-Za-z0-9_.@-]")
 
 
 def render(server: str, authority: bytes, user: str, credential: Credential, cluster: str = "aos") -> str:
@@ -30,6 +34,14 @@ def render(server: str, authority: bytes, user: str, credential: Credential, clu
         "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
     }
     return yaml.safe_dump(content, sort_keys=False)
+
+
+def file_of(folder: Path, user: str) -> Path:
+    """Name the file of a user's kubeconfig: whatever the user is called, `KUBECONFIG` can list it among others."""
+    plain = _UNFIT.sub("_", user)
+    # Two users whose names differ only in what is replaced are still two.
+    told = plain if plain == user else f"{plain}-{hashlib.sha256(user.encode()).hexdigest()[:8]}"
+    return folder / f"{told}.kubeconfig"
 
 
 def mint(path: Path, pki: Path, server: str, subject: Subject) -> Path:

@@ -129,7 +129,7 @@ class Node:
 
     def mint(self, subject: Subject) -> Path:
         """Write a kubeconfig for a user with these groups."""
-        path = self.folder / "minted" / f"{subject.user.replace('/', '_')}.kubeconfig"
+        path = kubeconfig.file_of(self.folder / "minted", subject.user)
         return kubeconfig.mint(path, self._must_folders().pki, config.SERVER, subject)
 
     @property

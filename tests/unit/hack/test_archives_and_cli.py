@@ -1,5 +1,6 @@
 """What a person types, and what is made of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,40 @@ def test_status_of_nothing_exits_with_1(home: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["status"]) == 1
     assert cli.main(["status", "--control-plane"]) == 1
     assert capsys.readouterr().out == "not up\nnot up\n"
+
+
+def test_down_says_whether_there_was_anything_to_end(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["down"]) == 0
+    assert capsys.readouterr().err == "the cluster is not up, so there was nothing to end\n"
+    assert cli.main(["down", "--control-plane"]) == 0
+    assert capsys.readouterr().err == "the control plane is not up, so there was nothing to end\n"
+
+
+def test_whoever_forgets_the_flag_is_told_of_the_control_plane(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plane = Paths.from_environment().control_plane
+    plane.mkdir(parents=True)
+    assert cli.main(["status"]) == 1
+    assert capsys.readouterr().out == (
+        "not up; there is a control plane without a node: `status --control-plane` tells how it is\n"
+    )
+    assert cli.main(["down"]) == 0
+    assert capsys.readouterr().err.endswith("`down --control-plane` ends it\n")
+    assert plane.exists()
+    assert cli.main(["down", "--control-plane"]) == 0
+    assert capsys.readouterr().err == "the control plane is ended\n"
+    assert not plane.exists()
+
+
+def test_every_command_of_the_page_is_one(home: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/local-cluster.md").read_text(encoding="utf-8")
+    said = set(re.findall(r"`python -m hack\.cluster (\w+)", page))
+    assert said == {"up", "down", "status", "kubeconfig", "load", "tool", "prepare"}
+    for command in said:
+        with pytest.raises(SystemExit) as caught:
+            cli.parser().parse_args([command, "--help"])
+        assert caught.value.code == 0
 
 
 def test_an_error_is_one_sentence_on_standard_error(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

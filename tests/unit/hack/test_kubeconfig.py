@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from hack.cluster.kubeconfig import mint, render
+from hack.cluster.kubeconfig import file_of, mint, render
 from hack.cluster.pki import Authority, Credential, Subject
 
 
@@ -26,3 +26,17 @@ def test_a_minted_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = mint(tmp_path / "users" / "jane.kubeconfig", tmp_path, "https://x", Subject("jane", ("dev",)))
     assert path.stat().st_mode & 0o777 == 0o600
     assert yaml.safe_load(path.read_text())["users"][0]["name"] == "jane"
+
+
+def test_the_file_of_any_user_can_stand_in_a_list_of_files(tmp_path: Path) -> None:
+    assert file_of(tmp_path, "jane@example.com") == tmp_path / "jane@example.com.kubeconfig"
+    odd = [file_of(tmp_path, user) for user in ("system:node:one", "system/node/one", "../../etc", "a b")]
+    assert all(path.parent == tmp_path and not set(path.name) & set(":/ ") for path in odd)
+    assert len(set(odd)) == len(odd)
+    assert mint_at(odd[0], "system:node:one") == "system:node:one"
+
+
+def mint_at(path: Path, user: str) -> str:
+    Authority.create().write(path.parent)
+    mint(path, path.parent, "https://x", Subject(user))
+    return str(yaml.safe_load(path.read_text())["users"][0]["name"])
