@@ -82,7 +82,8 @@ class Postman:
                 answer.close()
         except (aiohttp.ClientError, TimeoutError) as error:
             # The address may be a secret, and these errors repeat it.
-            raise Unavailable(target, 0, type(error).__name__, "it did not answer in order") from None
+            reason = type(error).__name__
+            raise Unavailable(target, 0, reason, f"it did not answer in order ({reason})") from None
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             said = (
                 "redirects are not followed"

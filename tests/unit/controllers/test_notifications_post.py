@@ -113,7 +113,6 @@ async def test_a_certificate_that_nobody_trusted_signed_is_refused(postman: Post
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(tmp_path / "pair")
     async with serving(tls) as hooks:
-        with pytest.raises(Unavailable) as caught:
+        with pytest.raises(Unavailable, match="Certificate"):
             await postman.send(webhook(hooks.url), OUTGOING)
-    assert "Certificate" in caught.value.reason
     assert hooks.received == []
