@@ -91,6 +91,8 @@ class Executions:
         claims: uids of runs that are being started, as far as their status does not say so yet.
         confirmed: uids of runs of which no older version than the last that was written can be here: what another operator
             wrote last may still be on its way.
+        complete: uids of runs of which nothing that was started can be missing here: this operator has started all of it itself, or
+            has read it from the API server.
     """
 
     def __init__(self, touch: Touch, touch_later: Touch) -> None:
@@ -106,6 +108,7 @@ class Executions:
         self.runs = Store("WorkflowRun", WorkflowRun.parse, facts_of)
         self.claims: set[str] = set()
         self.confirmed: set[str] = set()
+        self.complete: set[str] = set()
         self._runs_of: _Index = {}
         self._below: _Index = {}
 
@@ -163,6 +166,7 @@ class Executions:
         self._index(change)
         if change.before is not None and (change.after is None or change.after.uid != change.before.uid):
             self.confirmed.discard(change.before.uid)
+            self.complete.discard(change.before.uid)
         before = change.before.facts if change.before is not None else None
         after = change.after.facts if change.after is not None else None
         facts = after or before

@@ -62,6 +62,7 @@ async def gather(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Observed
         and workflow.facts is not None
         and workflow.facts.spec.suspend,
         must_end=_must_end(world, run),
+        may_lack=run.metadata.uid not in world.objects.executions.complete,
     )
 
 
@@ -75,6 +76,7 @@ async def confirm(world: World, observed: Observed) -> Observed:
     namespace, name = run.metadata.namespace, run.metadata.name
     for kind in ("Task", "WorkflowRun"):
         await _refresh(world, kind, namespace, name)
+    world.objects.executions.complete.add(run.metadata.uid)
     for step in observed.spec.steps:
         if step.approval is not None:
             await world.actor.reread("ApprovalRequest", namespace, gate_request(run.metadata.uid, step.name))

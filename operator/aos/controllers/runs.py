@@ -64,7 +64,7 @@ async def _newest(world: World, key: Key) -> WorkflowRun | None:
 
 async def _start(world: World, key: Key, run: WorkflowRun, raw: JsonObject) -> None:
     found = start_run(gather_start(world, run), world.now())
-    claims = world.objects.executions.claims
+    claims, complete = world.objects.executions.claims, world.objects.executions.complete
     if found.has_started:
         # Until the status says so, or two might take the last place.
         claims.add(run.metadata.uid)
@@ -72,6 +72,8 @@ async def _start(world: World, key: Key, run: WorkflowRun, raw: JsonObject) -> N
         if found.has_started:
             raw = await world.actor.give_owner(raw, world.objects.executions.reference(key.namespace, run))
         await _write(world, run, raw, found.status)
+        if found.has_started:
+            complete.add(run.metadata.uid)
     finally:
         claims.discard(run.metadata.uid)
     if found.look_again_seconds is not None:
@@ -106,8 +108,14 @@ async def _done(world: World, run: WorkflowRun, spec: WorkflowSpec) -> Advance:
     if found.confirm:
         observed = await confirm(world, observed)
         found = advance(observed)
+    complete = world.objects.executions.complete
+    is_complete = run.metadata.uid in complete
+    # Until all of it is answered: what is not may be there all the same.
+    complete.discard(run.metadata.uid)
     with world.objects.trees.claiming(found.actions):
         refused = await do(world, run, found.actions)
+    if is_complete:
+        complete.add(run.metadata.uid)
     return replace(advance(replace(observed, refused=refused)), actions=()) if refused else found
 
 

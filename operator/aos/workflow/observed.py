@@ -125,6 +125,7 @@ class Observed:
         must_end: why the run has to end though it does not say so itself: ParentEnded, or Replaced; None if it does not.
         refused: names of objects that the API server refused to create just now, with its words.
         confirmed: whether attempts and gates were read from the API server itself after ``run`` was, and not from a cache.
+        may_lack: whether attempts may be missing that somebody else started, and did not record: another operator, before it died.
     """
 
     run: WorkflowRun
@@ -137,6 +138,7 @@ class Observed:
     must_end: Reason | None = None
     refused: Mapping[str, str] = field(default_factory=dict)
     confirmed: bool = False
+    may_lack: bool = False
 
     @property
     def is_suspended(self) -> bool:

@@ -101,27 +101,40 @@ def prepare(look: Look, progress: Progress, values: Values) -> None:
     for unit in _queue(look, progress):
         if progress.is_doomed or running + len(progress.starts) >= parallel:
             return
-        try:
-            given = givens.of(unit.item)
-            piece = Piece(progress.step, unit.item, unit.attempt + 1, progress.is_undoing)
-            action = new_attempt(look.observed, piece, given)
-        except OutputLostError as error:
-            if not look.observed.confirmed:
-                look.confirm = True
-                return
-            progress.put(_failed(unit, StepReason.OUTPUT_LOST, str(error)))
-        except ExpressionError as error:
-            progress.put(_failed(unit, Reason.EXPRESSION_FAILED, f"its input: {error}"))
-        except UnmakeableError as error:
-            progress.put(_failed(unit, error.reason, str(error)))
-        else:
-            if look.take_room(undoing=action.is_undoing):
-                progress.starts.append(Start(unit, action))
-            elif progress.is_undoing:
-                progress.put(_failed(unit, Reason.TOO_MANY_TASKS, told_of_room(look.observed.room)))
-            else:
-                look.is_full = True
-                return
+        if progress.is_fan_out and look.observed.may_lack and not look.observed.confirmed:
+            # Another item may have been begun instead of this one, and takes its place.
+            look.confirm = True
+            return
+        if not _prepare(look, progress, unit, givens):
+            return
+
+
+def _prepare(look: Look, progress: Progress, unit: Unit, givens: "_Givens") -> bool:
+    """Find out how one piece is started; return whether others may be looked at."""
+    try:
+        given = givens.of(unit.item)
+        piece = Piece(progress.step, unit.item, unit.attempt + 1, progress.is_undoing)
+        action = new_attempt(look.observed, piece, given)
+    except OutputLostError as error:
+        if not look.observed.confirmed:
+            look.confirm = True
+            return False
+        progress.put(_failed(unit, StepReason.OUTPUT_LOST, str(error)))
+        return True
+    except ExpressionError as error:
+        progress.put(_failed(unit, Reason.EXPRESSION_FAILED, f"its input: {error}"))
+        return True
+    except UnmakeableError as error:
+        progress.put(_failed(unit, error.reason, str(error)))
+        return True
+    if look.take_room(undoing=action.is_undoing):
+        progress.starts.append(Start(unit, action))
+    elif progress.is_undoing:
+        progress.put(_failed(unit, Reason.TOO_MANY_TASKS, told_of_room(look.observed.room)))
+    else:
+        look.is_full = True
+        return False
+    return True
 
 
 def told_of_room(room: Room) -> str:

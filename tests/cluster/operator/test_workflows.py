@@ -47,6 +47,7 @@ async def test_a_task_of_a_run_says_what_it_is_done_for_and_goes_with_it(running
         "workflow": "outreach",
         "step": "enrich",
         "attempt": 1,
+        "undoing": False,
         "budgets": [{"runUID": uid_of(run), "workflow": "outreach", "microUSD": 1000}],
     }
     assert child(task, "spec")["priority"] == 7

@@ -206,6 +206,18 @@ async def test_the_room_of_a_run_is_what_all_that_belongs_together_leaves() -> N
     assert (await rig.gather("other")).room == Room(9, 9, 9)
 
 
+async def test_a_run_that_another_operator_went_on_with_may_lack_what_that_one_began_until_it_was_read() -> (
+    None
+):
+    rig = Rig(run("r1"))
+    found = await rig.gather()
+    assert found.may_lack
+    await confirm(rig.world, found)
+    assert not (await rig.gather()).may_lack
+    rig.objects.forget("WorkflowRun", "sales", "r1", "r1-uid")
+    assert rig.objects.executions.complete == set()
+
+
 async def test_what_the_api_server_does_not_have_is_not_there() -> None:
     rig = Rig(run("r1"), task("t1"), task("t2"))
     rig.there += [run("inner", "r1"), task("t2"), task("t3")]

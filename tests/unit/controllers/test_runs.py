@@ -1,6 +1,8 @@
 """The start of a run as it is written; all else of runs is tested with the pure part, and by a real API server."""
 
+import contextlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
 
@@ -10,12 +12,16 @@ from aos.controllers.keys import Key, Subject
 from aos.controllers.objects import Objects
 from aos.controllers.runs import reconcile
 from aos.controllers.world import World, utc_now
-from aos.kube.errors import Conflict, Target
+from aos.kube.errors import ApiError, Conflict, Target
+from aos.kube.objects import child
 from aos.model.base import JsonObject
+from aos.model.workflow import WorkflowSpec
 from aos.reconcile.events import Happening
+from aos.reconcile.guard import Guard
 from aos.reconcile.run_queue import Turn
+from aos.workflow.observed import Room
 from tests.unit.controllers.make import AGENT, raw
-from tests.unit.controllers.test_executions import RUN, WORKFLOW
+from tests.unit.controllers.test_executions import RUN, STARTED, WORKFLOW
 
 KEY = Key(Subject.WORKFLOW_RUN, "sales", "r1")
 READY: JsonObject = {
@@ -80,5 +86,61 @@ async def test_while_its_start_is_written_a_run_has_its_place_and_no_longer(*, r
     await reconcile(cast("World", world), KEY)
     assert server.turns == [Turn.WAIT]
     assert objects.executions.claims == set()
+    # What it starts from now on it knows; of a start that was not its own it does not.
+    assert objects.executions.complete == (set() if refuses else {"r1-uid"})
     assert [item.get("revision") for item in server.written] == ([] if refuses else ["w-1"])
     assert later == [0]
+
+
+STEPS = WorkflowSpec.model_validate({"steps": [{"name": "enrich", "agent": "enricher"}]})
+BEGUN: JsonObject = {**STARTED, "revision": "w-1", "startTime": "2026-01-01T00:00:00Z"}
+
+
+class Creating(Server):
+    """Takes Tasks, too, or is away."""
+
+    def __init__(self, objects: Objects, *, is_away: bool) -> None:
+        super().__init__(objects, refuses=False)
+        self._is_away = is_away
+        self.rooms: list[Room] = []
+
+    async def create(self, manifest: JsonObject) -> JsonObject:
+        self.rooms.append(self._objects.trees.room("r1-uid", 9))
+        if self._is_away:
+            raise ApiError(Target("create", "tasks"), 504, "Timeout", "no answer")
+        name = str(child(manifest, "metadata")["name"])
+        return raw("Task", name, child(manifest, "spec")) | {
+            "metadata": {**child(manifest, "metadata"), "uid": f"{name}-uid", "resourceVersion": "1"}
+        }
+
+    async def write_status(self, kind: str, found: JsonObject, status: JsonObject) -> None:
+        self.written.append(status)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_what_a_run_creates_takes_its_room_at_once_and_is_known_once_it_is_answered(
+    *, is_away: bool
+) -> None:
+    objects = Objects(lambda _: None, lambda _: {})
+    objects.observe("WorkflowRun", raw("WorkflowRun", "r1", RUN, status=BEGUN))
+    objects.executions.complete.add("r1-uid")
+    server = Creating(objects, is_away=is_away)
+
+    async def workflow(*_: str) -> WorkflowSpec:
+        return STEPS
+
+    world = SimpleNamespace(
+        objects=objects,
+        actor=server,
+        contents=SimpleNamespace(workflow=workflow),
+        settings=SimpleNamespace(max_run_tasks=9),
+        state=SimpleNamespace(guard=Guard()),
+        later=lambda *_: None,
+        now=lambda: datetime(2026, 1, 1, 0, 0, 1, tzinfo=UTC),
+    )
+    with pytest.raises(ApiError) if is_away else contextlib.nullcontext():
+        await reconcile(cast("World", world), KEY)
+    assert server.rooms == [Room(9, 8, 9)]
+    assert objects.trees.room("r1-uid", 9).to_do == (9 if is_away else 8)
+    # Where no answer came it may be there all the same.
+    assert ("r1-uid" in objects.executions.complete) is not is_away

@@ -37,7 +37,7 @@ class Chaos(World):
         self.recorded: set[str] = set()
         self.history: list[Snapshot] = [((), ())]
         self.seen = 0
-        self.has_lost_a_write = False
+        self.may_lack = False
         self.advancing: Advance | None = None
 
     # One thing after the other.
@@ -75,17 +75,17 @@ class Chaos(World):
         if found.confirm and self.random.random() < 0.7:
             self.seen = len(self.history) - 1
             found = self._advanced(confirmed=True)
+            self.may_lack = False
         actions = found.actions
         if self.random.random() < 0.1:
             self._do(actions[: self.random.randint(0, len(actions))])
-            self.has_lost_a_write = True
-            self.seen = len(self.history) - 1
+            self.may_lack = True
             return
         self._do(actions)
         if self.random.random() < 0.1:
             self._do(actions)
         if self.random.random() < 0.1:
-            self.has_lost_a_write = True
+            self.may_lack = True
             return
         self.write(found.status)
 
@@ -140,7 +140,8 @@ class Chaos(World):
 
     def _view(self, *, confirmed: bool) -> Observed:
         attempts, gates = self.history[self.seen]
-        return replace(self.observed(confirmed=confirmed), attempts=attempts, gates=gates)
+        observed = self.observed(confirmed=confirmed)
+        return replace(observed, attempts=attempts, gates=gates, may_lack=self.may_lack)
 
     def _do(self, actions: tuple[CreateTask | CreateRun | CreateGate | CancelTask | CancelRun, ...]) -> None:
         for action in actions:
@@ -186,9 +187,8 @@ class Chaos(World):
                     assert fate.succeeded
 
     def _assert_not_too_many(self, step: WorkflowStep) -> None:
-        if not self.has_lost_a_write:
-            open_now = [one for one in self.attempts.values() if one.step == step.name and one.is_open]
-            assert len(open_now) < ((step.max_parallel or 10) if step.for_each else 1)
+        open_now = [one for one in self.attempts.values() if one.step == step.name and one.is_open]
+        assert len(open_now) < ((step.max_parallel or 10) if step.for_each else 1)
 
     def _assert_undoing(self, step: WorkflowStep) -> None:
         """Undoing is done in a run that is going to end, when nothing else is open."""

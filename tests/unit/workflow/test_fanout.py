@@ -59,6 +59,22 @@ def test_no_more_items_are_worked_on_at_once_than_may_be() -> None:
     assert items(world).states == "RSR.."
 
 
+def test_no_place_is_given_away_that_an_operator_filled_and_did_not_record_before_it_died() -> None:
+    world = world_of(2, maxParallel=1, retry={"attempts": 2, "backoff": "10s"}, onFailure="Continue")
+    world.fail("each", item=0)
+    before = world.observed()
+    world.act(advance(before).actions)
+    assert world.open == ["each/1"]
+    world.after(10)
+
+    # The next one has not heard of that yet, and meanwhile the other item is due again.
+    found = advance(replace(before, now=world.now, may_lack=True))
+    assert (found.confirm, found.actions) == (True, ())
+
+    found = advance(replace(world.observed(confirmed=True), may_lack=True))
+    assert (found.confirm, found.actions) == (False, ())
+
+
 def test_ten_items_are_worked_on_at_once_where_nobody_said() -> None:
     assert len(world_of(30).open) == 10
 
