@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
+from aos.gateway.changed import is_same_spec, labels_of, pod_of, unreadable_names
 from aos.gateway.credentials import CredentialStore, Owner
 from aos.gateway.facts import (
     PodFacts,
@@ -89,6 +90,7 @@ class ClusterRegistry:
         self._tasks_of_pod: dict[str, tuple[Task, ...]] = {}
         self._tool_listeners: list[Listener] = []
         self._model_listeners: list[Listener] = []
+        self._workflow_listeners: list[Listener] = []
         self._policy_listeners: list[PolicyListener] = []
         self._task_listeners: list[Listener] = []
         self._task_end_listeners: list[Callable[[str], None]] = []
@@ -219,9 +221,11 @@ class ClusterRegistry:
         """Return the uid of the ServiceAccount that AOS manages; None if there is none."""
         return self._service_accounts.get(namespace, name)
 
-    def close_task(self, uid: str) -> None:
-        """Let no more calls be made for the Task with ``uid``, before its status says so."""
-        self._closed_tasks.add(uid)
+    def close_task(self, task: Task) -> None:
+        """Let no more calls be made for ``task``, before its status says so; of one that is gone already nothing is kept."""
+        known = self._tasks.get(task.metadata.namespace, task.metadata.name)
+        if known is not None and known.metadata.uid == task.metadata.uid:
+            self._closed_tasks.add(task.metadata.uid)
 
     def is_closed(self, uid: str) -> bool:
         """Whether this gateway took a result for the Task with ``uid``."""
@@ -240,6 +244,15 @@ class ClusterRegistry:
         found = self._workflows.get(namespace, workflow)
         reference = _hook_secrets(found).get(trigger)
         return self._credentials.get(namespace, reference) if reference is not None else None
+
+    def trigger_problem(self, namespace: str, workflow: str, trigger: str) -> str | None:
+        """Return why `trigger_secret` is None, for people; empty if it is not, None while that is not known."""
+        reference = _hook_secrets(self._workflows.get(namespace, workflow)).get(trigger)
+        return self._credentials.problem(namespace, reference) if reference is not None else None
+
+    def on_workflow_change(self, listener: Listener) -> None:
+        """Call ``listener`` when a Workflow or the Secret of one of its webhooks changes, and when a Workflow appears or goes."""
+        self._workflow_listeners.append(listener)
 
     def on_tool_change(self, listener: Listener) -> None:
         """Call ``listener`` when a Tool's spec or credential changes, and when a Tool appears or goes."""
@@ -300,21 +313,21 @@ class ClusterRegistry:
             namespace_labels=labels,
             tools=self._tools.of(namespace),
             policies=[policy for policy in policies if isinstance(policy, Policy)],
-            unreadable=_unreadable(policies),
+            unreadable=unreadable_names(policies),
             cluster_policies=[item for item in self._cluster_policies if isinstance(item, ClusterPolicy)],
-            unreadable_cluster=_unreadable(self._cluster_policies),
+            unreadable_cluster=unreadable_names(self._cluster_policies),
         )
         policy = effective_policy(inputs)
         self._policies_of.setdefault(namespace, {})[agent] = policy
         return policy
 
     def _agent_changed(self, change: Change[Agent]) -> None:
-        if not _same(change) or _labels(change.old) != _labels(change.new):
+        if not is_same_spec(change) or labels_of(change.old) != labels_of(change.new):
             self._policy_dropped(change.key.namespace, change.key.name)
 
     def _tool_changed(self, change: Change[Tool]) -> None:
         self._follow_credential("Tool", change)
-        if _same(change):
+        if is_same_spec(change):
             return
         namespace, name = change.key.namespace, change.key.name
         for agent in self._agents.of(namespace).values():
@@ -324,7 +337,7 @@ class ClusterRegistry:
 
     def _model_changed(self, change: Change[Model]) -> None:
         self._follow_credential("Model", change)
-        if not _same(change):
+        if not is_same_spec(change):
             _tell(self._model_listeners, change.key)
 
     def _follow_credential(self, kind: str, change: Change[Tool] | Change[Model]) -> None:
@@ -341,9 +354,10 @@ class ClusterRegistry:
         after = {} if namespace == self._own_namespace else _hook_secrets(change.new)
         for trigger in {*_hook_secrets(change.old), *after}:
             self._credentials.refer((_TRIGGER, namespace, f"{name}/{trigger}"), after.get(trigger))
+        _tell(self._workflow_listeners, change.key)
 
     def _policy_changed(self, change: Change[Policy | UnreadablePolicy]) -> None:
-        if _same(change):
+        if is_same_spec(change):
             return
         if isinstance(change.old, UnreadablePolicy) or isinstance(change.new, UnreadablePolicy):
             # What can't be read may select any agent.
@@ -353,7 +367,7 @@ class ClusterRegistry:
         self._selected_dropped(change.key.namespace, changed)
 
     def _cluster_policy_changed(self, change: Change[ClusterPolicy | UnreadablePolicy]) -> None:
-        if _same(change):
+        if is_same_spec(change):
             return
         namespaces = {agent.metadata.namespace for agent in self._agents}
         if isinstance(change.old, UnreadablePolicy) or isinstance(change.new, UnreadablePolicy):
@@ -396,7 +410,7 @@ class ClusterRegistry:
 
     def _note_pod(self, old: Task | None, new: Task | None) -> None:
         """Keep in mind which pods a Task names."""
-        before, now = _pod_of(old), _pod_of(new)
+        before, now = pod_of(old), pod_of(new)
         if old is not None and before:
             uid = old.metadata.uid
             left = [task for task in self._tasks_of_pod.get(before, ()) if task.metadata.uid != uid]
@@ -454,7 +468,8 @@ class ClusterRegistry:
     def _credential_changed(self, owner: Owner) -> None:
         kind, namespace, name = owner
         if kind == _TRIGGER:
-            # Read with each request.
+            workflow, _, _ = name.partition("/")
+            _tell(self._workflow_listeners, ObjectKey(namespace=namespace, name=workflow))
             return
         listeners = self._tool_listeners if kind == "Tool" else self._model_listeners
         _tell(listeners, ObjectKey(namespace=namespace, name=name))
@@ -469,32 +484,6 @@ def _hook_secrets(workflow: Workflow | None) -> Mapping[str, KeyReference]:
 def agent_key(agent: Agent) -> tuple[str, str]:
     """Return the agent's namespace and name."""
     return agent.metadata.namespace, agent.metadata.name
-
-
-def _pod_of(task: Task | None) -> str:
-    return task.status.pod.uid if task is not None and task.status.pod is not None else ""
-
-
-def _unreadable(policies: Iterable[Policy | ClusterPolicy | UnreadablePolicy]) -> list[str]:
-    return [policy.name for policy in policies if isinstance(policy, UnreadablePolicy)]
-
-
-def _same(
-    change: Change[Agent]
-    | Change[Tool]
-    | Change[Model]
-    | Change[Policy | UnreadablePolicy]
-    | Change[ClusterPolicy | UnreadablePolicy],
-) -> bool:
-    """Whether only status or metadata can have changed; the API server counts every other change."""
-    old, new = change.old, change.new
-    if old is None or new is None or isinstance(old, UnreadablePolicy) or isinstance(new, UnreadablePolicy):
-        return False
-    return old.metadata.uid == new.metadata.uid and old.metadata.generation == new.metadata.generation
-
-
-def _labels(agent: Agent | None) -> Mapping[str, str]:
-    return agent.metadata.labels if agent else {}
 
 
 def _tell(listeners: list[Callable[[T], None]], what: T) -> None:

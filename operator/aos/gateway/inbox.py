@@ -41,8 +41,8 @@ class TaskRegistry(TaskFeed, Protocol):
     def revision(self, namespace: str, name: str) -> Revision | None:
         """Return the revision, or None."""
 
-    def close_task(self, uid: str) -> None:
-        """Let no more calls be made for the Task with ``uid``, before its status says so."""
+    def close_task(self, task: Task) -> None:
+        """Let no more calls be made for ``task``, before its status says so."""
 
     def is_closed(self, uid: str) -> bool:
         """Whether this gateway took a result for the Task with ``uid``."""
@@ -200,7 +200,7 @@ class TaskInbox:
             except ApiError as error:
                 raise _not_kept(error.reason or type(error).__name__) from error
             else:
-                self._registry.close_task(task.metadata.uid)
+                self._registry.close_task(task)
                 return
         raise _not_kept("the Task changed too often")
 

@@ -95,7 +95,7 @@ class OneReplica:
     def on_task_change(self, listener: Listener) -> None:
         pass
 
-    def close_task(self, uid: str) -> None:
+    def close_task(self, task: Task) -> None:
         pass
 
     def is_closed(self, uid: str) -> bool:

@@ -260,7 +260,9 @@ async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -
     async with registry(api) as made:
         ended: list[str] = []
         made.on_task_end(ended.append)
-        made.close_task(TASK_UID)
+        known = made.task("sales", "t1")
+        assert known is not None
+        made.close_task(known)
         api.put(TASKS, raw_task(status={"startTime": "2026-01-02T03:04:06Z"}))
         await settled()
         assert made.is_closed(TASK_UID)
@@ -269,6 +271,13 @@ async def test_a_closed_task_stays_closed_until_it_is_gone(api: FakeApiServer) -
         await settled()
         assert not made.is_closed(TASK_UID)
         assert ended == [TASK_UID]
+        # Its result was taken while it was deleted: nobody would tell of its end again.
+        made.close_task(known)
+        assert not made.is_closed(TASK_UID)
+        api.put(TASKS, raw_task() | {"metadata": {"name": "t1", "namespace": "sales", "uid": "another"}})
+        await settled()
+        made.close_task(known)
+        assert not made.is_closed(TASK_UID)
 
 
 async def test_what_is_gone_is_forgotten_but_for_the_uids_of_pods_that_ended(api: FakeApiServer) -> None:
@@ -293,7 +302,9 @@ async def test_what_is_gone_is_forgotten_but_for_the_uids_of_pods_that_ended(api
                 api.put(resource, item)
             await settled()
             assert made.policy(name, "enricher") is not None
-            made.close_task(f"task-{number}")
+            task = made.task(name, "t1")
+            assert task is not None
+            made.close_task(task)
             assert kept_by(made) != before
             for resource, item in reversed(own):
                 api.remove(
@@ -388,6 +399,39 @@ async def test_the_secret_of_a_webhook_is_read_while_its_trigger_names_it(api: F
         await settled()
         assert made.trigger_secret("sales", "outreach", "new-lead") is None
         assert made.credential("sales", KEY) is None
+
+
+async def test_why_a_webhook_has_no_key_is_known_once_its_secret_was_looked_for(api: FakeApiServer) -> None:
+    webhook: JsonObject = {"secretRef": {"name": "crm-key", "key": "token"}}
+    triggers: JsonObject = {"triggers": [{"name": "new-lead", "webhook": webhook}]}
+    spec: JsonObject = {"steps": [{"name": "enrich", "agent": "enricher"}], **triggers}
+    api.refusals["secrets"] = Forbidden(Target("list", "secrets"), 403, "Forbidden", "no Role yet")
+    async with registry(api) as made:
+        heard: list[str | None] = []
+        made.on_workflow_change(
+            lambda key: heard.append(made.trigger_problem(key.namespace, key.name, "new-lead"))
+        )
+        api.put(WORKFLOWS, raw("Workflow", "outreach", spec=spec))
+        await settled()
+        assert heard == [None]
+        del api.refusals["secrets"]
+
+        async def until(problem: str) -> None:
+            async with asyncio.timeout(20):
+                while heard[-1] != problem:  # noqa: ASYNC110 - the registry sets no event
+                    await asyncio.sleep(0.01)
+
+        await until("Secret crm-key is not there")
+        other: JsonObject = {"data": {"other": ""}}
+        api.put(SECRETS, raw_secret() | other)
+        await until("Secret crm-key has no key token")
+        odd: JsonObject = {"data": {"token": base64.b64encode(b"two\nlines").decode()}}
+        api.put(SECRETS, raw_secret() | odd)
+        await until("key token of Secret crm-key is not one line of visible ASCII")
+        api.put(SECRETS, raw_secret())
+        await until("")
+        assert made.trigger_secret("sales", "outreach", "new-lead") == "s3cret"
+        assert made.trigger_problem("sales", "outreach", "another") is None
 
 
 async def test_only_the_secret_that_is_referred_to_is_asked_for(api: FakeApiServer) -> None:

@@ -54,8 +54,8 @@ class FakeTasks:
     def on_task_change(self, listener: Listener) -> None:
         pass
 
-    def close_task(self, uid: str) -> None:
-        self.closed.add(uid)
+    def close_task(self, task: Task) -> None:
+        self.closed.add(task.metadata.uid)
 
     def is_closed(self, uid: str) -> bool:
         return uid in self.closed
