@@ -15,6 +15,7 @@ from aos.controllers.views import Endpoint
 from aos.kube.backoff import Backoff
 from aos.kube.clock import Clock, SystemClock, sleep
 from aos.reconcile.agent import GatewayReport
+from aos.reconcile.workflow import WebhookReport
 
 REPORT_PATH: Final = "/v1/enforced"
 CONNECT_SECONDS: Final = 5.0
@@ -46,6 +47,7 @@ class Gateways:
         port: int,
         token_file: Path,
         agent_changed: Callable[[str, str], None],
+        workflow_changed: Callable[[str, str], None],
         all_changed: Callable[[], None],
         chain_found: Callable[[], None],
         clock: Clock | None = None,
@@ -57,6 +59,7 @@ class Gateways:
             port: of the report.
             token_file: the operator's token for the gateway.
             agent_changed: called when a replica enforces something else for an agent.
+            workflow_changed: called when a replica says something else of the webhooks of a Workflow.
             all_changed: called when a replica comes, goes, or falls silent.
             chain_found: called when an audit chain is heard of for the first time.
             clock: for tests.
@@ -65,6 +68,7 @@ class Gateways:
         self._port = port
         self._token_file = token_file
         self._agent_changed = agent_changed
+        self._workflow_changed = workflow_changed
         self._all_changed = all_changed
         self._chain_found = chain_found
         self._clock = clock or SystemClock()
@@ -83,6 +87,12 @@ class Gateways:
         reports = (replica.report(namespace, agent, now) for replica in self._replicas.values())
         return tuple(report for report in reports if report.is_ready or report.store_problem)
 
+    def webhooks(self, namespace: str, workflow: str) -> tuple[WebhookReport, ...]:
+        """Return what every ready replica says of the webhooks of one Workflow; nothing of one that has said nothing."""
+        now = self._clock.monotonic()
+        heard = (item.webhook_report(namespace, workflow, now) for item in self._ready())
+        return tuple(report for report in heard if report is not None)
+
     def counts(self) -> tuple[int, int]:
         """Return how many replicas are ready, and how many of them report."""
         now = self._clock.monotonic()
@@ -100,6 +110,7 @@ class Gateways:
     def set_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
         """Follow exactly these replicas, once `run` was called."""
         wanted = {item.replica: item for item in endpoints}
+        hooked = {workflow for replica in self._replicas.values() for workflow in replica.webhooks}
         for name, known in list(self._replicas.items()):
             if name not in wanted or wanted[name].address != known.endpoint.address:
                 del self._replicas[name]
@@ -112,6 +123,9 @@ class Gateways:
                 self._start(name)
         self._settle()
         self._all_changed()
+        # Whose word counts is another matter now, or may be.
+        for workflow in sorted(hooked):
+            self._workflow_changed(*workflow)
 
     async def run(self) -> None:
         """Follow the replicas until cancelled."""
@@ -190,6 +204,8 @@ class Gateways:
         for namespace, agent in replica.take(line, self._clock.monotonic()):
             if was_synced:
                 self._agent_changed(namespace, agent)
+        for namespace, workflow in replica.stirred():
+            self._workflow_changed(namespace, workflow)
         if replica.is_synced and not was_synced:
             _log.info("gateway %s reports what it enforces", replica.endpoint.replica)
             self._settle()

@@ -12,6 +12,7 @@ from aos.controllers.views import Endpoint
 from aos.model.conditions import BOUND_REASONS
 from aos.reconcile.agent import GatewayReport
 from aos.reconcile.bounds import ExceededBound
+from aos.reconcile.workflow import WebhookReport
 
 SILENCE_SECONDS: Final = 15.0
 """A replica that was not heard of for so long counts as not enforcing."""
@@ -37,6 +38,7 @@ class Replica:
         problem: why it can't be followed at the moment; empty if it can.
         store_problem: why it can't use the store, and so denies every call; empty if it can.
         exceeded: by namespace and agent, the bound that it keeps refusing calls for.
+        webhooks: by namespace and Workflow, what it says of their webhooks.
         head: where its audit chain stood last, signed; None if it has not said.
     """
 
@@ -47,14 +49,18 @@ class Replica:
     problem: str = "it was not reached yet"
     store_problem: str = ""
     exceeded: dict[tuple[str, str], ExceededBound] = field(default_factory=dict)
+    webhooks: dict[tuple[str, str], WebhookReport] = field(default_factory=dict)
     head: SignedHead | None = None
     _fresh: dict[tuple[str, str], str] | None = None
     _fresh_exceeded: dict[tuple[str, str], ExceededBound] = field(default_factory=dict)
+    _fresh_webhooks: dict[tuple[str, str], WebhookReport] = field(default_factory=dict)
+    _stirred: set[tuple[str, str]] = field(default_factory=set)
 
     def connected(self) -> None:
         """Begin to take lines of a new connection; until it is synced, what was known stays."""
         self._fresh = {}
         self._fresh_exceeded = {}
+        self._fresh_webhooks = {}
 
     def take(self, line: bytes, now: float) -> Iterator[tuple[str, str]]:
         """Take one line and yield the agents for which something else is enforced, or refused, than before.
@@ -71,10 +77,22 @@ class Replica:
             yield from self._told(said)
         elif "exceeded" in said:
             yield from self._refuses(said)
+        elif "webhooks" in said:
+            self._hooked(said)
         elif "store" in said:
             self.store_problem = "" if said["store"] == "ok" else str(said.get("problem") or said["store"])
         elif "auditHead" in said:
             self.head = _head(said["auditHead"])
+
+    def stirred(self) -> set[tuple[str, str]]:
+        """Return the Workflows of which it says something else since this was last asked."""
+        found, self._stirred = self._stirred, set()
+        return found
+
+    def webhook_report(self, namespace: str, workflow: str, now: float) -> WebhookReport | None:
+        """Return what it says of the webhooks of one Workflow; None if nothing that counts."""
+        counts = self.is_synced and not self.is_silent(now)
+        return self.webhooks.get((namespace, workflow)) if counts else None
 
     def is_silent(self, now: float) -> bool:
         """Whether it was not heard of for too long."""
@@ -98,6 +116,8 @@ class Replica:
         fresh, self._fresh = self._fresh or {}, None
         before, self.digests = self.digests, fresh
         refused, self.exceeded, self._fresh_exceeded = self.exceeded, self._fresh_exceeded, {}
+        hooked, self.webhooks, self._fresh_webhooks = self.webhooks, self._fresh_webhooks, {}
+        self._stirred |= _changed(hooked, self.webhooks)
         self.is_synced = True
         yield from _changed(before, fresh) | _changed(refused, self.exceeded)
 
@@ -122,6 +142,18 @@ class Replica:
             known[key] = bound
         if self._fresh is None and bound != before:
             yield key
+
+    def _hooked(self, said: Mapping[str, object]) -> None:
+        namespace, workflow = said.get("namespace"), said.get("workflow")
+        if not isinstance(namespace, str) or not isinstance(workflow, str):
+            raise BadLineError("a line of the report about webhooks lacks namespace or workflow")
+        key, report = (namespace, workflow), _webhooks(said["webhooks"])
+        known = self.webhooks if self._fresh is None else self._fresh_webhooks
+        before = known.pop(key, None)
+        if report is not None:
+            known[key] = report
+        if self._fresh is None and report != before:
+            self._stirred.add(key)
 
 
 def _changed(
@@ -148,6 +180,17 @@ def _exceeded(said: object) -> ExceededBound | None:
         raise BadLineError("a bound of the report lacks reason or name")
     known = next((item for item in BOUND_REASONS if item == reason), None)
     return None if known is None else ExceededBound(known, bound, _moment(frees_at))
+
+
+def _webhooks(said: object) -> WebhookReport | None:
+    if said is None:
+        return None
+    generation, problem = (
+        (said.get("generation"), said.get("problem")) if isinstance(said, dict) else (None, None)
+    )
+    if not isinstance(generation, int) or not isinstance(problem, str):
+        raise BadLineError("what a line of the report says of webhooks lacks generation or problem")
+    return WebhookReport(generation, problem)
 
 
 def _moment(said: object) -> datetime | None:

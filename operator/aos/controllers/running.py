@@ -108,6 +108,7 @@ class Operator:
             port=settings.gateway_admin_port,
             token_file=settings.gateway_token_file,
             agent_changed=lambda namespace, agent: self._touch(Key(Subject.AGENT, namespace, agent)),
+            workflow_changed=lambda namespace, name: self._touch(Key(Subject.WORKFLOW, namespace, name)),
             all_changed=self.objects.touch_agents,
             chain_found=lambda: self._touch(ANCHORS),
         )

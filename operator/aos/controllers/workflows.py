@@ -71,6 +71,7 @@ def gather(world: World, workflow: Workflow) -> ObservedWorkflow:
         ),
         revisions=revisions,
         children=children.owned_by(workflow.metadata.uid, namespace, keys),
+        webhooks=world.gateways.webhooks(namespace, name),
     )
 
 

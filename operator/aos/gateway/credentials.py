@@ -68,6 +68,20 @@ class CredentialStore:
         secret = next(iter(watch.informer.items.values()), None)
         return secret.credential(reference.key) if secret else None
 
+    def problem(self, namespace: str, reference: KeyReference) -> str | None:
+        """Return why there is no credential, for people; empty if there is one, None while that is not known."""
+        watch = self._watches.get((namespace, reference.name))
+        if watch is None or not watch.informer.synced.is_set() or self._is_stale(watch.informer):
+            return None
+        secret = next(iter(watch.informer.items.values()), None)
+        if secret is None:
+            return f"Secret {reference.name} is not there"
+        if reference.key not in secret.values:
+            return f"Secret {reference.name} has no key {reference.key}"
+        if secret.credential(reference.key) is None:
+            return f"key {reference.key} of Secret {reference.name} is not one line of visible ASCII"
+        return ""
+
     async def read(self) -> None:
         """Return once every Secret that is referred to now was read; one that may not be read keeps this waiting."""
         await asyncio.gather(*(watch.informer.synced.wait() for watch in tuple(self._watches.values())))
@@ -110,11 +124,25 @@ class CredentialStore:
             backoff=BACKOFF,
         )
         informer.add_handler(Table[SecretData](lambda change: self._notify(secret, change)))
-        return _Watch(informer, asyncio.create_task(informer.run(), name=f"watch Secret {namespace}/{name}"))
+        return _Watch(
+            informer,
+            asyncio.create_task(self._follow(secret, informer), name=f"watch Secret {namespace}/{name}"),
+        )
+
+    async def _follow(self, secret: tuple[str, str], informer: Informer[SecretData]) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(informer.run())
+            await informer.synced.wait()
+            if not informer.items:
+                # That it is not there is known only now, and no change tells it.
+                self._tell(secret)
 
     def _notify(self, secret: tuple[str, str], change: Change[SecretData]) -> None:
         if change.old and change.new and change.old.values == change.new.values:
             return
+        self._tell(secret)
+
+    def _tell(self, secret: tuple[str, str]) -> None:
         watch = self._watches.get(secret)
         for owner in tuple(watch.owners) if watch else ():
             self._changed(owner)

@@ -100,6 +100,20 @@ class EnforcementReport:
             # Whoever connects from now on need not hear of what is over.
             del self._statements[subject]
 
+    def webhooks(self, namespace: str, workflow: str, generation: int, problem: str | None) -> None:
+        """Tell readers whether the webhooks of a Workflow have their keys; None if it has no webhooks, or is gone."""
+        subject = f"webhooks/{namespace}/{workflow}"
+        if problem is None and subject not in self._statements:
+            return
+        said: JsonObject = {"generation": generation, "problem": problem}
+        self.state(
+            subject,
+            {"namespace": namespace, "workflow": workflow, "webhooks": None if problem is None else said},
+        )
+        if problem is None:
+            # Whoever connects from now on need not hear of what is over.
+            del self._statements[subject]
+
     async def run(self) -> None:
         """Compile what changed until cancelled; run it once the cluster was read."""
         while True:

@@ -32,6 +32,7 @@ from aos.gateway.control.retries import RetryBudget
 from aos.gateway.control.upkeep import Upkeep
 from aos.gateway.enforcement import EnforcementReport
 from aos.gateway.hooks.endpoint import HookApp
+from aos.gateway.hooks.keys import HookKeys
 from aos.gateway.identity import Identity
 from aos.gateway.inbox import TaskInbox
 from aos.gateway.journal import Journal
@@ -280,7 +281,8 @@ class Gateway:
         }
 
     def _watch(self) -> None:
-        """Look again at Tools whose document changed, and show what is measured when somebody asks."""
+        """Look again at what changed, and show what is measured when somebody asks."""
+        self._hook_keys = HookKeys(self._registry, self._report)
         self._documents.on_change(self._catalogue.look_again)
         self._metrics.watch("aos_gateway_staleness", "s", self._registry.staleness_seconds)
         self._metrics.watch("aos_gateway_enforced_agents", "", lambda: len(self._report))

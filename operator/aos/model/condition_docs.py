@@ -290,10 +290,13 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
         "Workflow",
         ConditionType.READY,
         "positive",
-        "Runs can be started.",
+        "Runs can be started by all that should start them.",
         {
             **_COMMON_NOT_READY,
             Reason.SUSPENDED: "It is suspended.",
+            Reason.CREDENTIALS_MISSING: "The Secret of a webhook, or its key, is missing or is no key; the message names it. That webhook"
+            " starts no run, and everything else does.",
+            Reason.NOT_OBSERVED: "It has webhooks, and no gateway has looked for their Secrets at this generation yet. Runs are started.",
             Reason.PROVISIONING: "Its revision is being recorded, or the API server refused the gateway's access to a"
             " trigger's secret.",
         },

@@ -131,3 +131,6 @@ BOUND_REASONS: Final = (
     Reason.TOO_MANY_TASK_CALLS,
 )
 """Reasons of WithinBounds that the gateway refuses calls for, under the same names; of several the first is told."""
+
+WEBHOOK_REASONS: Final = frozenset({Reason.CREDENTIALS_MISSING, Reason.NOT_OBSERVED})
+"""Reasons for which a Workflow is not Ready by its webhooks alone: what else starts runs of it does so."""

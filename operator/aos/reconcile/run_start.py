@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from aos.model.agent import Agent
-from aos.model.conditions import ConditionType, Reason
+from aos.model.conditions import WEBHOOK_REASONS, ConditionType, Reason
 from aos.model.duration import duration_seconds
 from aos.model.meta import ConditionStatus
 from aos.model.workflow import DEFAULT_RUN_TIMEOUT, Workflow
@@ -129,7 +129,7 @@ def _unready(observed: ObservedStart, workflow: Workflow) -> str:
     ready = find(workflow.status.conditions, ConditionType.READY)
     if ready is None or ready.observed_generation != workflow.metadata.generation:
         return "has not been looked at yet"
-    if ready.status is not ConditionStatus.TRUE:
+    if ready.status is not ConditionStatus.TRUE and ready.reason not in WEBHOOK_REASONS:
         return f"is not ready: {ready.reason}: {ready.message}"
     if workflow.status.revision not in observed.revisions:
         return "has no revision yet"

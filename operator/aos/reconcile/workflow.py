@@ -8,10 +8,11 @@ from aos.model.agent import Agent
 from aos.model.base import JsonObject
 from aos.model.canonical import json_digest
 from aos.model.conditions import ConditionType, Reason
+from aos.model.meta import ConditionStatus
 from aos.model.names import workflow_revision
 from aos.model.workflow import Workflow, WorkflowSpec, WorkflowStatus
 from aos.reconcile.children import webhook_access, workflow_revision_record
-from aos.reconcile.conditions import Verdict, as_json, conditions, no, unchanged, yes
+from aos.reconcile.conditions import Verdict, as_json, conditions, find, no, unchanged, unknown, yes
 from aos.reconcile.events import EventReason, Happening, happenings, restored
 from aos.reconcile.fingerprint import fingerprint
 from aos.reconcile.plan import ChildKey, Deletion, ObservedChild, Plan
@@ -22,6 +23,19 @@ from aos.reconcile.settings import OperatorSettings
 from aos.reconcile.transitions import ACCEPTING, transitions
 from aos.reconcile.triggers import Triggers, triggers_of
 from aos.workflow.checking import Problem, World, problems
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookReport:
+    """What a gateway says of the webhooks of a Workflow.
+
+    Attributes:
+        generation: of the Workflow that it looked at.
+        problem: why the requests of some can't be verified; empty if those of all can.
+    """
+
+    generation: int
+    problem: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,7 @@ class ObservedWorkflow:
         revisions: its ControllerRevisions.
         children: what there is of its children, Roles that it no longer needs included.
         refused: what the API server said when a child was to be written; empty if it took all.
+        webhooks: what the gateways say of its webhooks.
     """
 
     workflow: Workflow
@@ -45,6 +60,7 @@ class ObservedWorkflow:
     revisions: Sequence[ObservedRevision] = ()
     children: Mapping[ChildKey, ObservedChild] = field(default_factory=dict)
     refused: str = ""
+    webhooks: Sequence[WebhookReport] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +223,25 @@ def _ready(observed: ObservedWorkflow, accepted: Verdict) -> Verdict:
         return no(Reason.SUSPENDED, "spec.suspend is true")
     if observed.refused:
         return no(Reason.PROVISIONING, observed.refused)
-    return yes(Reason.READY)
+    return _keyed(observed) if _secrets(observed.workflow) else yes(Reason.READY)
+
+
+def _keyed(observed: ObservedWorkflow) -> Verdict:
+    """Return whether all webhooks have their keys, as the gateways say; what they said stays while they say nothing."""
+    status, generation = observed.workflow.status, observed.workflow.metadata.generation
+    reports = [report for report in observed.webhooks if report.generation == generation]
+    problem = next((report.problem for report in reports if report.problem), "")
+    if problem:
+        return no(Reason.CREDENTIALS_MISSING, f"{problem}; runs are started by everything else")
+    if reports:
+        return yes(Reason.READY)
+    before = find(status.conditions, ConditionType.READY)
+    if before is not None and before.observed_generation == generation:
+        if before.status is ConditionStatus.TRUE:
+            return yes(Reason.READY)
+        if before.reason == Reason.CREDENTIALS_MISSING:
+            return no(Reason.CREDENTIALS_MISSING, before.message)
+    return unknown(Reason.NOT_OBSERVED, "no gateway has looked for the Secrets of its webhooks yet")
 
 
 def _stands(before: WorkflowStatus, after: WorkflowStatus) -> bool:

@@ -31,6 +31,7 @@ class FakeGateway:
         paused: while True it goes on enforcing what it did.
         store: what it says of its store.
         exceeded: what it says of agents that it keeps refusing; told again and again.
+        webhooks: what it says of the webhooks of Workflows; told again and again.
         head: where its audit chain stands; None for none.
         refused: connections with another token than the operator's.
         poll_seconds: how often it looks at the agents; each look is a list of them all.
@@ -45,6 +46,7 @@ class FakeGateway:
         self.paused = False
         self.store: JsonObject = {"store": "ok"}
         self.exceeded: list[JsonObject] = []
+        self.webhooks: list[JsonObject] = []
         self.head: SignedHead | None = None
         self.refused = 0
         self.poll_seconds = _POLL_SECONDS
@@ -95,7 +97,7 @@ class FakeGateway:
             for line in self._changes(told):
                 yield line
             yield orjson.dumps(self.store) + b"\n"
-            for said in self.exceeded:
+            for said in (*self.exceeded, *self.webhooks):
                 yield orjson.dumps(said) + b"\n"
             if self.head is not None:
                 yield b'{"auditHead":' + self.head.encode() + b"}\n"

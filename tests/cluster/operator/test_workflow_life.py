@@ -161,9 +161,34 @@ async def test_a_schedule_that_can_not_be_kept_is_not_accepted(running: Rig, sch
     await running.until(WORKFLOWS, "outreach", "Accepted", "False", "TriggerInvalid")
 
 
-async def test_the_secrets_of_webhooks_are_opened_to_the_gateway_while_they_are_named(running: Rig) -> None:
+def keys_of(rig: Rig, generation: int, problem: str) -> JsonObject:
+    """Return what a gateway says of the webhooks of ``outreach``."""
+    said: JsonObject = {"generation": generation, "problem": problem}
+    return {"namespace": rig.namespace, "workflow": "outreach", "webhooks": said}
+
+
+async def test_a_workflow_whose_webhook_has_no_key_says_so_until_it_has_one_and_runs_all_the_same(
+    running: Rig, gateway: FakeGateway
+) -> None:
     await running.sales()
     await running.ready_agent()
+    hook: JsonObject = {"name": "new-lead", "webhook": {"secretRef": {"name": "hooks", "key": "key"}}}
+    await running.make(WORKFLOWS, "outreach", {"steps": [ENRICH], "triggers": [hook]})
+    await running.until(WORKFLOWS, "outreach", "Ready", "Unknown", "NotObserved")
+    gateway.webhooks = [keys_of(running, 1, "trigger new-lead: Secret hooks is not there")]
+    await running.until(WORKFLOWS, "outreach", "Ready", "False", "CredentialsMissing")
+    await Flow(running).run("r1")
+    await running.until(WORKFLOW_RUNS, "r1", "Succeeded", "Unknown", "Running")
+    gateway.webhooks = [keys_of(running, 1, "")]
+    await running.until(WORKFLOWS, "outreach", "Ready", "True", "Ready")
+
+
+async def test_the_secrets_of_webhooks_are_opened_to_the_gateway_while_they_are_named(
+    running: Rig, gateway: FakeGateway
+) -> None:
+    await running.sales()
+    await running.ready_agent()
+    gateway.webhooks = [keys_of(running, 1, "")]
     hooks: list[JsonValue] = [
         {"name": f"hook-{number}", "webhook": {"secretRef": {"name": secret, "key": "key"}}}
         for number, secret in enumerate(("a", "a", "b"))

@@ -14,6 +14,7 @@ from aos.audit.signing import HeadSigner
 from aos.controllers.authority import Kept, Pair
 from aos.controllers.gateways import MAX_HEADS, Gateways
 from aos.controllers.views import Endpoint
+from aos.reconcile.workflow import WebhookReport
 
 HOST = "aos-gateway.aos-system.svc"
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -59,6 +60,7 @@ class Follower:
 
     def __init__(self, port: int, token_file: Path) -> None:
         self.agents: list[str] = []
+        self.workflows: list[str] = []
         self.chains: list[int] = []
         self.all_changed = asyncio.Event()
         self.gateways = Gateways(
@@ -66,6 +68,7 @@ class Follower:
             port=port,
             token_file=token_file,
             agent_changed=lambda _, agent: self.agents.append(agent),
+            workflow_changed=lambda _, workflow: self.workflows.append(workflow),
             all_changed=self.all_changed.set,
             chain_found=lambda: self.chains.append(1),
         )
@@ -225,3 +228,21 @@ def test_heads_that_are_remembered_are_bounded(follower: Follower) -> None:
         follower.gateways._keep(signer.sign(ChainHead(f"chain-{number}", 1, "a" * 64, "t")))
     assert len(follower.gateways.heads()) == MAX_HEADS
     assert follower.gateways.heads()[-1].head.chain == f"chain-{MAX_HEADS + 4}"
+
+
+HOOKED = b'{"namespace":"sales","workflow":"outreach","webhooks":{"generation":2,"problem":"no key"}}\n'
+
+
+async def test_what_a_ready_replica_says_of_webhooks_is_passed_on_while_its_word_counts(
+    server: Server, follower: Follower
+) -> None:
+    follow(follower)
+    for line in (HOOKED, LINE, SYNCED):
+        server.lines.put_nowait(line)
+    await follower.until(digest="d1")
+    assert follower.workflows == ["outreach"]
+    assert follower.gateways.webhooks("sales", "outreach") == (WebhookReport(2, "no key"),)
+    assert follower.gateways.webhooks("sales", "another") == ()
+    follower.gateways.set_endpoints([Endpoint("gateway-0", "127.0.0.1", is_ready=False)])
+    assert follower.gateways.webhooks("sales", "outreach") == ()
+    assert follower.workflows == ["outreach", "outreach"]

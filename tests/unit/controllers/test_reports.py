@@ -9,6 +9,7 @@ from aos.controllers.reports import MAX_LINE_BYTES, SILENCE_SECONDS, BadLineErro
 from aos.controllers.views import Endpoint
 from aos.model.conditions import Reason
 from aos.reconcile.bounds import ExceededBound
+from aos.reconcile.workflow import WebhookReport
 
 SYNCED = b'{"synced":true}'
 HEARTBEAT = b'{"heartbeat":true}'
@@ -156,3 +157,52 @@ def test_bounds_of_a_kind_that_is_not_known_are_passed_over(replica: Replica) ->
 def test_a_bound_that_is_none_is_no_line_of_a_report(replica: Replica, said: bytes) -> None:
     with pytest.raises(BadLineError):
         take(replica, b'{"namespace":"sales","agent":"a","exceeded":' + said + b"}")
+
+
+def hooked(webhooks: object, workflow: str = "outreach") -> bytes:
+    return orjson.dumps({"namespace": "sales", "workflow": workflow, "webhooks": webhooks})
+
+
+def test_what_it_says_of_webhooks_counts_once_it_is_synced(replica: Replica) -> None:
+    take(replica, hooked({"generation": 2, "problem": "no key"}))
+    assert replica.webhook_report("sales", "outreach", 1) is None
+    assert replica.stirred() == set()
+    take(replica, SYNCED)
+    assert replica.webhook_report("sales", "outreach", 1) == WebhookReport(2, "no key")
+    assert replica.webhook_report("sales", "outreach", 2 + SILENCE_SECONDS) is None
+    assert replica.stirred() == {("sales", "outreach")}
+    assert replica.stirred() == set()
+
+
+def test_only_what_is_new_of_webhooks_stirs(replica: Replica) -> None:
+    take(replica, SYNCED, hooked({"generation": 2, "problem": ""}))
+    assert replica.stirred() == {("sales", "outreach")}
+    take(replica, hooked({"generation": 2, "problem": ""}))
+    assert replica.stirred() == set()
+    take(replica, hooked(None))
+    assert replica.stirred() == {("sales", "outreach")}
+    assert replica.webhook_report("sales", "outreach", 1) is None
+
+
+def test_webhooks_that_a_new_connection_does_not_tell_of_are_forgotten(replica: Replica) -> None:
+    take(replica, SYNCED, hooked({"generation": 2, "problem": "no key"}))
+    replica.stirred()
+    replica.connected()
+    assert replica.webhook_report("sales", "outreach", 1) is not None
+    take(replica, SYNCED)
+    assert replica.webhook_report("sales", "outreach", 1) is None
+    assert replica.stirred() == {("sales", "outreach")}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        hooked({"generation": "2", "problem": ""}),
+        hooked({"generation": 2}),
+        hooked("no key"),
+        b'{"namespace":"sales","webhooks":null}',
+    ],
+)
+def test_a_line_about_webhooks_that_is_none_is_refused(replica: Replica, bad: bytes) -> None:
+    with pytest.raises(BadLineError, match="webhooks"):
+        take(replica, bad)

@@ -76,3 +76,21 @@ async def test_readers_hear_for_which_bound_an_agent_stays_refused_until_it_is_o
         assert await anext(said) == {**said_of, "exceeded": None}
     async with contextlib.aclosing(lines(report)) as said:
         assert await anext(said) == {"synced": True}
+
+
+async def test_readers_hear_of_a_workflows_webhooks_until_it_has_none(report: EnforcementReport) -> None:
+    of: JsonObject = {"namespace": "sales", "workflow": "outreach"}
+    report.webhooks("sales", "outreach", 3, "trigger new-lead: Secret hooks is not there")
+    async with contextlib.aclosing(lines(report)) as said:
+        problem: JsonObject = {"generation": 3, "problem": "trigger new-lead: Secret hooks is not there"}
+        assert [await anext(said), await anext(said)] == [{**of, "webhooks": problem}, {"synced": True}]
+        report.webhooks("sales", "outreach", 3, "")
+        fine: JsonObject = {"generation": 3, "problem": ""}
+        assert await anext(said) == {**of, "webhooks": fine}
+        report.webhooks("sales", "outreach", 0, None)
+        assert await anext(said) == {**of, "webhooks": None}
+        report.webhooks("sales", "outreach", 0, None)
+        report.store_is("")
+        assert await anext(said) == OK
+    async with contextlib.aclosing(lines(report)) as said:
+        assert [await anext(said), await anext(said)] == [OK, {"synced": True}]

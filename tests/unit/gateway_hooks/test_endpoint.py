@@ -256,3 +256,11 @@ async def test_a_run_that_the_api_server_refuses_may_be_sent_again() -> None:
     assert "quota" not in str(reply.json)
     world.refused = None
     assert (await sent(world, request(LEAD))).status == 202
+
+
+@pytest.mark.parametrize("reason", ["CredentialsMissing", "NotObserved"])
+async def test_a_webhook_that_has_its_key_starts_runs_although_another_one_has_none(reason: str) -> None:
+    world = World(found=workflow(ready={**READY, "status": "False", "reason": reason}))
+    reply = await sent(world, request({"company": "Halden"}))
+    assert reply.status == 202
+    assert world.run.spec.input == {"lead": "Halden"}

@@ -42,6 +42,16 @@ def test_a_run_pins_the_revisions_of_its_workflow_and_its_agents() -> None:
     assert start.status.start_time == NOW
 
 
+@pytest.mark.parametrize("reason", ["CredentialsMissing", "NotObserved"])
+def test_a_run_starts_although_a_webhook_of_its_workflow_has_no_key(reason: str) -> None:
+    status: JsonObject = {
+        "revision": "workflow-outreach-1",
+        "conditions": [condition("Ready", "Unknown" if reason == "NotObserved" else "False", reason)],
+        "observedGeneration": 1,
+    }
+    assert start_run(replace(READY, workflow=workflow(status=status)), NOW).has_started
+
+
 def test_a_capability_is_pinned_as_the_one_agent_that_offers_it_and_is_ready() -> None:
     agents = {"enricher": able(capabilities=["research"]), "other": able("other", "other-1")}
     start = start_run(replace(READY, workflow=workflow(CAPABLE), agents=agents), NOW)

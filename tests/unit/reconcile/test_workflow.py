@@ -11,7 +11,7 @@ from aos.model.workflow import WorkflowStatus
 from aos.reconcile.plan import ChildKey, ObservedChild, Plan
 from aos.reconcile.revision import ObservedRevision
 from aos.reconcile.run_history import KeptRun
-from aos.reconcile.workflow import ObservedWorkflow, data_of, reconcile_workflow, revision_of
+from aos.reconcile.workflow import ObservedWorkflow, WebhookReport, data_of, reconcile_workflow, revision_of
 from tests.unit.reconcile.flows import able, workflow
 from tests.unit.reconcile.make import NOW, SETTINGS, conditions_of, message_of, present
 
@@ -138,6 +138,51 @@ def test_what_the_api_server_refuses_keeps_it_from_being_ready() -> None:
     plan = plan_of(replace(FRESH, refused="Role x: no"))
     assert conditions_of(plan)["Ready"] == ("False", "Provisioning")
     assert "ChildRefused" in [event.reason.value for event in plan.events]
+
+
+HOOKED = replace(FRESH, workflow=workflow({"triggers": [HOOK]}, status={}))
+MISSING = "trigger crm: Secret hooks is not there"
+
+
+def ready_of(observed: ObservedWorkflow) -> tuple[str, str]:
+    return conditions_of(plan_of(observed))["Ready"]
+
+
+@pytest.mark.parametrize(
+    ("reports", "ready"),
+    [
+        ((), ("Unknown", "NotObserved")),
+        ((WebhookReport(0, ""),), ("Unknown", "NotObserved")),
+        ((WebhookReport(1, ""),), ("True", "Ready")),
+        ((WebhookReport(1, MISSING),), ("False", "CredentialsMissing")),
+        ((WebhookReport(1, ""), WebhookReport(1, MISSING)), ("False", "CredentialsMissing")),
+        ((WebhookReport(0, MISSING), WebhookReport(1, "")), ("True", "Ready")),
+    ],
+)
+def test_a_workflow_with_webhooks_is_ready_once_the_gateways_have_their_keys(
+    reports: tuple[WebhookReport, ...], ready: tuple[str, str]
+) -> None:
+    assert ready_of(replace(HOOKED, webhooks=reports)) == ready
+
+
+def test_which_secret_a_webhook_lacks_is_told_and_what_goes_on() -> None:
+    said = message_of(plan_of(replace(HOOKED, webhooks=(WebhookReport(1, MISSING),))), "Ready")
+    assert said == f"{MISSING}; runs are started by everything else"
+
+
+def test_what_gateways_said_of_webhooks_stays_while_none_says_anything() -> None:
+    fine, before = (
+        settled(replace(HOOKED, webhooks=(WebhookReport(1, problem),))) for problem in ("", MISSING)
+    )
+    assert plan_of(replace(fine, webhooks=())) == Plan()
+    assert plan_of(replace(before, webhooks=())) == Plan()
+    changed = before.workflow.metadata.model_copy(update={"generation": 2})
+    newer = before.workflow.model_copy(update={"metadata": changed})
+    assert ready_of(replace(before, workflow=newer, webhooks=())) == ("Unknown", "NotObserved")
+
+
+def test_a_workflow_without_webhooks_waits_for_no_gateway() -> None:
+    assert ready_of(replace(FRESH, webhooks=(WebhookReport(1, MISSING),))) == ("True", "Ready")
 
 
 def test_a_changed_child_is_put_right() -> None:

@@ -18,7 +18,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.kube.errors import AlreadyExists, ApiError
 from aos.kube.resources import WORKFLOW_RUNS, Resource
 from aos.model.base import JsonObject
-from aos.model.conditions import ConditionType
+from aos.model.conditions import WEBHOOK_REASONS, ConditionType
 from aos.model.duration import duration_seconds
 from aos.model.meta import ConditionStatus
 from aos.model.names import API_VERSION, triggered_run
@@ -250,7 +250,7 @@ def _check_takes_runs(hook: _Hook) -> None:
     ready = next((item for item in workflow.status.conditions if item.type == ConditionType.READY), None)
     if ready is None or ready.observed_generation != workflow.metadata.generation:
         raise _not_now(f"Workflow {workflow.metadata.name} has not been looked at yet")
-    if ready.status is not ConditionStatus.TRUE:
+    if ready.status is not ConditionStatus.TRUE and ready.reason not in WEBHOOK_REASONS:
         raise _not_now(f"Workflow {workflow.metadata.name} is not ready: {ready.reason}")
 
 
