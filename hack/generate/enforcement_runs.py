@@ -154,9 +154,7 @@ WORKFLOW: Final[Mapping[str, Held]] = {
 _ABOVE: Final = (
     "cluster/operator/test_run_admission.py::test_a_run_that_a_step_starts_belongs_to_the_run_above"
 )
-_UNDOING: Final = (
-    "workflow/test_room.py::test_what_undoes_and_all_that_it_starts_has_room_of_its_own"
-)
+_UNDOING: Final = "workflow/test_room.py::test_what_undoes_and_all_that_it_starts_has_room_of_its_own"
 _BELOW: Final = "workflow/test_facts.py::test_a_run_below_is_the_attempt_that_it_says"
 _TRIGGERED: Final = (
     "cluster/operator/test_run_admission.py::test_a_run_of_a_trigger_is_asked_for_by_the_trigger"
@@ -196,6 +194,10 @@ WORKFLOW_RUN: Final[Mapping[str, Held]] = {
     "parent.budgets": held_by(
         "workflow.making",
         "workflow/test_making.py::test_a_run_below_is_held_to_the_budgets_of_all_above_it",
+    ),
+    "parent.place": held_by(
+        "workflow.making",
+        "workflow/test_making.py::test_every_attempt_of_a_step_and_of_those_above_it_is_one_place",
     ),
     "parent.undoing": held_by("controllers.trees workflow.making", _UNDOING),
     "trigger": held_by(
@@ -249,6 +251,10 @@ TASK: Final[Mapping[str, Held]] = {
     "run.rootUID": held_by(
         "gateway.control.charges",
         "gateway_control/test_charges.py::test_what_counts_by_workflow_counts_over_the_first_run_of_the_chain_or_the_first_task",
+    ),
+    "run.place": held_by(
+        "gateway.control.records",
+        "gateway_control/test_records.py::test_attack_20_attempts_of_a_step_that_runs_a_workflow_are_attempts_of_all_its_steps",
     ),
     "run.undoing": held_by(
         "controllers.trees gateway.a2a.handoffs",

@@ -10,6 +10,7 @@ from aos.model.base import (
     MAP_AS_ONE,
     ApiModel,
     CelRule,
+    Digest,
     DurationString,
     JsonObject,
     ObjectName,
@@ -72,6 +73,7 @@ class StepOfRun(ApiModel):
         step: the step.
         item: which item of its forEach, from 0.
         attempt: which attempt, from 1.
+        place: of the step that started the run, whichever attempt of it or of the steps above it was; left out where none did.
         undoing: whether it undoes what was done, or belongs to a run that does.
         budgets: of the run and of those above it.
     """
@@ -83,6 +85,7 @@ class StepOfRun(ApiModel):
     step: StepName
     item: int | None = Field(default=None, ge=0, lt=MAX_ITEMS)
     attempt: int = Field(default=1, ge=1)
+    place: Digest | None = None
     undoing: bool = False
     budgets: tuple[BudgetOfRun, ...] = Field(default=(), max_length=MAX_RUN_BUDGETS)
 

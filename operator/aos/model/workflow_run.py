@@ -53,6 +53,7 @@ class RunParent(ApiModel):
         item: which item of its forEach.
         attempt: which attempt, from 1.
         depth: how many runs stand above, from 1.
+        place: of the step and item, whichever attempt of it or of the steps above it: identical writes of two attempts are one.
         undoing: whether the step undoes what was done, or is of a run that does.
         budgets: of the runs above, the nearest first: they hold this one, whatever becomes of those.
     """
@@ -64,6 +65,7 @@ class RunParent(ApiModel):
     item: int | None = Field(default=None, ge=0, lt=MAX_ITEMS)
     attempt: int = Field(default=1, ge=1)
     depth: int = Field(ge=1, lt=MAX_RUN_DEPTH)
+    place: Digest | None = None
     undoing: bool = False
     budgets: tuple[BudgetOfRun, ...] = Field(default=(), max_length=MAX_RUN_BUDGETS)
 
@@ -217,6 +219,7 @@ class WorkflowRunStatus(ApiModel):
             as much room as the steps, and the API server a third more time for each write.
         progress: steps that are done, of all: ``3/5``.
         waiting_for: ApprovalRequests that it waits for.
+        undid: whether something that was done was undone, by it or a run below: then the step that started it does not try again.
         output: what it gave.
         usage: of all its Tasks, those handed over and those of runs below included.
         critical_path: the steps that decided how long it took, in order.
@@ -233,6 +236,7 @@ class WorkflowRunStatus(ApiModel):
     steps: tuple[StepStatus, ...] = Field(default=(), max_length=MAX_STEPS)
     progress: str = Field(default="", max_length=16)
     waiting_for: tuple[Annotated[str, Field(max_length=253)], ...] = Field(default=(), max_length=MAX_STEPS)
+    undid: bool = False
     output: JsonObject | None = Field(default=None, json_schema_extra=MAP_AS_ONE)
     usage: TaskUsage | None = None
     critical_path: tuple[StepName, ...] = Field(default=(), max_length=MAX_STEPS)

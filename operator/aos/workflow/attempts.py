@@ -130,7 +130,10 @@ class Work:
         message = latest.message or reason
         retry = self.step.retry
         number = latest.number
-        if retry is not None and kind in retry.failures and number < retry.attempts:
+        if retry is not None and latest.undid:
+            # What it did and was undone would be answered as done, and not be done again.
+            message = f"{message}; it is not tried again, since it undid what it had done"
+        elif retry is not None and kind in retry.failures and number < retry.attempts:
             identity = f"{self.run_uid}/{self.step.name}/{'' if item is None else item}/{number + 1}"
             due = next_attempt_at(ended_at, retry, number + 1, identity)
             return Unit(item, Standing.RETRYING, number, latest, due, reason, message)

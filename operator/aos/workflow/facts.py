@@ -76,6 +76,7 @@ def run_attempt(run: WorkflowRun, now: datetime) -> Attempt | None:
         output=run.status.output,
         usage=run.status.usage,
         waiting_for=run.status.waiting_for if end is None else (),
+        undid=run.status.undid,
         is_ending=run.spec.cancel or run.metadata.deletion_timestamp is not None,
     )
 

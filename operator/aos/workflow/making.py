@@ -7,7 +7,7 @@ from pydantic import JsonValue
 
 from aos.model.approval_request import MAX_ARGUMENTS_LENGTH
 from aos.model.base import JsonObject
-from aos.model.canonical import canonical_json
+from aos.model.canonical import canonical_json, json_digest
 from aos.model.conditions import Reason
 from aos.model.names import gate_request, step_task
 from aos.model.task import AgentReference, BudgetOfRun, StepOfRun, TaskSpec
@@ -126,6 +126,7 @@ def _new_task(observed: Observed, piece: Piece, given: JsonObject) -> CreateTask
             step=step.name,
             item=piece.item,
             attempt=piece.attempt,
+            place=run.spec.parent.place if run.spec.parent is not None else None,
             undoing=_is_undoing(run, piece),
             budgets=_budgets(observed),
         ),
@@ -156,6 +157,7 @@ def _new_run(observed: Observed, piece: Piece, workflow: str, given: JsonObject)
             item=piece.item,
             attempt=piece.attempt,
             depth=depth,
+            place=_place(run, piece),
             undoing=_is_undoing(run, piece),
             budgets=_budgets(observed),
         ),
@@ -165,6 +167,12 @@ def _new_run(observed: Observed, piece: Piece, workflow: str, given: JsonObject)
 
 def _is_undoing(run: WorkflowRun, piece: Piece) -> bool:
     return piece.is_undoing or (run.spec.parent is not None and run.spec.parent.undoing)
+
+
+def _place(run: WorkflowRun, piece: Piece) -> str:
+    """Return what a step's runs have in common, whichever attempt they are: of the step, and of those above it."""
+    above = run.spec.parent.place if run.spec.parent is not None else None
+    return json_digest([above or run.metadata.uid, piece.step.name, piece.item])
 
 
 def _root_uid(run: WorkflowRun) -> str:

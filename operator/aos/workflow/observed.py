@@ -36,6 +36,7 @@ class Attempt:
         is_unread: whether it gave something that is not looked at, since what the run looks at would be too much.
         usage: what it used so far, with all that it handed over or started; None where nothing is known.
         waiting_for: the ApprovalRequests that it waits for.
+        undid: whether it is a run that undid something of what was done.
         is_ending: whether its end was asked for: a Task that is being deleted, a run that is cancelled.
     """
 
@@ -54,6 +55,7 @@ class Attempt:
     is_unread: bool = False
     usage: TaskUsage | None = None
     waiting_for: tuple[str, ...] = ()
+    undid: bool = False
     is_ending: bool = False
 
     @property

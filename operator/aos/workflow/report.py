@@ -63,6 +63,7 @@ def run_status(look: Look, outcome: Outcome) -> WorkflowRunStatus:
         "steps": steps,
         "progress": f"{done}/{len(ordinary)}",
         "waiting_for": tuple(dict.fromkeys(_waiting_for(look)))[:MAX_STEPS],
+        "undid": recorded.undid or _has_undone(look),
         "output": outcome.output,
         "usage": run_usage(recorded.usage, look.observed.attempts),
         "critical_path": path.steps if path is not None else (),
@@ -75,6 +76,13 @@ def run_status(look: Look, outcome: Outcome) -> WorkflowRunStatus:
 def _with_cost(look: Look, status: StepStatus) -> StepStatus:
     cost = step_cost(status.cost_micro_usd, look.attempts.of(status.name))
     return status if cost == status.cost_micro_usd else status.model_copy(update={"cost_micro_usd": cost})
+
+
+def _has_undone(look: Look) -> bool:
+    """Whether something that undoes a step was begun, here or in a run below."""
+    idle = (StepState.PENDING, StepState.SKIPPED)
+    undoing = (status.state not in idle for status in look.statuses.values() if status.compensates)
+    return any(undoing) or any(attempt.undid for attempt in look.observed.attempts)
 
 
 def _waiting_for(look: Look) -> Iterator[str]:

@@ -75,6 +75,8 @@ STEP: JsonObject = {
     "name": "r1",
     "uid": "r1-uid",
     "rootUID": "root-uid",
+    "place": f"sha256:{'a' * 64}",
+    "undoing": True,
     "workflow": "outreach",
     "step": "draft",
     "item": 0,

@@ -121,6 +121,20 @@ def test_attack_20_identical_writes_of_attempts_of_one_step_are_looked_for_whate
     assert duplicate_checks(asked(of_step())) == ()
 
 
+def test_attack_20_attempts_of_a_step_that_runs_a_workflow_are_attempts_of_all_its_steps() -> None:
+    place = f"sha256:{'a' * 64}"
+    first, second = (
+        duplicate_checks(asked(of_step(f"a-{uid}", uid=uid, place=place), "update_contact"))[0]
+        for uid in ("uid-r2", "uid-r3")
+    )
+    (elsewhere,) = duplicate_checks(
+        asked(of_step("a4", uid="uid-r4", place=f"sha256:{'b' * 64}"), "update_contact")
+    )
+    assert first.key == second.key
+    assert first.maker != second.maker
+    assert elsewhere.key != first.key
+
+
 @pytest.mark.parametrize("other", [of_step(uid="uid-r2"), of_step(step="send"), of_step(item=4)])
 def test_writes_of_other_steps_items_and_runs_are_others(other: Caller) -> None:
     (one,) = duplicate_checks(asked(of_step(), "update_contact"))

@@ -263,3 +263,27 @@ def test_a_task_has_a_deadline_of_its_own_and_is_not_ended_by_the_run() -> None:
     world.after(301).settle()
 
     assert world.open == ["a"]
+
+
+def test_a_run_below_that_undid_something_is_not_tried_again_and_says_why() -> None:
+    # What it did is on record as done: made again in the same words it would be answered, and stay undone.
+    world = World(spec_of({"name": "inner", "workflow": "other", "retry": {"attempts": 3, "backoff": "1s"}}))
+    world.settle()
+    world.end("inner", succeeded=False, reason="StepFailed", message="it says so")
+    world.after(1).settle()
+    assert world.open == ["inner"]
+
+    world.end("inner", succeeded=False, reason="StepFailed", message="it says so", undid=True)
+    world.settle()
+
+    assert (world.step("inner").state, world.step("inner").reason) == ("Failed", "StepFailed")
+    assert "it says so; it is not tried again, since it undid" in world.step("inner").message
+    assert world.run.status.undid
+
+
+def test_a_run_below_that_undid_something_and_has_no_retry_says_nothing_of_it() -> None:
+    world = World(spec_of({"name": "inner", "workflow": "other"}))
+    world.settle()
+    world.end("inner", succeeded=False, reason="StepFailed", message="it says so", undid=True)
+    world.settle()
+    assert world.step("inner").message == "it says so"

@@ -369,3 +369,20 @@ def test_what_was_done_last_is_undone_first_whatever_the_order_of_the_steps() ->
     world.settle()
 
     assert world.open == ["undo_a"]
+
+
+def test_a_run_says_whether_it_undid_something() -> None:
+    world = failed()
+    assert world.open == ["refund"]
+    assert world.run.status.undid
+    for step in ("refund", "unbook"):
+        world.fail(step)
+        world.settle()
+    assert world.run.status.undid
+
+    nothing = World(spec_of(*SAGA))
+    nothing.settle()
+    nothing.fail("book")
+    nothing.settle()
+    assert nothing.verdict == ("False", "StepFailed")
+    assert not nothing.run.status.undid

@@ -1,5 +1,6 @@
 import pytest
 
+from aos.model.canonical import json_digest
 from aos.model.names import gate_request, step_task
 from aos.model.task import BudgetOfRun
 from aos.model.workflow_run import RunParent
@@ -96,6 +97,7 @@ def test_a_run_below_knows_the_run_that_started_it_and_the_first_of_all() -> Non
             "item": 1,
             "attempt": 1,
             "depth": 3,
+            "place": json_digest(["run-uid", "a", 1]),
             "undoing": False,
             "budgets": [],
         },
@@ -114,6 +116,29 @@ def test_a_run_below_is_held_to_the_budgets_of_all_above_it() -> None:
     assert isinstance(made, CreateRun)
     assert made.spec.parent is not None
     assert made.spec.parent.budgets == (own, ABOVE)
+
+
+def test_every_attempt_of_a_step_and_of_those_above_it_is_one_place() -> None:
+    world = World(spec_of({"name": "a", "workflow": "other", "retry": {"attempts": 2, "backoff": "1s"}}))
+    world.settle()
+    world.fail("a", "StepFailed")
+    world.after(1).settle()
+    one, two = (made.spec.parent for made in world.made.values() if isinstance(made, CreateRun))
+    assert one is not None
+    assert two is not None
+    assert (one.attempt, two.attempt) == (1, 2)
+    assert one.place == two.place
+
+    # So it is for all that the two do: whichever of them it is.
+    spec = spec_of({"name": "b"}, {"name": "c", "workflow": "third"})
+    for parent in (one, two):
+        task, run = advance(World(spec, parent=parent).observed()).actions
+        assert isinstance(task, CreateTask)
+        assert isinstance(run, CreateRun)
+        assert task.spec.run is not None
+        assert run.spec.parent is not None
+        assert task.spec.run.place == one.place
+        assert run.spec.parent.place == json_digest([one.place, "c", None])
 
 
 def test_a_task_of_a_run_below_counts_for_the_first_run_of_all() -> None:

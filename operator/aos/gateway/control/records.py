@@ -72,7 +72,7 @@ def record_name(asked: AskedCall) -> str:
 def duplicate_checks(asked: AskedCall) -> tuple[DuplicateCheck, ...]:
     """Return the checks for identical writes; none for reads.
 
-    Of an earlier attempt of the same step, whatever policies say; of any other Task where a policy asks for it.
+    Of an earlier attempt of the same step, or of a step that the run was started by, whatever policies say; of any other Task where a policy asks for it.
     """
     if not is_kept(asked):
         return ()
@@ -88,7 +88,8 @@ def duplicate_checks(asked: AskedCall) -> tuple[DuplicateCheck, ...]:
     ]
     checks = []
     if run is not None:
-        step: list[JsonValue] = [run.uid, run.step, run.item]
+        # Of a run that a step started it is the same whichever attempt of that step it is.
+        step: list[JsonValue] = [run.place or run.uid, run.step, run.item]
         checks.append(
             DuplicateCheck(
                 key=json_digest([step, *key]),
