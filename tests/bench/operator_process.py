@@ -33,7 +33,12 @@ class OperatorProcess:
     started_at: float
 
     def metric(self, name: str, label: str = "") -> float:
-        """Return the sum of a metric over all labels, or over those with ``label``; 0 before it is shown."""
+        """Return the sum of a metric over all labels, or over those with ``label``; 0 before it is shown.
+
+        Raises:
+            RuntimeError: the operator has ended; what it said last tells why.
+        """
+        self.program.check()
         try:
             with urllib.request.urlopen(
                 f"http://{LOOPBACK}:{self.health_port}/metrics", timeout=_READ_SECONDS

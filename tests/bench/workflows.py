@@ -171,6 +171,7 @@ class _Spent:
     @classmethod
     async def now(cls, bench: _Bench) -> "_Spent":
         """Look at the processes; events are written by and by, so that the last ones may be missing."""
+        bench.process.program.check()
         events = [item async for item in bench.client.list(EVENTS, Selection(namespace=NAMESPACE))]
         return cls(
             moment=time.perf_counter(),

@@ -64,7 +64,10 @@ def main() -> int:
     )
     try:
         asyncio.run(run_operator(settings))
-    except (LeaseLostError, ApiError, CredentialsError) as error:
+    except LeaseLostError as error:
+        _log.error("the operator ends, and stands by once it is started again: %s", error)
+        return 1
+    except (ApiError, CredentialsError) as error:
         _log.error("the operator ends: %s", error)
         return 1
     return 0

@@ -193,7 +193,7 @@ class LeaderElector:
             if renewing.done() and not work.done():
                 self._lose()
                 await _end(work)
-                message = f"{self.identity} lost lease {self._namespace}/{self._name}; its holder is {self.leader!r}"
+                message = f"{self.identity} lost lease {self._namespace}/{self._name}: {self._why_lost()}"
                 raise LeaseLostError(message) from renewing.exception()
             await work
         finally:
@@ -278,6 +278,14 @@ class LeaderElector:
         self._renewed_at = None
         if self._on_lost:
             self._on_lost()
+
+    def _why_lost(self) -> str:
+        if self.leader == self.identity:
+            return (
+                f"it could not be renewed for {RENEW_DEADLINE_SECONDS:.0f} s, since the API server did not answer in time, or this"
+                " process had no processor time"
+            )
+        return f"its holder is {self.leader}" if self.leader else "somebody took it away, and nobody holds it"
 
     async def _release(self) -> None:
         if self._renewed_at is None or self._observed is None:

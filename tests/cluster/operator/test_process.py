@@ -17,6 +17,7 @@ from aos.kube.client import Selection
 from aos.kube.errors import ApiError
 from aos.kube.objects import child, children, metadata_of, text, uid_of
 from aos.kube.resources import LEASES, PODS, TASKS
+from aos.kube.timestamps import micro_time
 from aos.kube.watching import WatchType
 from aos.model.base import JsonObject
 from hack.ports import free_port
@@ -28,7 +29,9 @@ TASK_COUNT = 50
 
 
 @asynccontextmanager
-async def process(settings: ControllerSettings) -> AsyncIterator[asyncio.subprocess.Process]:
+async def process(
+    settings: ControllerSettings, *, is_heard: bool = False
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run an operator as a process; it is killed at the end if it still runs."""
     environment = {
         **os.environ,
@@ -40,7 +43,12 @@ async def process(settings: ControllerSettings) -> AsyncIterator[asyncio.subproc
         },
     }
     one = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "aos.controllers", env=environment, cwd=ROOT
+        sys.executable,
+        "-m",
+        "aos.controllers",
+        env=environment,
+        cwd=ROOT,
+        stderr=asyncio.subprocess.PIPE if is_heard else None,
     )
     try:
         yield one
@@ -166,6 +174,18 @@ async def test_a_stopped_operator_gives_the_lease_back(rig: Rig, gateway: FakeGa
         assert await one.wait() == 0
     lease = await rig.admin.get(LEASES, "aos-operator", HOME)
     assert child(lease, "spec").get("holderIdentity", "") == ""
+
+
+async def test_an_operator_whose_lease_is_anothers_ends_and_says_so(rig: Rig, gateway: FakeGateway) -> None:
+    assert not gateway.paused
+    async with process(rig.settings, is_heard=True) as one:
+        await rig.eventually(rig.is_leading)
+        taken: JsonObject = {"spec": {"holderIdentity": "another", "renewTime": micro_time()}}
+        await rig.admin.merge_patch(LEASES, "aos-operator", taken, namespace=HOME)
+        _, said = await one.communicate()
+        assert one.returncode == 1
+    assert "the operator ends, and stands by once it is started again" in said.decode()
+    assert "its holder is another" in said.decode().splitlines()[-1]
 
 
 @pytest.mark.parametrize("missing", ["POD_NAMESPACE", "AOS_AGENT_IMAGE"])
