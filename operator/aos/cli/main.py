@@ -173,7 +173,7 @@ def _status(
     kubeconfig: Kubeconfig = None,
     kube_context: KubeContext = None,
 ) -> None:
-    """Show agents, workflows, tools, models and policies, and whether AOS itself is well."""
+    """Show agents and all that they need, and whether AOS is well."""
     connection = connection_of(context, Connection(kubeconfig, kube_context, namespace))
 
     async def work() -> ExitCode:
