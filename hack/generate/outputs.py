@@ -10,7 +10,7 @@ from aos.model.crd import custom_resource_definition
 from aos.model.kinds import KINDS
 from aos.reconcile.admission.policies import admission_policies
 from hack.generate.enforcement_page import enforcement_page
-from hack.generate.reference import conditions_page, kind_page, reasons_page
+from hack.generate.reference import conditions_page, kind_page, reasons_page, steps_page
 
 # Long enough that no line is folded inside of a template's braces.
 _WIDTH: Final = 10_000
@@ -25,6 +25,7 @@ def outputs() -> dict[str, str]:
     files |= {f"docs/reference/{kind.kind.lower()}.md": kind_page(kind) for kind in KINDS}
     files["docs/reference/conditions.md"] = conditions_page()
     files["docs/reference/decisions.md"] = reasons_page()
+    files["docs/reference/steps.md"] = steps_page()
     files["charts/aos/templates/admission.yaml"] = _admission()
     files["docs/enforcement.md"] = enforcement_page()
     return files

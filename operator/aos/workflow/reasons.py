@@ -9,29 +9,32 @@ from aos.model.workflow_step import FailureKind
 
 
 class StepReason(StrEnum):
-    """Reasons of steps that no Task or run has."""
+    """Reasons of steps that no Task, run or request has; ``STEP_REASON_DOCS`` tells what they mean."""
 
     CONDITION_FALSE = "ConditionFalse"
-    """Its ``when`` gave false."""
     UPSTREAM_SKIPPED = "UpstreamSkipped"
-    """It uses what a step would have given that was skipped or failed, or depends on one that was skipped for this."""
     NOT_NEEDED = "NotNeeded"
-    """It undoes a step, and there was nothing to undo."""
     DELETED = "Deleted"
-    """Somebody deleted its Task, run or request, which cancels it for good."""
     ITEMS_FAILED = "ItemsFailed"
-    """Items of its forEach failed."""
     OUTPUT_LOST = "OutputLost"
-    """What it is given can't be told any more: somebody deleted the Task, run or request that had it."""
     STALE = "Stale"
-    """The ApprovalRequest of its gate can't be approved any more."""
     SUSPENDED = "Suspended"
-    """It could start, but for the run or the Workflow that is suspended."""
     REFUSED = "Refused"
-    """The API server refused what was to be created for it; it is tried again."""
 
 
-_KINDS: Final[Mapping[FailureKind, tuple[str, ...]]] = {
+STEP_REASON_DOCS: Final[Mapping[StepReason, str]] = {
+    StepReason.CONDITION_FALSE: "Its `when` gave false.",
+    StepReason.UPSTREAM_SKIPPED: "It uses what a step would have given that was skipped or failed, or depends on one that was skipped for this.",
+    StepReason.NOT_NEEDED: "It undoes a step, and there was nothing to undo.",
+    StepReason.DELETED: "Somebody deleted its Task, run or request, which cancels it for good.",
+    StepReason.ITEMS_FAILED: "Items of its forEach failed; the message tells how many, and why the first did.",
+    StepReason.OUTPUT_LOST: "What it is given can't be told any more: somebody deleted the Task, run or request that had it.",
+    StepReason.STALE: "The ApprovalRequest of its gate can't be approved any more.",
+    StepReason.SUSPENDED: "It could start, but for the run or the Workflow that is suspended.",
+    StepReason.REFUSED: "The API server refused what was to be created for it, such as for a full quota; it is tried again every 15 seconds.",
+}
+
+KINDS: Final[Mapping[FailureKind, tuple[str, ...]]] = {
     FailureKind.AGENT: (Reason.AGENT_FAILED, Reason.NO_RESULT),
     FailureKind.POD: (
         Reason.POD_FAILED,
@@ -52,11 +55,12 @@ _KINDS: Final[Mapping[FailureKind, tuple[str, ...]]] = {
         Reason.WAITING_FOR_CAPACITY,
     ),
 }
-_KIND_OF_TASK: Final = {reason: kind for kind, reasons in _KINDS.items() for reason in reasons}
+"""Which ends of Tasks are which kind of failure; every other one is final, and every end of a run but those below is of kind Run."""
+_KIND_OF_TASK: Final = {reason: kind for kind, reasons in KINDS.items() for reason in reasons}
 
 CANCELLED: Final = frozenset({Reason.CANCELLED, Reason.PARENT_ENDED})
 """Ends of a Task or a run by which it was cancelled, and not tried."""
-_HOPELESS: Final = frozenset({Reason.INPUT_INVALID, Reason.TOO_DEEP, Reason.TOO_MANY_TASKS})
+HOPELESS: Final = frozenset({Reason.INPUT_INVALID, Reason.TOO_DEEP, Reason.TOO_MANY_TASKS})
 """Ends that another attempt would have, too."""
 
 
@@ -67,4 +71,4 @@ def kind_of_task(reason: str) -> FailureKind | None:
 
 def kind_of_run(reason: str) -> FailureKind | None:
     """Return the kind of failure that a run below ended with; None for one that is never tried again."""
-    return None if reason in _HOPELESS or reason in CANCELLED else FailureKind.RUN
+    return None if reason in HOPELESS or reason in CANCELLED else FailureKind.RUN

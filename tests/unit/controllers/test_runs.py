@@ -13,15 +13,15 @@ from aos.controllers.objects import Objects
 from aos.controllers.runs import reconcile
 from aos.controllers.world import World, utc_now
 from aos.kube.errors import ApiError, Conflict, Target
-from aos.kube.objects import child
+from aos.kube.objects import child, children
 from aos.model.base import JsonObject
 from aos.model.workflow import WorkflowSpec
 from aos.reconcile.events import Happening
 from aos.reconcile.guard import Guard
 from aos.reconcile.run_queue import Turn
 from aos.workflow.observed import Room
-from tests.unit.controllers.make import AGENT, raw
-from tests.unit.controllers.test_executions import RUN, STARTED, WORKFLOW
+from tests.unit.controllers.make import AGENT, TASK, raw
+from tests.unit.controllers.test_executions import RUN, STARTED, STEP, WORKFLOW, ended
 
 KEY = Key(Subject.WORKFLOW_RUN, "sales", "r1")
 READY: JsonObject = {
@@ -144,3 +144,63 @@ async def test_what_a_run_creates_takes_its_room_at_once_and_is_known_once_it_is
     assert objects.trees.room("r1-uid", 9).to_do == (9 if is_away else 8)
     # Where no answer came it may be there all the same.
     assert ("r1-uid" in objects.executions.complete) is not is_away
+
+
+class Ending(Server):
+    """Takes what ends something."""
+
+    def __init__(self, objects: Objects) -> None:
+        super().__init__(objects, refuses=False)
+        self.ended: list[str] = []
+
+    async def cancel_task(self, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        self.ended.append(f"Task {namespace}/{name} {uid} {resource_version}")
+
+    async def cancel_run(self, namespace: str, name: str, uid: str) -> None:
+        self.ended.append(f"WorkflowRun {namespace}/{name} {uid}")
+
+    async def write_status(self, kind: str, found: JsonObject, status: JsonObject) -> None:
+        self.written.append(status)
+
+
+CYCLE = WorkflowSpec.model_validate(
+    {"steps": [{"name": name, "agent": "a", "dependsOn": [other]} for name, other in ("xy", "yx")]}
+)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"), [(CYCLE, "can't be run any more: "), (None, "ControllerRevision w-1 was removed")]
+)
+async def test_a_run_whose_revision_is_of_no_use_ends_with_all_that_it_started(
+    spec: WorkflowSpec | None, told: str
+) -> None:
+    objects = Objects(lambda _: None, lambda _: {})
+    objects.observe("WorkflowRun", raw("WorkflowRun", "r1", RUN, status=BEGUN))
+    parent: JsonObject = {"run": "r1", "runUID": "r1-uid", "rootUID": "r1-uid", "step": "enrich", "depth": 1}
+    done: JsonObject = {"conditions": ended()}
+    for name, status in (("open", None), ("done", done)):
+        objects.observe("Task", raw("Task", f"{name}-task", {**TASK, "run": STEP}, 7, status=status))
+        objects.observe(
+            "WorkflowRun", raw("WorkflowRun", f"{name}-run", {**RUN, "parent": parent}, status=status)
+        )
+    server = Ending(objects)
+
+    async def workflow(*_: str) -> WorkflowSpec | None:
+        return spec
+
+    world = SimpleNamespace(
+        objects=objects,
+        actor=server,
+        contents=SimpleNamespace(workflow=workflow),
+        settings=SimpleNamespace(max_run_tasks=9),
+        state=SimpleNamespace(guard=Guard()),
+        later=lambda *_: None,
+        now=utc_now,
+    )
+    await reconcile(cast("World", world), KEY)
+
+    assert server.ended == ["Task sales/open-task open-task-uid 7", "WorkflowRun sales/open-run open-run-uid"]
+    (status,) = server.written
+    found = {item["type"]: item for item in children(status, "conditions")}
+    assert (found["Succeeded"]["status"], found["Succeeded"]["reason"]) == ("False", "RevisionLost")
+    assert told in str(found["Succeeded"]["message"])

@@ -8,6 +8,7 @@ import pytest
 from aos.gateway.settings import GatewaySettings
 from aos.model.condition_docs import CONDITIONS
 from aos.model.conditions import ConditionType, Reason
+from aos.workflow.reasons import STEP_REASON_DOCS, StepReason
 from hack.generate.outputs import outputs
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,6 +30,10 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 def test_every_reason_of_a_condition_is_documented() -> None:
     documented = {reason for doc in CONDITIONS for reason in doc.reasons}
     assert set(Reason) - documented == set()
+
+
+def test_every_reason_of_a_step_is_documented() -> None:
+    assert set(STEP_REASON_DOCS) == set(StepReason)
 
 
 def test_every_condition_is_documented() -> None:
