@@ -92,7 +92,7 @@ CONDITIONS: tuple[ConditionDoc, ...] = (
             Reason.LIMIT_EXCEEDED: "A limit is reached; the message names policy, scope, and when enough is free.",
             Reason.CIRCUIT_OPEN: "A Tool fails again and again and is left alone; the message names it.",
             Reason.LOOP_DETECTED: "Tasks of the agent keep making identical calls.",
-            Reason.TOO_MANY_TASK_CALLS: "Tasks of the agent keep calling beyond callsPerTask.",
+            Reason.TOO_MANY_TASK_CALLS: "Tasks of the agent keep calling beyond loops.maxCallsPerTask.",
         },
     ),
     ConditionDoc(

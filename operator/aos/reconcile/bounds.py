@@ -13,7 +13,7 @@ _WAYS_OUT: Final[Mapping[Reason, str]] = {
     Reason.LIMIT_EXCEEDED: "wait, or raise the limit in that policy",
     Reason.CIRCUIT_OPEN: "mend the Tool, or what the agent asks of it; it is tried by itself",
     Reason.LOOP_DETECTED: "cancel the Tasks that repeat themselves, or mend the agent's instructions",
-    Reason.TOO_MANY_TASK_CALLS: "cancel such Tasks or give them less to do, or raise callsPerTask of the policies' loops",
+    Reason.TOO_MANY_TASK_CALLS: "cancel such Tasks or give them less to do, or raise loops.maxCallsPerTask of the policies",
 }
 
 
