@@ -11,6 +11,7 @@ from aos.cli.connection import Connection
 from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import GraphFormat
 from aos.cli.inputs import read_text
+from aos.cli.namespaces import check_namespace
 from aos.cli.run_watch import read_run
 from aos.inspection.visible import visible
 from aos.kube.client import ApiClient
@@ -111,8 +112,9 @@ async def _spec_of(client: ApiClient, namespace: str, name: str, run: WorkflowRu
     except NotFound as error:
         if "page not found" in error.message:
             raise
+        await check_namespace(client, namespace)
         raise CommandError(
             ExitCode.REFUSED,
-            f"there is no Workflow {name} in namespace {namespace}; `kubectl get workflows -A` shows what there is,"
+            f"there is no Workflow {name} in namespace {namespace}; `aos status -n {namespace}` shows what there is,"
             " and a file is named with its ending (.yaml)",
         ) from error

@@ -19,8 +19,7 @@ async def check_namespace(client: ApiClient, namespace: str) -> None:
         await client.get(NAMESPACES, namespace)
     except NotFound as error:
         raise CommandError(
-            ExitCode.REFUSED,
-            f"there is no namespace {namespace}; -n names another, and -A is every one",
+            ExitCode.REFUSED, f"there is no namespace {namespace}; name another with -n"
         ) from error
     except Forbidden:
         # Who may read a namespace's objects need not be allowed to read the namespace.

@@ -163,6 +163,7 @@ async def read_request(client: ApiClient, key: ObjectKey) -> ApprovalRequest:
     except NotFound as error:
         if "page not found" in error.message:
             raise
+        await check_namespace(client, key.namespace)
         raise CommandError(
             ExitCode.REFUSED,
             f"there is no ApprovalRequest {key.name} in namespace {key.namespace}: it ends with its Task or run;"

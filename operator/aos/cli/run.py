@@ -9,6 +9,7 @@ from typing import Final
 from aos.cli.connection import Connection
 from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import DataFormat, ObjectFormat
+from aos.cli.namespaces import check_namespace
 from aos.cli.output import as_data
 from aos.cli.progress import progress
 from aos.cli.story import ending, succeeded
@@ -111,13 +112,14 @@ async def check_there(client: ApiClient, resource: Resource, key: ObjectKey, loo
         look: the command that shows what there is.
 
     Raises:
-        CommandError: it is not there.
+        CommandError: it is not there, or its namespace is not.
     """
     try:
         await client.get(resource, key.name, key.namespace)
     except NotFound as error:
         if "page not found" in error.message:
             raise
+        await check_namespace(client, key.namespace)
         raise CommandError(
             ExitCode.REFUSED,
             f"there is no {resource.kind} {key.name} in namespace {key.namespace}; `{look}` shows what there is",

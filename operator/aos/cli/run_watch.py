@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from aos.cli.connection import Connection
 from aos.cli.exits import CommandError, ExitCode
 from aos.cli.formats import ObjectFormat
+from aos.cli.namespaces import check_namespace
 from aos.cli.output import as_data
 from aos.cli.pending import terminal_width
 from aos.cli.progress import PlainProgress
@@ -131,6 +132,7 @@ async def read_run(client: ApiClient, key: ObjectKey) -> WorkflowRun:
     except NotFound as error:
         if "page not found" in error.message:
             raise
+        await check_namespace(client, key.namespace)
         raise CommandError(
             ExitCode.REFUSED,
             f"there is no WorkflowRun {key.name} in namespace {key.namespace}; `aos runs -A` shows what there is",

@@ -14,6 +14,7 @@ from aos.cli.connection import Connection
 from aos.cli.exits import CommandError, ExitCode, usage_error
 from aos.cli.formats import DataFormat
 from aos.cli.inputs import parse_object
+from aos.cli.namespaces import check_namespace
 from aos.cli.output import Table, as_data, one_line, short_digest, wrapped
 from aos.cli.why_hints import hints
 from aos.cli.why_people import people, people_data, told_autonomy
@@ -182,6 +183,7 @@ async def _get(client: ApiClient, resource: Resource, namespace: str, name: str)
     except NotFound as error:
         if "page not found" in error.message:
             raise
+        await check_namespace(client, namespace or name)
         # Tasks stand in no line of `aos status`.
         shown = "kubectl get tasks" if resource is TASKS else "aos status"
         where = (

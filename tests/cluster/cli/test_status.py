@@ -5,6 +5,7 @@ import json
 import pytest
 from pydantic import JsonValue
 
+from hack.cluster.handle import Handle
 from tests.cluster.cli.conftest import NOW, Namespace, condition
 
 DIGEST = "sha256:" + "ab" * 32
@@ -71,13 +72,17 @@ def test_an_empty_namespace_says_so(namespace: Namespace) -> None:
     assert f"no agents in namespace {namespace.name}" in done.out
 
 
-@pytest.mark.parametrize("command", ["status", "runs", "pending"])
-def test_a_namespace_that_is_not_there_is_not_taken_for_an_empty_one(
-    namespace: Namespace, command: str
-) -> None:
-    done = namespace.aos(command, "-n", "no-such")
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("status", "runs", "pending", "show apr-1", "watch outreach-1", "graph outreach"),
+        *("run enricher", "run workflow/outreach", "why enricher crm.get_contact"),
+    ],
+)
+def test_a_namespace_that_is_not_there_is_not_taken_for_an_empty_one(cluster: Handle, command: str) -> None:
+    done = Namespace(cluster, "no-such").aos(*command.split())
     assert (done.code, done.out) == (3, "")
-    assert done.err == "error: there is no namespace no-such; -n names another, and -A is every one\n"
+    assert done.err == "error: there is no namespace no-such; name another with -n\n"
 
 
 def test_workflows_and_policies_are_shown(sales: Namespace) -> None:
