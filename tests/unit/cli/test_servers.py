@@ -1,7 +1,9 @@
+import gc
+
 import pytest
 
 from aos.cli.exits import ExitCode
-from aos.cli.servers import serve_gateway, serve_operator
+from aos.cli.servers import loading, serve_gateway, serve_operator
 
 VARIABLES = (
     "POD_NAMESPACE",
@@ -52,3 +54,12 @@ def test_an_operator_whose_webhooks_are_wrong_ends_with_two_and_says_what_is(
     environment.setenv("AOS_NOTIFICATIONS_FILE", "/none/notifications.json")
     assert serve_operator() is ExitCode.USAGE
     assert "notifications in /none/notifications.json: can't read it" in capsys.readouterr().err
+
+
+def test_what_an_agent_loads_is_not_looked_through_and_what_it_makes_is() -> None:
+    kept = gc.get_freeze_count()
+    with pytest.raises(ImportError), loading():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > kept
