@@ -1,11 +1,12 @@
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 
 import aiohttp
 
 from aos.kube.client import ApiClient
-from aos.kube.resources import POLICIES, SERVICE_ACCOUNTS
+from aos.kube.resources import POLICIES, SECRETS, SERVICE_ACCOUNTS, WORKFLOWS
 from aos.model.base import JsonObject
 from tests.cluster.gateway.world import LOOPBACK, POLICY_SPEC, WAIT_SECONDS, World, running_world
 
@@ -47,6 +48,27 @@ async def test_the_operator_reads_which_policy_is_enforced_as_it_changes(world: 
         assert second not in (first, "")
         await world.agent("another")
         assert await next_digest(lines, "another") != ""
+
+
+async def test_the_operator_hears_whether_webhooks_have_their_keys(world: World) -> None:
+    token = await operator_token(world)
+    url = f"https://{LOOPBACK}:{world.ports.admin.port}{REPORT}"
+    hook: JsonObject = {"name": "new-lead", "webhook": {"secretRef": {"name": "hooks", "key": "key"}}}
+    steps: JsonObject = {"steps": [{"name": "enrich", "agent": "enricher"}]}
+    async with world.session(LOOPBACK).get(url, headers={"Authorization": f"Bearer {token}"}) as response:
+        lines = lines_of(response)
+
+        async def hears(problem: str) -> None:
+            async for line in lines:
+                if line.get("webhooks") == {"generation": 1, "problem": problem}:
+                    assert (line["namespace"], line["workflow"]) == (world.namespace, "outreach")
+                    return
+
+        await world.create(WORKFLOWS, "outreach", spec={**steps, "triggers": [hook]})
+        await hears("trigger new-lead: Secret hooks is not there")
+        encoded = base64.b64encode(b"0123456789abcdef").decode()
+        await world.create(SECRETS, "hooks", data={"key": encoded})
+        await hears("")
 
 
 async def test_the_report_says_when_it_is_whole_and_that_it_lives(client: ApiClient) -> None:
