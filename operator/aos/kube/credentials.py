@@ -1,11 +1,14 @@
 """Who AOS is to the API server: address, TLS and headers, as Kubernetes' own client library reads them."""
 
+import ast
 import asyncio
 import logging
 import os
+import re
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +23,10 @@ REFRESH_SECONDS: Final = 60
 RELOAD_TIMEOUT_SECONDS: Final = 30
 """A plugin that takes longer is given up, and asked again a minute later."""
 
+_LIBRARY_LOG: Final = "kubernetes.aio.config.kube_config"
+_WROTE: Final = re.compile(
+    r"process returned (?P<code>-?\d+)\. (?P<bytes>b(?P<quote>['\"]).+(?P=quote))$", re.DOTALL
+)
 _SERVICE_HOST: Final = "KUBERNETES_SERVICE_HOST"
 _log = logging.getLogger(__name__)
 
@@ -91,9 +98,12 @@ class Credentials:
     ) -> "Credentials":
         read_context(files, context)
         configuration = Configuration()
-        loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=files, context=context, client_configuration=configuration, persist_config=False
-        )
+        with _complaints() as heard:
+            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=files, context=context, client_configuration=configuration, persist_config=False
+            )
+        if heard:
+            raise config.ConfigException(f"the plugin that gives credentials failed: {_complaint(heard[-1])}")
         return cls(configuration, loader.load_and_set, clock)
 
     @classmethod
@@ -134,6 +144,41 @@ class Credentials:
                 _log.warning("credentials for %s can't be read anew: %s", self.server, error)
             self._reloads += 1
             self._loaded_at = self._clock()
+
+
+class _Ear(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
+
+
+@contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Keep what the library logs as an error for the time of a block: where a plugin fails it goes on as nobody."""
+    logger, ear = logging.getLogger(_LIBRARY_LOG), _Ear()
+    was_passed_on = logger.propagate
+    logger.addHandler(ear)
+    logger.propagate = False
+    try:
+        yield ear.heard
+    finally:
+        logger.removeHandler(ear)
+        logger.propagate = was_passed_on
+
+
+def _complaint(said: str) -> str:
+    """Return what a plugin's failure comes to: the last line that it wrote, which the library gives as Python writes bytes."""
+    said = said.removeprefix("exec: ")
+    wrote = _WROTE.match(said)
+    if wrote is None:
+        return said
+    lines = str(ast.literal_eval(wrote["bytes"]), "utf-8", "replace").splitlines()
+    return f"it ended with {wrote['code']}: {lines[-1].strip()}"
 
 
 def _told(error: Exception) -> str:

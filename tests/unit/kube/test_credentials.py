@@ -140,6 +140,28 @@ async def test_a_plugin_whose_token_has_expired_runs_again_after_a_minute(tmp_pa
     assert await token_of(credentials) == "Bearer run-1"
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["/no/such/plugin"], "No such file or directory"),
+        (
+            ["sh", "-c", "echo usage: >&2; echo 'you can'\\''t: log in first' >&2; exit 3"],
+            "failed: it ended with 3: you can't: log in first",
+        ),
+        (["sh", "-c", "exit 3"], "failed: process returned 3"),
+        (["true"], "the plugin that gives credentials failed"),
+    ],
+)
+async def test_a_plugin_that_fails_is_told_and_nobody_goes_on_as_nobody(
+    tmp_path: Path, command: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"apiVersion": "client.authentication.k8s.io/v1", "command": command[0], "args": command[1:]}
+    with pytest.raises(CredentialsError, match="config can't be used: the plugin") as caught:
+        await Credentials.load(kubeconfig(tmp_path, {"exec": asked}))
+    assert said in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
 async def test_callers_that_ask_at_once_read_credentials_anew_once(tmp_path: Path) -> None:
     now = Now()
     credentials = await Credentials.load(kubeconfig(tmp_path, plugin(tmp_path)), clock=now)
