@@ -22,7 +22,7 @@ def run_step(observed: ObservedTask, recorded: TaskPod, settings: OperatorSettin
     started = _started(found)
     namespace = task.metadata.namespace
     ended = (
-        _finished(found, namespace)
+        _finished(found, namespace, settings)
         or _started_anew(found, namespace)
         or _node_lost(found, observed, settings, now)
         or _revision_lost(observed)
@@ -43,17 +43,23 @@ def _started(found: ObservedPod) -> Verdict:
     return no(Reason.STARTING, found.waiting)
 
 
-def _finished(found: ObservedPod, namespace: str) -> Verdict | None:
+def _finished(found: ObservedPod, namespace: str, settings: OperatorSettings) -> Verdict | None:
     """Return the end of a pod that ended without a result."""
     if found.phase is PodPhase.SUCCEEDED and not (found.is_service and found.is_deleting):
         said = "the pod ended well but handed in no result"
-        return no(Reason.NO_RESULT, f"{said}; {_log(found, namespace)}")
-    return _failed(found, namespace) if found.has_ended else None
+        return no(Reason.NO_RESULT, f"{said}{_log(found, namespace, settings)}")
+    return _failed(found, namespace, settings) if found.has_ended else None
 
 
-def _log(found: ObservedPod, namespace: str, options: str = "") -> str:
-    """Return the command that shows what the agent's container wrote, as far as the pod is still kept."""
-    return f"`kubectl logs {found.name} -n {namespace} -c {CONTAINER}{options}` shows what it wrote"
+def _log(found: ObservedPod, namespace: str, settings: OperatorSettings) -> str:
+    """Return by which command the log of a pod that has ended is read, and for how long; empty if it is not kept."""
+    if found.is_service or not settings.failed_pod_seconds:
+        return ""
+    return f"; {_logs(found, namespace)}` shows what it wrote, for {settings.failed_pod_seconds} s"
+
+
+def _logs(found: ObservedPod, namespace: str) -> str:
+    return f"`kubectl logs {found.name} -n {namespace} -c {CONTAINER}"
 
 
 def _started_anew(found: ObservedPod, namespace: str) -> Verdict | None:
@@ -62,7 +68,7 @@ def _started_anew(found: ObservedPod, namespace: str) -> Verdict | None:
         return None
     if found.last_out_of_memory:
         return _out_of_memory(found.last_ending)
-    log = _log(found, namespace, " --previous")
+    log = f"{_logs(found, namespace)} --previous` shows what it wrote"
     if found.last_exit_code == 0:
         return no(Reason.NO_RESULT, f"the agent's container ended well but handed in no result; {log}")
     said = found.last_ending or "the agent's container was started anew"
@@ -73,7 +79,7 @@ def _out_of_memory(ending: str) -> Verdict:
     return no(Reason.OUT_OF_MEMORY, f"the pod hit its memory limit; raise spec.runtime.resources: {ending}")
 
 
-def _failed(found: ObservedPod, namespace: str) -> Verdict:
+def _failed(found: ObservedPod, namespace: str, settings: OperatorSettings) -> Verdict:
     if found.node_lost:
         return no(Reason.NODE_LOST, found.node_lost)
     if found.out_of_memory:
@@ -85,7 +91,7 @@ def _failed(found: ObservedPod, namespace: str) -> Verdict:
             Reason.POD_LOST,
             f"the pod was removed before it handed in a result: {found.ending or 'it ended'}",
         )
-    return no(Reason.POD_FAILED, f"{found.ending}; {_log(found, namespace)}")
+    return no(Reason.POD_FAILED, f"{found.ending}{_log(found, namespace, settings)}")
 
 
 def _node_lost(

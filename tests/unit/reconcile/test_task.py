@@ -332,7 +332,7 @@ ENDS: Sequence[Row] = (
         running(pod("Failed", ending="exit code 1")),
         ("True", "Running"),
         ("False", "PodFailed"),
-        f"exit code 1; `kubectl logs {pod_name()} -n sales -c agent` shows what it wrote",
+        f"exit code 1; `kubectl logs {pod_name()} -n sales -c agent` shows what it wrote, for 300 s",
     ),
     Row(
         "the pod was evicted",
@@ -646,6 +646,12 @@ def test_the_pod_of_an_ended_task_stays_for_its_logs_and_then_goes(
     late = reconcile_task(observed, SETTINGS, NOW + timedelta(seconds=after_seconds))
     assert late.delete == (Deletion("Pod", pod_name(), POD_UID),)
     assert late.status is None
+
+
+def test_a_log_that_is_not_kept_is_not_pointed_to() -> None:
+    failed = running(pod("Failed", ending="exit code 1"))
+    plan = reconcile_task(failed, replace(SETTINGS, failed_pod_seconds=0), NOW)
+    assert message_of(plan, "Succeeded") == "exit code 1"
 
 
 def test_an_ended_task_whose_pod_is_gone_needs_nothing() -> None:
