@@ -172,13 +172,18 @@ def _failed_step(look: Look) -> str:
     failed = [
         (look.statuses[name].completion_time or look.now, place, name)
         for place, name in enumerate(look.graph.order)
-        if is_fatal(look, name) and look.statuses[name].reason != Reason.STEP_FAILED
+        if is_fatal(look, name) and not _is_consequence(look.statuses[name])
     ]
     if not failed:
         return "a step failed"
     status = look.statuses[min(failed)[2]]
     verb = "failed" if status.state is StepState.FAILED else "was cancelled"
     return shortened(f"step {status.name} {verb}: {status.reason}: {status.message}")
+
+
+def _is_consequence(status: StepStatus) -> bool:
+    """Whether a step did not end well since another failed: no further item of it was begun. A run below may have the same reason."""
+    return status.state is StepState.CANCELLED and status.reason == Reason.STEP_FAILED
 
 
 def _undone(look: Look) -> str:

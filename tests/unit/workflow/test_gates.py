@@ -45,7 +45,7 @@ def test_a_run_waits_at_a_gate_and_says_for_what() -> None:
     assert world.states == {"draft": "Succeeded", "review": "Waiting", "send": "Pending"}
     assert world.run.status.waiting_for == (name,)
     assert world.step("review").waiting_for == name
-    assert world.step("review").object == name
+    assert (world.step("review").object, world.step("review").attempt) == (name, 1)
     assert world.verdict == ("Unknown", "WaitingForPeople")
     assert name in world.told
 

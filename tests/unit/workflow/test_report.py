@@ -114,6 +114,29 @@ def test_a_run_says_which_step_failed_first() -> None:
     assert world.told.startswith("step b failed: AgentFailed")
 
 
+def test_a_run_names_the_step_whose_run_failed_for_a_step_of_its_own() -> None:
+    world = World(spec_of({"name": "inner", "workflow": "other"}))
+    world.settle()
+    world.fail("inner", "StepFailed")
+    world.settle()
+
+    assert world.told.startswith("step inner failed: StepFailed: it says StepFailed")
+
+
+def test_a_step_that_was_only_left_because_another_failed_is_not_named_for_it() -> None:
+    each = {"name": "each", "forEach": "${[1, 2]}", "maxParallel": 1}
+    world = World(spec_of({"name": "a"}, each))
+    world.settle()
+    world.finish("each", item=0)
+    world.set_spec(suspend=True)
+    world.settle()
+    world.after(5).fail("a")
+    world.settle()
+
+    assert (world.step("each").state, world.step("each").reason) == ("Cancelled", "StepFailed")
+    assert world.told.startswith("step a failed: AgentFailed")
+
+
 def test_a_run_that_starts_now_has_the_time_of_its_first_look() -> None:
     world = World(spec_of(*TWO))
     world.run = world.run.model_copy(
