@@ -120,12 +120,6 @@ class Executions:
         """Yield name, uid and facts of the runs that steps of the run with ``uid`` started."""
         return (item for item in self._found(self._below, namespace, run) if item[2].parent_uid == uid)
 
-    def begins(self, namespace: str, run: str) -> bool:
-        """Whether a run would begin something new: it has not started, and no run that has waits for it."""
-        entry = self.runs.entry(namespace, run)
-        facts = entry.facts if entry is not None else None
-        return facts is not None and not (facts.revision or facts.parent or facts.ended_at is not None)
-
     def states(self) -> dict[str, int]:
         """Return how many runs have not started, are at work, succeeded and did not."""
         counts = {"Pending": 0, "Running": 0, "Succeeded": 0, "Failed": 0}

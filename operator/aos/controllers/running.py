@@ -181,9 +181,7 @@ class Operator:
     async def _lead(self) -> None:
         await self._cluster.synced()
         await self._census.complete.wait()
-        queue = WorkQueue(
-            self._process, workers=self._settings.workers, metrics=self.metrics, can_wait=self._can_wait
-        )
+        queue = WorkQueue(self._process, workers=self._settings.workers, metrics=self.metrics)
         self._queue = queue
         notifier = self._notifier = self._new_notifier()
         self._refresh()
@@ -220,11 +218,6 @@ class Operator:
                 self._notifier.look(key)
         finally:
             self.metrics.reconciled(key.subject, failed=failed)
-
-    def _can_wait(self, key: Key) -> bool:
-        """Whether a key begins something new: runs that have started go on first, or none would end while others come."""
-        is_run = key.subject is Subject.WORKFLOW_RUN
-        return is_run and self.objects.executions.begins(key.namespace, key.name)
 
     def _new_turns(self, bound: int) -> Turns:
         pods = self._cluster.pods

@@ -12,8 +12,6 @@ from aos.kube.errors import ApiError, Unavailable
 
 BACKOFF: Final = Backoff(initial_seconds=0.25, cap_seconds=120, jitter=0.3)
 WORKERS: Final = 8
-PATIENT_SHARE: Final = 32
-"""While others wait, one of so many keys that are taken is one that can wait."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +61,7 @@ class WorkQueue(Generic[K]):
 
     A key waits at most once and is processed by at most one worker. A key added while it is processed runs
     once more afterwards. A key whose processing raises comes back after a growing delay, at least the one that
-    an `Unavailable` asks for; success forgets its failures. Keys are taken first in, first out; those that can wait are taken when
-    no other is left, but at least each `PATIENT_SHARE` th time. So what was begun is brought to its end before more is begun.
+    an `Unavailable` asks for; success forgets its failures. Keys are taken first in, first out.
     """
 
     def __init__(
@@ -75,7 +72,6 @@ class WorkQueue(Generic[K]):
         backoff: Backoff = BACKOFF,
         clock: Clock | None = None,
         metrics: QueueMetrics | None = None,
-        can_wait: Callable[[K], bool] = lambda _: False,
     ) -> None:
         """Make a queue; nothing runs before `run`.
 
@@ -85,17 +81,13 @@ class WorkQueue(Generic[K]):
             backoff: delays after failures.
             clock: for tests.
             metrics: hears what happens.
-            can_wait: tells whether a key begins something new; asked when it is added.
         """
         self._process = process
         self._workers = workers
         self._backoff = backoff
         self._clock = clock or SystemClock()
         self._metrics = metrics or NoMetrics()
-        self._can_wait = can_wait
         self._ready: deque[K] = deque()
-        self._patient: deque[K] = deque()
-        self._taken = 0
         self._ready_at: dict[K, float] = {}
         self._running: dict[K, asyncio.Task[None]] = {}
         self._again: set[K] = set()
@@ -107,7 +99,7 @@ class WorkQueue(Generic[K]):
 
     def __len__(self) -> int:
         """Keys that wait for a worker, without those that wait for their time."""
-        return len(self._ready) + len(self._patient)
+        return len(self._ready)
 
     def add(self, key: K) -> None:
         """Process ``key`` as soon as a worker is free; ignored once the queue drains."""
@@ -177,8 +169,8 @@ class WorkQueue(Generic[K]):
         if key in self._ready_at:
             return
         self._ready_at[key] = self._clock.monotonic()
-        (self._patient if self._can_wait(key) else self._ready).append(key)
-        self._metrics.depth(len(self))
+        self._ready.append(key)
+        self._metrics.depth(len(self._ready))
         self._dispatch()
 
     def _due(self, key: K) -> None:
@@ -186,16 +178,11 @@ class WorkQueue(Generic[K]):
         self.add(key)
 
     def _dispatch(self) -> None:
-        while self._started and len(self) and len(self._running) < self._workers:
-            key = self._next()
-            self._metrics.depth(len(self))
+        while self._started and self._ready and len(self._running) < self._workers:
+            key = self._ready.popleft()
+            self._metrics.depth(len(self._ready))
             self._metrics.waited(self._clock.monotonic() - self._ready_at.pop(key))
             self._running[key] = asyncio.create_task(self._work(key), name=f"reconcile {key}")
-
-    def _next(self) -> K:
-        self._taken += 1
-        is_their_turn = not self._ready or self._taken % PATIENT_SHARE == 0
-        return (self._patient if self._patient and is_their_turn else self._ready).popleft()
 
     async def _work(self, key: K) -> None:
         started_at = self._clock.monotonic()
@@ -231,7 +218,7 @@ class WorkQueue(Generic[K]):
         self._settle()
 
     def _settle(self) -> None:
-        if self._draining and not len(self) and not self._running:
+        if self._draining and not self._ready and not self._running:
             self._idle.set()
 
     def _stop_timers(self) -> None:
@@ -243,7 +230,6 @@ class WorkQueue(Generic[K]):
         self._draining = True
         self._stop_timers()
         self._ready.clear()
-        self._patient.clear()
         self._ready_at.clear()
         self._again.clear()
         tasks = list(self._running.values())

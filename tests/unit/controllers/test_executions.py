@@ -255,23 +255,6 @@ def test_only_replacing_makes_a_run_that_has_started_end(heard: Heard) -> None:
         assert executions.must_make_way("sales", run) is (on_excess == "Replace")
 
 
-def test_only_a_run_that_has_not_started_and_that_no_run_waits_for_begins_something(heard: Heard) -> None:
-    begins = heard.objects.executions.begins
-    heard.see("WorkflowRun", "new", RUN)
-    heard.see("WorkflowRun", "started", RUN, status=STARTED)
-    heard.see("WorkflowRun", "ended", RUN, status={"conditions": ended("False")})
-    parent: JsonObject = {
-        "run": "started",
-        "runUID": "started-uid",
-        "rootUID": "started-uid",
-        "step": "research",
-        "depth": 1,
-    }
-    heard.see("WorkflowRun", "below", {**RUN, "parent": parent})
-    names = ("new", "started", "ended", "below", "unknown")
-    assert [name for name in names if begins("sales", name)] == ["new"]
-
-
 def test_what_a_run_made_itself_asks_for_the_work_of_the_task_alone(heard: Heard) -> None:
     made = raw("Task", "t1", {**TASK, "run": STEP})
     heard.objects.observe("Task", made, by=Key(Subject.WORKFLOW_RUN, "sales", "r1"))

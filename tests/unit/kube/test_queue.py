@@ -9,7 +9,7 @@ import pytest
 
 from aos.kube.backoff import Backoff
 from aos.kube.errors import Target, Unavailable
-from aos.kube.queue import PATIENT_SHARE, WorkQueue
+from aos.kube.queue import WorkQueue
 from tests.unit.kube.fakes import FakeClock, settle
 
 EXACT = Backoff(initial_seconds=1, cap_seconds=8, jitter=0)
@@ -115,33 +115,6 @@ async def test_a_key_added_while_it_is_processed_runs_once_more(bench: Bench) ->
     bench.work.gate.set()
     await settle()
     assert bench.work.done == ["a", "a"]
-
-
-async def test_what_was_begun_comes_before_what_can_wait_which_is_never_left_out_for_good() -> None:
-    work = Work()
-    queue = WorkQueue[str](work, workers=1, can_wait=lambda key: key.startswith("new"))
-    queue.add("new-0")
-    queue.add("new-1")
-    begun = [f"old-{number}" for number in range(2 * PATIENT_SHARE)]
-    for key in begun:
-        queue.add(key)
-    assert len(queue) == len(begun) + 2
-    running = asyncio.create_task(queue.run())
-    await queue.drain(60)
-    await running
-    assert [work.done.index(key) + 1 for key in ("new-0", "new-1")] == [PATIENT_SHARE, 2 * PATIENT_SHARE]
-    assert [key for key in work.done if key in begun] == begun
-
-
-async def test_what_can_wait_is_taken_when_nothing_else_is_left() -> None:
-    work = Work()
-    queue = WorkQueue[str](work, workers=1, can_wait=lambda key: key.startswith("new"))
-    for key in ("new-0", "old", "new-1"):
-        queue.add(key)
-    running = asyncio.create_task(queue.run())
-    await queue.drain(60)
-    await running
-    assert work.done == ["old", "new-0", "new-1"]
 
 
 async def test_no_more_keys_are_processed_at_once_than_there_are_workers(bench: Bench) -> None:
