@@ -110,7 +110,18 @@ def _build(store: Path, root: Path, request: Request, archive: Path) -> None:
         options.append(f"--file={inputs.REPOSITORY / request.dockerfile}")
         _run([*buildah, "build", *options, *given, f"--tag={_BUILT}", str(inputs.REPOSITORY)], {})
     with step("writing the image archive"), TemporaryDirectory(prefix=".layout-", dir=store) as layout:
-        _run([*buildah, "push", "--quiet", "--compression-format=zstd", _BUILT, f"oci:{layout}:image"], {})
+        _run(
+            [
+                *buildah,
+                "push",
+                "--quiet",
+                "--compression-format=zstd",
+                "--compression-level=1",
+                _BUILT,
+                f"oci:{layout}:image",
+            ],
+            {},
+        )
         oci.pack(Path(layout), request.tag, archive)
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from hack.cluster.session import choose_cluster
+from tests.e2e.api import api_of
 from tests.e2e.installation import SALES, Installation, JsonObject, at, wait_for
 
 NAMES = ("bench-cold", "bench-warm")
@@ -26,10 +27,15 @@ FACTS: JsonObject = {
 def main(tasks: int) -> None:
     """Measure, and print a line for each way."""
     named = os.environ.get("KUBECONFIG")
-    aos = Installation(choose_cluster(Path(named) if named else None).handle())
+    node = choose_cluster(Path(named) if named else None).handle()
+    with api_of(node) as api:
+        compare(Installation(node, api), tasks)
+
+
+def compare(aos: Installation, tasks: int) -> None:
+    """Measure with agents that are there for this alone."""
     aos.apply(*(agent(aos, name, KEPT if name == "bench-warm" else 0) for name in NAMES))
-    for name in NAMES:
-        aos.kubectl("wait", f"agent/{name}", "-n", SALES, "--for=condition=Ready", "--timeout=100s")
+    aos.becomes("agent", *NAMES)
     try:
         for name, seen in measured(aos, tasks).items():
             first, end = zip(*seen, strict=True)
@@ -38,7 +44,7 @@ def main(tasks: int) -> None:
                 f" ({min(first):.2f} to {max(first):.2f}), to the end median {statistics.median(end):.2f} s"
             )
     finally:
-        aos.kubectl("delete", "agent", *NAMES, "-n", SALES)
+        aos.delete("agent", *NAMES)
 
 
 def agent(aos: Installation, name: str, warm: int) -> JsonObject:
@@ -66,7 +72,7 @@ def measured(aos: Installation, tasks: int) -> dict[str, list[tuple[float, float
 
 def ready(aos: Installation) -> int:
     """How many pods wait for a Task."""
-    pods = aos.items("pods", "-l", "aos.dev/agent=bench-warm,!aos.dev/task")
+    pods = aos.items("pods", "aos.dev/agent=bench-warm,!aos.dev/task")
     return sum(all_ready(pod) for pod in pods)
 
 

@@ -30,6 +30,7 @@ from hack.demo.settings import Settings
 from hack.image.builders import Request
 from hack.image.cli import build
 from hack.postgres.server import running
+from tests.e2e.api import Api, api_of
 from tests.e2e.installation import Installation
 from tests.e2e.people import LEAD, User
 from tests.e2e.teams import forget, install_teams
@@ -204,12 +205,18 @@ def node_was_there(node: Handle, together: Path) -> bool:
 
 
 @pytest.fixture(scope="session")
+def api(node: Handle) -> Iterator[Api]:
+    with api_of(node) as asked:
+        yield asked
+
+
+@pytest.fixture(scope="session")
 def installed(
-    node: Handle, images: "Future[Settings]", together: Path, *, node_was_there: bool
+    node: Handle, api: Api, images: "Future[Settings]", together: Path, *, node_was_there: bool
 ) -> Installation:
     """AOS with the sales example on the node, as `make demo` leaves it."""
     settings = images.result()
-    access, aos = Access(node, paths()), Installation(node)
+    access, aos = Access(node, paths()), Installation(node, api)
     with once(together, "installed") as is_first:
         if is_first:
             load_image(access, settings)

@@ -8,7 +8,7 @@ from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, conditi
 
 
 def component_pod(aos: Installation, component: str) -> JsonObject | None:
-    pods = aos.items("pods", "-l", f"app.kubernetes.io/component={component}", namespace=SYSTEM)
+    pods = aos.items("pods", f"app.kubernetes.io/component={component}", namespace=SYSTEM)
     ready = [pod for pod in pods if (condition(pod, "Ready") or {}).get("status") == "True"]
     return ready[0] if ready else None
 
@@ -21,7 +21,7 @@ def kill(aos: Installation, component: str) -> None:
     for process in processes:
         os.kill(int(process.name), signal.SIGKILL)
     if not processes:  # the node is on another machine: the pod goes without a grace period
-        aos.kubectl("delete", "pod", name, "-n", SYSTEM, "--grace-period=0", "--force", "--wait=false")
+        aos.api.delete("pod", name, SYSTEM, grace_seconds=0)
 
 
 def of_pod(process: Path, uid: str) -> bool:

@@ -74,7 +74,7 @@ class User:
 
 def requests_of(aos: Installation, task: str) -> list[JsonObject]:
     """Every ApprovalRequest of a Task, the oldest first."""
-    found = aos.items("approvalrequests", "-l", f"aos.dev/task={task}")
+    found = aos.items("approvalrequests", f"aos.dev/task={task}")
     return sorted(found, key=lambda one: (str(at(one, "metadata.creationTimestamp")), name_of(one)))
 
 

@@ -39,7 +39,7 @@ def targets(aos: Installation, listener: tuple[str, str] | None) -> dict[str, Ta
         return str(at(aos.get("service", name, namespace), "spec.clusterIP"))
 
     def pod_address(component: str, namespace: str) -> str:
-        return str(at(aos.items("pods", "-l", component, namespace=namespace)[0], "status.podIP"))
+        return str(at(aos.items("pods", component, namespace=namespace)[0], "status.podIP"))
 
     dns = service("kube-dns", "kube-system")
     found = {

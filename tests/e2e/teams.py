@@ -62,8 +62,8 @@ class Teams:
 
     def delete(self) -> None:
         for team in self.namespaces:
-            names = [f"workflowrun/{run.name}" for run in self.runs.values() if run.team.name == team]
-            self.aos.kubectl("delete", *names, "-n", team, "--ignore-not-found", "--wait=true")
+            names = [run.name for run in self.runs.values() if run.team.name == team]
+            self.aos.delete("workflowrun", *names, namespace=team)
 
     def work(self, seconds: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Let people decide on all that waits for them, until every run has ended."""
@@ -131,7 +131,7 @@ class Teams:
 
     def tasks(self, name: str) -> list[JsonObject]:
         """Return the Tasks of a run."""
-        return self.aos.items("tasks", "-l", f"aos.dev/run={name}", namespace=self.runs[name].team.name)
+        return self.aos.items("tasks", f"aos.dev/run={name}", namespace=self.runs[name].team.name)
 
     def seen(self, team: Example, system: str, action: str) -> list[str]:
         """Return the records of all calls of an action in a system's own access log."""

@@ -7,9 +7,7 @@ from typing import cast
 import yaml
 
 from hack.demo import example
-from hack.demo.access import Access
 from hack.demo.example import SALES
-from hack.demo.installation import paths, put_credentials
 from hack.demo.settings import Settings
 from tests.e2e.installation import Installation, JsonObject, at
 
@@ -20,23 +18,32 @@ READY_SECONDS = 110
 @contextmanager
 def teamspace(installed: Installation, settings: Settings, name: str) -> Iterator[Installation]:
     """Give AOS seen from a namespace that nobody else uses; it is gone, or on its way out, afterwards."""
-    installed.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=true")
-    access = Access(installed.node, paths())
+    installed.delete("namespace", name)
     namespace, *others = renamed(name, settings)
-    access.apply(yaml.safe_dump(namespace))
+    installed.apply(namespace)
     for system in (*SALES.systems, example.MODEL):
-        put_credentials(access, system, home_of(system), name, settings)
-    access.apply(yaml.safe_dump_all(others))
+        installed.apply(moved(credentials(installed, system), name))
+    team = installed.seen_from(name)
+    team.apply(*others)
     try:
-        agents = (f"agent/{agent}" for agent in SALES.agents)
-        access.wait_ready(name, "tool/crm", "model/default", *agents, seconds=READY_SECONDS)
-        yield Installation(installed.node, name)
+        team.becomes("tool", "crm", seconds=READY_SECONDS)
+        team.becomes("model", "default", seconds=READY_SECONDS)
+        team.becomes("agent", *SALES.agents, seconds=READY_SECONDS)
+        yield team
     finally:
-        installed.kubectl("delete", "namespace", name, "--wait=false")
+        installed.delete("namespace", name, wait=False)
 
 
-def home_of(system: str) -> str:
-    return example.MODELS if system == example.MODEL else SALES.systems_namespace
+def credentials(installed: Installation, system: str) -> JsonObject:
+    """Return the Secret by which the team of the sales example is known to a system."""
+    standing = installed.get("secret", example.credentials(system))
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": example.credentials(system)},
+        "type": standing["type"],
+        "data": standing["data"],
+    }
 
 
 def renamed(name: str, settings: Settings) -> list[JsonObject]:
@@ -44,7 +51,7 @@ def renamed(name: str, settings: Settings) -> list[JsonObject]:
     text = example.manifests([SALES.folder / file for file in FILES], settings)
     return [
         moved(manifest, name)
-        for manifest in cast("Iterator[JsonObject]", yaml.safe_load_all(text))
+        for manifest in cast("Iterator[JsonObject]", yaml.load_all(text, yaml.CSafeLoader))
         if SALES.name in (at(manifest, "metadata.namespace"), at(manifest, "metadata.name"))
     ]
 

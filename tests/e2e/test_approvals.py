@@ -66,15 +66,14 @@ def held(aos: Installation) -> Iterator[Installation]:
     for task in HELD:
         aos.cancel(task)
     aos.apply(*night_shift(aos, calls=100), outsiders_role(aos.namespace))
-    aos.kubectl("wait", f"agent/{NIGHT}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=100s")
+    aos.becomes("agent", NIGHT)
     for task, one in HELD.items():
         aos.start(task, *one.script, agent=one.agent, deadline="10m")
     yield aos
     for task in HELD:
         aos.cancel(task)
-    aos.kubectl(
-        "delete", "agent/night-enricher", "policy/night", "rolebinding/e2e-outsiders", "-n", aos.namespace
-    )
+    for kind, name in (("agent", NIGHT), ("policy", "night"), ("rolebinding", "e2e-outsiders")):
+        aos.delete(kind, name)
 
 
 def night_shift(aos: Installation, calls: int) -> list[JsonObject]:

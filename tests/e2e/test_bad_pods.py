@@ -33,7 +33,7 @@ def started(aos: Installation) -> Iterator[Installation]:
     aos.start("greedy", agent="greedy")
     aos.start("absent", agent="absent", deadline="20s")
     yield aos
-    aos.kubectl("delete", "agent", "greedy", "absent", "-n", aos.namespace, "--ignore-not-found")
+    aos.delete("agent", "greedy", "absent")
 
 
 def test_an_agent_that_the_kernel_kills_for_its_memory_ends_its_task_as_out_of_memory(

@@ -20,6 +20,7 @@ TURNS = 5
 SECRET = "aos-store"
 LABELS: JsonObject = {"role": "spender", "territory": "emea"}
 SPENT = "search_contacts"
+WAVES = ("first", "second")
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def two_gateways(
         return  # it ends with these tests, of which this is the last that uses AOS
     upgrade(access, "gateway.replicas=1,gateway.store.emptyDir=true", "gateway.store.existingSecret=")
     access.rollout(SYSTEM, "aos-gateway", seconds=110)
-    aos.kubectl("delete", "secret", SECRET, "-n", SYSTEM)
+    aos.delete("secret", SECRET, namespace=SYSTEM)
 
 
 def upgrade(access: Access, *values: str) -> None:
@@ -69,12 +70,12 @@ def spenders(two_gateways: Installation) -> Iterator[Installation]:
     """Three agents that pay for each search from one budget of 1 USD; their model costs nothing."""
     aos = two_gateways
     aos.apply(*spending(aos))
-    for agent in AGENTS:
-        aos.kubectl("wait", f"agent/{agent}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=100s")
+    aos.becomes("agent", *AGENTS)
     yield aos
-    aos.kubectl("delete", "tasks", "-l", "test=budgets", "-n", aos.namespace)
-    aos.kubectl("delete", "agent", *AGENTS, "-n", aos.namespace)
-    aos.kubectl("delete", "policy/spenders", "tool/metered", "model/free", "-n", aos.namespace)
+    aos.delete("task", *(f"{wave}-{agent}" for wave in WAVES for agent in AGENTS))
+    aos.delete("agent", *AGENTS)
+    for kind, name in (("policy", "spenders"), ("tool", "metered"), ("model", "free")):
+        aos.delete(kind, name)
 
 
 def spending(aos: Installation) -> list[JsonObject]:
@@ -129,7 +130,6 @@ def spend(aos: Installation, wave: str) -> list[str]:
             "Task",
             f"{wave}-{agent}",
             {"agentRef": {"name": agent}, "input": work, "deadline": "5m"},
-            {"test": "budgets"},
         )
         aos.apply(task)
         tasks.append(f"{wave}-{agent}")
@@ -148,18 +148,16 @@ def searches(aos: Installation) -> int:
 def test_a_budget_of_one_dollar_ends_at_one_dollar_though_a_gateway_dies(spenders: Installation) -> None:
     aos = spenders
     before = searches(aos)
-    first = spend(aos, "first")
+    first = spend(aos, WAVES[0])
     wait_for(lambda: searches(aos) >= before + 10 or None, "the first searches")
-    pods = aos.items("pods", "-l", "app.kubernetes.io/component=gateway", namespace=SYSTEM)
+    pods = aos.items("pods", "app.kubernetes.io/component=gateway", namespace=SYSTEM)
     # One of an earlier rollout may still be on its way out.
     assert len([pod for pod in pods if "deletionTimestamp" not in metadata_of(pod)]) == 2
     kill(aos, "gateway")
     for task in first:
         aos.ended(task, 400)
-    second = spend(aos, "second")
-    for agent in AGENTS:
-        exhausted = "--for=condition=WithinBounds=False"
-        aos.kubectl("wait", f"agent/{agent}", "-n", aos.namespace, exhausted, "--timeout=300s")
+    second = spend(aos, WAVES[1])
+    aos.becomes("agent", *AGENTS, wanted="WithinBounds", status="False", seconds=300)
     for task in second:
         aos.ended(task, 400)
     spent = searches(aos) - before

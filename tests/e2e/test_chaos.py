@@ -88,7 +88,7 @@ class Deaths:
         pods = [
             pod
             for namespace in self._namespaces
-            for pod in self._aos.items("pods", "-l", "aos.dev/agent", namespace=namespace)
+            for pod in self._aos.items("pods", "aos.dev/agent", namespace=namespace)
             if at(pod, "status.phase") == "Running"
         ]
         if not pods:
@@ -105,8 +105,7 @@ def end(aos: Installation, pod: JsonObject, *, with_pod: bool = False) -> None:
         with suppress(ProcessLookupError):
             os.kill(int(process.name), signal.SIGKILL)
     if with_pod or not processes:
-        arguments = ["--grace-period=0", "--force", "--wait=false", "--ignore-not-found"]
-        aos.kubectl("delete", "pod", name, "-n", namespace, *arguments)
+        aos.api.delete("pod", name, namespace, grace_seconds=0)
 
 
 @pytest.mark.timeout(400)

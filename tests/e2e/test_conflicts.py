@@ -29,11 +29,11 @@ def rival(aos: Installation) -> Iterator[str]:
         "spec": copy.deepcopy(first["spec"]),
     }
     aos.apply(manifest)
-    aos.kubectl("wait", f"agent/{RIVAL}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=60s")
+    aos.becomes("agent", RIVAL)
     yield RIVAL
     for task in ("holder", "loser", "heir"):
         aos.cancel(task)
-    aos.kubectl("delete", "agent", RIVAL, "-n", aos.namespace)
+    aos.delete("agent", RIVAL)
 
 
 def outcome(aos: Installation, task: str) -> JsonObject | None:

@@ -12,6 +12,7 @@ from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, conditi
 from tests.e2e.people import User, asked, becomes, requests_of
 
 TASKS = 50
+NAMES = tuple(f"echo-{number}" for number in range(TASKS))
 
 
 def echo_agent(namespace: str) -> JsonObject:
@@ -70,16 +71,16 @@ def task(namespace: str, number: int) -> JsonObject:
     return {
         "apiVersion": "aos.dev/v1alpha1",
         "kind": "Task",
-        "metadata": {"name": f"echo-{number}", "namespace": namespace, "labels": {"test": "deaths"}},
+        "metadata": {"name": NAMES[number], "namespace": namespace, "labels": {"test": "deaths"}},
         "spec": {"agentRef": {"name": "echo"}, "input": {"number": number}, "deadline": "10m"},
     }
 
 
 def test_all_tasks_end_and_none_runs_twice_when_the_operator_is_killed(aos: Installation) -> None:
-    aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", aos.namespace)
+    aos.delete("task", *NAMES)
     aos.node.load(str(archive(paths(), "probe")))
     aos.apply(echo_agent(aos.namespace))
-    aos.kubectl("wait", "agent/echo", "-n", aos.namespace, "--for=condition=Ready", "--timeout=60s")
+    aos.becomes("agent", "echo")
     with pods_by_task(aos) as pods:
         aos.apply(*[task(aos.namespace, number) for number in range(TASKS)])
         wait_for(lambda: ended(aos) >= TASKS // 10 or None, "the first tasks to end", 180, pause=0.5)
@@ -88,17 +89,17 @@ def test_all_tasks_end_and_none_runs_twice_when_the_operator_is_killed(aos: Inst
         wait_for(lambda: ended(aos) == TASKS or None, "every task to end", 400, pause=1)
     assert len(pods) == TASKS
     assert {len(uids) for uids in pods.values()} == {1}
-    finished = aos.items("tasks", "-l", "test=deaths")
+    finished = aos.items("tasks", "test=deaths")
     reasons = Counter(str((condition(one, "Succeeded") or {}).get("reason")) for one in finished)
     assert reasons == {"Completed": TASKS}
     outputs = sorted(int(str(at(one, "status.result.output.number"))) for one in finished)
     assert outputs == list(range(TASKS))
-    aos.kubectl("delete", "tasks", "-l", "test=deaths", "-n", aos.namespace, "--wait=false")
-    aos.kubectl("delete", "agent", "echo", "-n", aos.namespace)
+    aos.delete("task", *NAMES, wait=False)
+    aos.delete("agent", "echo")
 
 
 def ended(aos: Installation) -> int:
-    found = aos.items("tasks", "-l", "test=deaths")
+    found = aos.items("tasks", "test=deaths")
     return sum((condition(one, "Succeeded") or {}).get("status") in ("True", "False") for one in found)
 
 
@@ -144,7 +145,7 @@ def no_gateway(aos: Installation) -> Iterator[None]:
 
 
 def gateways(aos: Installation) -> list[JsonObject]:
-    return aos.items("pods", "-l", "app.kubernetes.io/component=gateway", namespace=SYSTEM)
+    return aos.items("pods", "app.kubernetes.io/component=gateway", namespace=SYSTEM)
 
 
 REACH = """

@@ -7,7 +7,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.e2e.inside import post
-from tests.e2e.installation import Installation, JsonObject, at, condition, wait_for
+from tests.e2e.installation import Installation, JsonObject, at, wait_for
 
 DONE: JsonObject = {"output": {"done": True}}
 SLEEPING: JsonObject = {"sleepSeconds": 500, **DONE}
@@ -36,15 +36,9 @@ def agent(namespace: str, name: str, *delegates: str) -> JsonObject:
 def players(aos: Installation) -> Iterator[Installation]:
     """Two agents that may hand work to each other, ready."""
     aos.apply(agent(aos.namespace, "ping", "pong"), agent(aos.namespace, "pong", "ping"))
-    for name in NAMES:
-
-        def ready(name: str = name) -> JsonObject | None:
-            found = condition(aos.get("agent", name), "Ready")
-            return found if found is not None and found["status"] == "True" else None
-
-        wait_for(ready, f"agent {name} to be ready")
+    aos.becomes("agent", *NAMES)
     yield aos
-    aos.kubectl("delete", "agent", *NAMES, "-n", aos.namespace, "--ignore-not-found")
+    aos.delete("agent", *NAMES)
 
 
 def rally(turns: int, turn: int = 1) -> list[JsonValue]:
@@ -108,7 +102,7 @@ def test_a_task_that_is_cancelled_takes_what_it_handed_over_with_it(players: Ins
     players.running_pod(child)
     players.cancel("cancelled")
     wait_for(lambda: players.find("task", child) is None or None, "the handed-over Task to go", 180)
-    wait_for(lambda: not players.items("pod", "-l", f"aos.dev/task={child}") or None, "its pod to go with it")
+    wait_for(lambda: not players.items("pod", f"aos.dev/task={child}") or None, "its pod to go with it")
 
 
 def test_a_task_that_ends_ends_what_it_handed_over(players: Installation) -> None:

@@ -81,15 +81,15 @@ def hooked(aos: Installation) -> Iterator[Installation]:
     }
     aos.apply(secret, workflow(aos.namespace))
     for namespace in (INGRESS, ELSEWHERE):
-        aos.kubectl("delete", "namespace", namespace, "--ignore-not-found")
+        aos.delete("namespace", namespace)
         aos.apply(
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, sender(namespace)
         )
     for namespace in (INGRESS, ELSEWHERE):
-        aos.kubectl("wait", f"pod/{SENDER}", "-n", namespace, "--for=condition=Ready", "--timeout=60s")
-    aos.kubectl("wait", "workflow/letters", "-n", aos.namespace, "--for=condition=Ready", "--timeout=60s")
+        aos.becomes("pod", SENDER, namespace=namespace)
+    aos.becomes("workflow", "letters")
     yield aos
-    aos.kubectl("delete", "namespace", INGRESS, ELSEWHERE, "--wait=false")
+    aos.delete("namespace", INGRESS, ELSEWHERE, wait=False)
 
 
 def send(

@@ -79,7 +79,7 @@ def test_what_the_agent_cannot_reach_is_there_for_the_gateway(
     """Without this, a CRM that is down would pass for one that is closed off."""
     gateway = str(
         at(
-            aos.items("pods", "-l", "app.kubernetes.io/component=gateway", namespace=SYSTEM)[0],
+            aos.items("pods", "app.kubernetes.io/component=gateway", namespace=SYSTEM)[0],
             "metadata.name",
         )
     )
@@ -122,7 +122,7 @@ def test_attack_03_a_token_used_from_another_address_is_refused(aos: Installatio
     token = aos.run(pod, "cat", "/var/run/secrets/aos/token").output.strip()
     thief = str(
         at(
-            aos.items("pods", "-l", "app.kubernetes.io/component=gateway", namespace=SYSTEM)[0],
+            aos.items("pods", "app.kubernetes.io/component=gateway", namespace=SYSTEM)[0],
             "metadata.name",
         )
     )

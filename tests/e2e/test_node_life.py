@@ -14,9 +14,22 @@ from hack.cluster.kubectl import wait_until
 from hack.cluster.paths import Paths
 from hack.cluster.process import Table, children
 from hack.cluster.session import choose_cluster
+from tests.e2e.api import Api
+from tests.e2e.installation import at
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def bare(api: Api, cluster: LocalNode) -> LocalNode:
+    """The node without what earlier tests ran on it: each repair would have to start all of that, and no test looks at it."""
+    for kind in ("deployment", "pod"):
+        for one in api.items(f"{kind}s"):
+            namespace, name = str(at(one, "metadata.namespace")), str(at(one, "metadata.name"))
+            if namespace != "kube-system":
+                api.delete(kind, name, namespace, grace_seconds=0)
+    return cluster
+
+
+@pytest.fixture(scope="module")
 def cluster(node: Handle, *, node_was_there: bool) -> LocalNode:
     if node_was_there and os.environ.get("CI") != "true":
         pytest.skip(
@@ -56,8 +69,9 @@ def test_a_program_that_ends_is_started_again_by_itself(cluster: LocalNode, node
 
 
 def test_up_repairs_a_node_whose_first_process_was_killed_and_keeps_its_objects(
-    cluster: LocalNode, node: Handle
+    bare: LocalNode, node: Handle
 ) -> None:
+    cluster = bare
     node.kubectl("delete", "configmap", "kept", "--namespace=default", "--ignore-not-found")
     assert node.kubectl("create", "configmap", "kept", "--namespace=default").ok
     os.kill(init_pid(), signal.SIGKILL)

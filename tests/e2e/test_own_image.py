@@ -49,8 +49,8 @@ def pod(aos: Installation) -> str:
     metadata = agent["metadata"]
     assert isinstance(metadata, dict)
     aos.apply({**agent, "metadata": {**metadata, "namespace": aos.namespace}})
-    aos.kubectl("wait", "agent/researcher", "-n", aos.namespace, "--for=condition=Ready", "--timeout=110s")
-    (found,) = aos.items("pods", "-l", "aos.dev/agent=researcher")
+    aos.becomes("agent", "researcher")
+    (found,) = aos.items("pods", "aos.dev/agent=researcher")
     return str(at(found, "metadata.name"))
 
 
@@ -103,11 +103,11 @@ def keeper(aos: Installation) -> Iterator[str]:
         "volumes": [{"name": "pods", "hostPath": {"path": "/var/lib/kubelet/pods"}}],
     }
     metadata: JsonObject = {"name": KEEPER, "namespace": "default"}
-    aos.kubectl("delete", "pod", KEEPER, "-n", "default", "--ignore-not-found")
+    aos.delete("pod", KEEPER, namespace="default")
     aos.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    aos.kubectl("wait", f"pod/{KEEPER}", "-n", "default", "--for=condition=Ready", "--timeout=60s")
+    aos.becomes("pod", KEEPER, namespace="default")
     yield KEEPER
-    aos.kubectl("delete", "pod", KEEPER, "-n", "default", "--wait=false")
+    aos.delete("pod", KEEPER, namespace="default", wait=False)
 
 
 def test_the_helper_takes_each_token_that_the_kubelet_writes_and_keeps_none(

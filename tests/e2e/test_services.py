@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from tests.e2e.inside import post
-from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, wait_for
+from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, condition, wait_for
 from tests.e2e.reach import targets, tried
 
 CLERK = "clerk"
@@ -45,13 +45,13 @@ def service(aos: Installation) -> Installation:
         agent(aos.namespace, ASSISTANT, "Do what you are told."),
     )
     wait_for(lambda: len(ready(aos)) == REPLICAS or None, "the Service's pods")
-    aos.kubectl("wait", f"agent/{CLERK}", "-n", aos.namespace, "--for=condition=Ready", "--timeout=60s")
+    aos.becomes("agent", CLERK)
     return aos
 
 
 def ready(aos: Installation) -> dict[str, JsonObject]:
     """Return the Service's pods that take Tasks, by uid."""
-    pods = aos.items("pods", "-l", f"aos.dev/agent={CLERK}")
+    pods = aos.items("pods", f"aos.dev/agent={CLERK}")
     return {
         str(at(pod, "metadata.uid")): pod
         for pod in pods
@@ -60,9 +60,7 @@ def ready(aos: Installation) -> dict[str, JsonObject]:
 
 
 def is_ready(pod: JsonObject) -> bool:
-    conditions = at(pod, "status.conditions")
-    assert isinstance(conditions, list)
-    return any(at(one, "type") == "Ready" and at(one, "status") == "True" for one in conditions)
+    return (condition(pod, "Ready") or {}).get("status") == "True"
 
 
 def test_tasks_go_to_the_pods_that_are_there_and_each_does_one_at_a_time(service: Installation) -> None:

@@ -65,11 +65,15 @@ def test_a_namespace_has_no_more_warm_pods_than_it_may_and_its_agents_share_them
         return sorted((len(kept(warm)), len(kept(warm, OTHER)))) == [1, MOST - 1] or None
 
     wait_for(shared, "the agents to share the pool")
-    told = [
-        str((condition(warm.get("agent", agent), "Ready") or {}).get("message")) for agent in (SCOUT, OTHER)
-    ]
-    assert all(
-        f"of {MOST} warm pods are kept: the namespace may have no more" in message for message in told
-    ), told
+
+    def told() -> bool | None:
+        said = [
+            str((condition(warm.get("agent", agent), "Ready") or {}).get("message"))
+            for agent in (SCOUT, OTHER)
+        ]
+        bound = f"of {MOST} warm pods are kept: the namespace may have no more"
+        return all(bound in message for message in said) or None
+
+    wait_for(told, "both agents to say that the pool is full")
     warm.apply(scout(warm.namespace, 0, "Wait for better work."), scout(warm.namespace, 0, name=OTHER))
     wait_for(lambda: (not kept(warm) and not kept(warm, OTHER)) or None, "the pool to be empty")

@@ -142,7 +142,7 @@ def test_finance_an_invoice_is_posted_once_whoever_else_posts_it_or_to_its_accou
 def test_finance_a_posting_waits_for_two_people(teams: Teams) -> None:
     [post] = [task for task in teams.tasks("e2e-pay-neighbour") if has_posted(task)]
     requests = teams.aos.items(
-        "approvalrequests", "-l", f"aos.dev/task={at(post, 'metadata.name')}", namespace=FINANCE.name
+        "approvalrequests", f"aos.dev/task={at(post, 'metadata.name')}", namespace=FINANCE.name
     )
     assert {at(one, "status.need") for one in requests} == {2}
 

@@ -27,7 +27,7 @@ def kept(aos: Installation, agent: str = SCOUT) -> dict[str, JsonObject]:
     """Return the pods that wait for a Task, by uid."""
     return {
         str(at(pod, "metadata.uid")): pod
-        for pod in aos.items("pods", "-l", f"aos.dev/agent={agent}")
+        for pod in aos.items("pods", f"aos.dev/agent={agent}")
         if owner(pod) == "Agent" and at(pod, "metadata.deletionTimestamp") is None
     }
 

@@ -38,6 +38,11 @@ def test_the_kubelet_stays_in_a_tree_of_control_groups_of_its_own() -> None:
     assert kubelet["authentication"]["anonymous"] == {"enabled": False}
 
 
+def test_what_is_killed_again_and_again_is_not_kept_waiting() -> None:
+    kubelet = yaml.safe_load(config.render("kubelet.yaml", FOLDERS))
+    assert kubelet["crashLoopBackOff"] == {"maxContainerRestartPeriod": "1s"}
+
+
 def test_containers_start_through_the_tools_that_were_built() -> None:
     containerd = tomllib.loads(config.render("containerd.toml", FOLDERS))
     runtime = containerd["plugins"]["io.containerd.cri.v1.runtime"]
@@ -56,6 +61,7 @@ def test_the_specification_survives_its_file() -> None:
     read = json.loads(json.dumps(spec.to_json()))
     assert read["hostname"] == config.NAME
     assert [program["name"] for program in read["programs"]] == [program.name for program in spec.programs]
+    assert {"GOGC", "GOMEMLIMIT"} <= set(read["environment"])
     assert read["environment"]["PATH"].startswith("/c/containerd:/c/runc:/c/calico:/c/kube:")
 
 
