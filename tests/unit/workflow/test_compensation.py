@@ -386,3 +386,9 @@ def test_a_run_says_whether_it_undid_something() -> None:
     nothing.settle()
     assert nothing.verdict == ("False", "StepFailed")
     assert not nothing.run.status.undid
+
+
+def test_what_is_undone_is_not_looked_at_again_at_the_timeout_of_the_run() -> None:
+    world = failed()
+    assert world.open == ["refund"]
+    assert world.settle().requeue_after_seconds is None

@@ -230,3 +230,12 @@ def test_a_gate_that_is_open_is_not_settled_nor_enforced_before_the_operator_loo
 
     assert found.settled_at is None
     assert not found.is_enforced
+
+
+def test_an_attempt_was_made_when_the_api_server_says_so_and_before_it_has_said_so_now() -> None:
+    made, now = task(), START + timedelta(seconds=7)
+    unstamped = made.model_copy(
+        update={"metadata": made.metadata.model_copy(update={"creation_timestamp": None})}
+    )
+    found = [task_attempt(item, now) for item in (made, unstamped)]
+    assert [item.created_at for item in found if item is not None] == [START, now]

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -206,3 +207,34 @@ def test_an_approval_without_the_time_of_it_counts_from_now() -> None:
     world.after(60).settle()
 
     assert world.step("review").completion_time == world.now
+
+
+@pytest.mark.parametrize(
+    ("message", "told"), [("not like this", "not like this"), ("", "somebody who may decide rejected it")]
+)
+def test_why_a_gate_was_rejected_is_told_in_the_words_of_who_did_where_there_are_any(
+    message: str, told: str
+) -> None:
+    world = asked()
+    (gate,) = world.gates.values()
+    world.gates[gate.name] = replace(gate, message=message)
+    world.decide("review", RequestState.REJECTED)
+    world.settle()
+
+    assert world.step("review").message == told
+
+
+def test_a_gate_began_when_the_run_first_asked_and_one_that_was_not_recorded_when_it_was_made() -> None:
+    world = asked()
+    asked_at = world.step("review").start_time
+    (gate,) = world.gates.values()
+    world.gates[gate.name] = replace(gate, created_at=world.now + timedelta(seconds=7))
+    world.after(9).settle()
+    assert world.step("review").start_time == asked_at
+
+    found = World(spec_of({"name": "review", "approval": {}}))
+    found.act(advance(found.observed()).actions)
+    (gate,) = found.gates.values()
+    found.gates[gate.name] = replace(gate, created_at=found.now + timedelta(seconds=7))
+    found.after(9).settle()
+    assert found.step("review").start_time == gate.created_at + timedelta(seconds=7)

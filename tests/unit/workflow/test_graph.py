@@ -207,3 +207,9 @@ def test_either_there_is_an_order_or_a_cycle_that_is_told(edges: dict[str, set[s
         way = found.message.partition(":")[0].split(" waits for ")
         assert way[0] == way[-1]
         assert all(after in edges[name] for name, after in itertools.pairwise(way))
+
+
+def test_what_a_workflow_is_taken_for_is_its_own_and_not_what_was_asked_for_before() -> None:
+    one, other = (spec_of({"name": name}) for name in ("a", "b"))
+    assert [graph_of(spec).order for spec in (one, other, one)] == [("a",), ("b",), ("a",)]
+    assert graph_of(one) is graph_of(one)

@@ -197,3 +197,11 @@ def test_what_nobody_changed_is_told_in_the_same_words() -> None:
     assert found.status == world.run.status
     assert found.actions == ()
     assert not found.confirm
+
+
+def test_a_run_below_that_gives_nothing_has_no_digest_of_it() -> None:
+    world = World(spec_of({"name": "inner", "workflow": "other"}))
+    world.settle()
+    world.end("inner", succeeded=True, reason="Completed", output=None)
+    world.settle()
+    assert (world.step("inner").state, world.step("inner").output_digest) == ("Succeeded", None)
