@@ -133,9 +133,8 @@ class CredentialStore:
         async with asyncio.TaskGroup() as group:
             group.create_task(informer.run())
             await informer.synced.wait()
-            if not informer.items:
-                # That it is not there is known only now, and no change tells it.
-                self._tell(secret)
+            # What is there was told before this was known to be all, and of what is not there nothing is told.
+            self._tell(secret)
 
     def _notify(self, secret: tuple[str, str], change: Change[SecretData]) -> None:
         if change.old and change.new and change.old.values == change.new.values:

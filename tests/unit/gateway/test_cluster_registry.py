@@ -434,6 +434,23 @@ async def test_why_a_webhook_has_no_key_is_known_once_its_secret_was_looked_for(
         assert made.trigger_problem("sales", "outreach", "another") is None
 
 
+async def test_a_webhooks_key_that_was_there_before_the_webhook_is_told_once_it_is_read(
+    api: FakeApiServer,
+) -> None:
+    api.put(SECRETS, raw_secret())
+    webhook: JsonObject = {"secretRef": {"name": "crm-key", "key": "token"}}
+    triggers: JsonObject = {"triggers": [{"name": "new-lead", "webhook": webhook}]}
+    spec: JsonObject = {"steps": [{"name": "enrich", "agent": "enricher"}], **triggers}
+    async with registry(api) as made:
+        heard: list[str | None] = []
+        made.on_workflow_change(
+            lambda key: heard.append(made.trigger_problem(key.namespace, key.name, "new-lead"))
+        )
+        api.put(WORKFLOWS, raw("Workflow", "outreach", spec=spec))
+        await settled()
+        assert heard[-1] == ""
+
+
 async def test_only_the_secret_that_is_referred_to_is_asked_for(api: FakeApiServer) -> None:
     api.put(SECRETS, raw_secret())
     api.put(TOOLS, raw_tool(secret="crm-key"))
