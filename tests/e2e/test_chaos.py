@@ -5,9 +5,11 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -48,10 +50,51 @@ LEAST_DEATHS = 6
 END_SECONDS = 270.0
 
 
-def counted(teams: Teams, team: Example, system: str, what: str, names: Iterable[str]) -> dict[str, int]:
-    """How many of each of these a system itself holds."""
-    found = Counter(str(name) for [name] in teams.rows(team, system, f"SELECT {what}"))
-    return {name: found[name] for name in names}
+@dataclass(frozen=True)
+class Effect:
+    """What runs are there for, as the system holds it in which it is done.
+
+    Attributes:
+        team: whose runs.
+        system: that does it.
+        what: the column and table, and which rows, as SQL after SELECT.
+        names: one for each run: what the column holds.
+    """
+
+    team: Example
+    system: str
+    what: str
+    names: Sequence[str]
+
+
+EFFECTS: Final = (
+    Effect(SALES, "mail", "contact FROM message", tuple(COMPANIES)),
+    Effect(FINANCE, "ledger", "invoice FROM entry", INVOICES),
+    Effect(SUPPORT, "tickets", "ticket FROM reply", TICKETS),
+    Effect(MARKETING, "cms", "title FROM page WHERE state = 'published'", TITLES),
+    Effect(MARKETING, "cms", "title FROM page", TITLES),
+)
+
+
+def counted(teams: Teams, effect: Effect) -> dict[str, int]:
+    """How many of each name a system itself holds."""
+    found = Counter(str(name) for [name] in teams.rows(effect.team, effect.system, f"SELECT {effect.what}"))
+    return {name: found[name] for name in effect.names}
+
+
+def refusals(teams: Teams, run: str) -> list[str]:
+    """What the gateway says of refused calls of a run: reason and note."""
+    events = teams.aos.items("events", namespace=teams.runs[run].team.name)
+    said = [(str(at(event, "reason")), str(at(event, "note"))) for event in events if event.get("note")]
+    return [f"{reason}: {note}" for reason, note in said if note.startswith(f"Task {run}-")]
+
+
+def lost_its_write(teams: Teams, run: str) -> bool:
+    """Whether a gateway died while a write of the run was under way that its system can't take twice.
+
+    Nobody knows what became of it, so no attempt may make it again: that the run fails, and says so, is its right end.
+    """
+    return any(said.startswith("DuplicateInFlight:") for said in refusals(teams, run))
 
 
 class Deaths:
@@ -116,13 +159,14 @@ def test_twenty_runs_reach_their_right_end_and_nothing_is_done_twice_whatever_di
     deaths = Deaths(examples, teams.namespaces)
     teams.start()
     teams.work(END_SECONDS, deaths)
-    assert {name: teams.told(name) for name in teams.runs if teams.reason(name) != "Completed"} == {}
+    unknown = [name for name in teams.runs if teams.reason(name) != "Completed"]
+    wrong = [name for name in unknown if not lost_its_write(teams, name)]
+    assert {teams.told(name): refusals(teams, name) for name in wrong} == {}
     assert set(deaths.done) == set(DEATHS)
     assert deaths.done.total() >= LEAST_DEATHS
-    assert counted(teams, SALES, "mail", "contact FROM message", COMPANIES) == dict.fromkeys(COMPANIES, 1)
-    assert counted(teams, FINANCE, "ledger", "invoice FROM entry", INVOICES) == dict.fromkeys(INVOICES, 1)
-    assert counted(teams, SUPPORT, "tickets", "ticket FROM reply", TICKETS) == dict.fromkeys(TICKETS, 1)
-    pages = "title FROM page WHERE state = 'published'"
-    assert counted(teams, MARKETING, "cms", pages, TITLES) == dict.fromkeys(TITLES, 1)
-    assert counted(teams, MARKETING, "cms", "title FROM page", TITLES) == dict.fromkeys(TITLES, 1)
+    for effect in EFFECTS:
+        found = counted(teams, effect)
+        of_team = [name for name in unknown if teams.runs[name].team is effect.team]
+        assert {name: times for name, times in found.items() if times > 1} == {}
+        assert [*found.values()].count(0) <= len(of_team), (found, of_team)
     teams.delete()
