@@ -18,7 +18,7 @@ $(STAMP): requirements-dev.lock pyproject.toml hack/venv.sh
 demo: $(STAMP) ## a real cluster, AOS installed, one agent at work, one call for you to approve (YES=1 does); leaves the cluster up
 	@$(PYTHON) -m hack.demo $(if $(YES),--yes)
 
-test: $(STAMP) ## every layer: unit, control plane, node
+test: $(STAMP) ## every layer: unit, control plane, node; FRESH=1 runs what passed before with the same inputs too
 	@$(PYTHON) -m hack.test
 
 unit: $(STAMP) ## the unit tests alone

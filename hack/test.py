@@ -1,6 +1,7 @@
 """``python -m hack.test [LAYER ...]``: run the layers of tests; what needs no node at once, since it waits for much of its time.
 
 The node comes after that: beside everything else its programs are slow enough for their own time limits.
+A run that passed before with the very same inputs is not repeated, but for CI and with ``FRESH=1``.
 """
 
 import os
@@ -11,10 +12,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Final
+
+from hack import remembered
+from hack.cluster import packages, session
+from hack.cluster.errors import ClusterError
+from hack.cluster.paths import Paths
+from hack.cluster.source import docker_answers
+from hack.inputs import fingerprint
+from hack.postgres import programs
+from hack.remembered import Memory
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,12 +78,33 @@ RUNS: tuple[Run, ...] = (
 ON_THE_NODE: Final = Run("e2e", "e2e", ("tests/e2e", "-n", "3"))
 LAYERS = ("unit", "cluster", "e2e")
 
+MEMORY: Final = Memory(ROOT / ".cache/tests")
+NOT_THEIRS: Final = "a cluster stood before these tests"
+"""So the node's tests begin the reason why those that would break it are skipped: whether one stands is part of the key."""
+_AGAIN: Final = "FRESH"
+_SOMEBODY_ELSES: Final = ("KUBECONFIG", "AOS_E2E_POSTGRES_URL")
+"""Variables that name what the node's tests run on, and whose state nobody here knows."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run that is due: where pytest's report of it goes, and by what it is remembered if it passes; None: by nothing."""
+
+    run: Run
+    report: Path
+    key: str | None
+
+    @property
+    def command(self) -> list[str]:
+        """What is run."""
+        return [*_command(self.run), f"--junitxml={self.report}"]
+
 
 @dataclass(frozen=True)
 class Started:
     """A run that goes on; what it prints is held back, so that two runs do not mix."""
 
-    run: Run
+    attempt: Attempt
     process: "subprocess.Popen[bytes]"
     output: IO[bytes]
     started_at: float
@@ -86,22 +120,97 @@ def main(names: Sequence[str]) -> int:
     if "e2e" in wanted and _left_out():
         print("e2e: left out, since there is neither root, nor kind, nor a KUBECONFIG to run on", flush=True)
         wanted.discard("e2e")
-    runs = [run for run in RUNS if run.layer in wanted]
-    codes = [_alone(runs[0]) if len(runs) == 1 else _together(runs)] if runs else []
+    _prepare(wanted)
+    codes = _run([run for run in RUNS if run.layer in wanted])
     if ON_THE_NODE.layer in wanted:
-        codes.append(_alone(ON_THE_NODE))
+        codes += _run([ON_THE_NODE])
     return next((code for code in codes if code != 0), 0)
 
 
-def _alone(run: Run) -> int:
+def _prepare(layers: Collection[str]) -> None:
+    """Install and build what the layers need: a test that did so would change what others depend on.
+
+    What stands in the way the tests will say.
+    """
+    if "unit" in layers:
+        with suppress(ClusterError):
+            programs.ensure()
+    if "cluster" in layers:
+        with suppress(ClusterError):
+            session.prepare(control_plane=True)
+    if "e2e" in layers:
+        named = os.environ.get("KUBECONFIG")
+        with suppress(ClusterError):
+            session.prepare(control_plane=False, kubeconfig=Path(named) if named else None)
+            programs.ensure()
+            if not docker_answers():
+                packages.ensure_packages(packages.BUILD_IMAGES, "to build images without a Docker engine")
+
+
+def _run(runs: Sequence[Run]) -> list[int]:
+    """Run those that have not passed with these inputs before; return their codes."""
+    inputs = _inputs()
+    with TemporaryDirectory() as reports:
+        attempts = [
+            Attempt(run, Path(reports) / f"{place}.xml", _key(run, inputs)) for place, run in enumerate(runs)
+        ]
+        due = [attempt for attempt in attempts if not _passed_before(attempt)]
+        return [_alone(due[0])] if len(due) == 1 else _together(due)
+
+
+def _inputs() -> str | None:
+    """Sum up what runs depend on; None where they are not remembered."""
+    if os.environ.get("CI") == "true":
+        return None
+    built = sorted(Paths.from_environment().programs.glob("[!.]*/"))
+    return fingerprint(ROOT, _environment(), built, frozenset({_AGAIN}))
+
+
+def _key(run: Run, inputs: str | None) -> str | None:
+    on_the_node = run.layer == ON_THE_NODE.layer
+    if inputs is None or (on_the_node and any(name in os.environ for name in _SOMEBODY_ELSES)):
+        return None
+    where = (Paths.from_environment().node.exists(), docker_answers()) if on_the_node else ()
+    return remembered.key(inputs, [*_command(run), *map(str, where)])
+
+
+def _passed_before(attempt: Attempt) -> bool:
+    if attempt.key is None or os.environ.get(_AGAIN):
+        return False
+    passed = MEMORY.recall(attempt.key)
+    if passed is None:
+        return False
+    at = datetime.fromisoformat(passed.at).astimezone()
+    print(
+        f"{attempt.run.name}: passed before with these very inputs ({at:%Y-%m-%d %H:%M}, {passed.seconds:.0f} s); "
+        f"{_AGAIN}=1 runs it again",
+        flush=True,
+    )
+    return True
+
+
+def _remember(attempt: Attempt, seconds: float) -> None:
+    """Remember a run that passed, unless its inputs changed meanwhile or it left out what another machine would run."""
+    if (
+        attempt.key is None
+        or attempt.key != _key(attempt.run, _inputs())
+        or not remembered.all_ran(attempt.report, NOT_THEIRS)
+    ):
+        return
+    with suppress(OSError):
+        MEMORY.keep(attempt.key, attempt.run.name, seconds)
+
+
+def _alone(attempt: Attempt) -> int:
     started_at = time.monotonic()
-    code = subprocess.run(_command(run), cwd=ROOT, env=_environment(), check=False).returncode
-    return _told(run, code, started_at)
+    code = subprocess.run(attempt.command, cwd=ROOT, env=_environment(), check=False).returncode
+    return _told(attempt, code, started_at)
 
 
-def _together(runs: Sequence[Run]) -> int:
-    print(f"running at once: {', '.join(run.name for run in runs)}", flush=True)
-    going = [_start(run) for run in runs]
+def _together(attempts: Sequence[Attempt]) -> list[int]:
+    if attempts:
+        print(f"running at once: {', '.join(attempt.run.name for attempt in attempts)}", flush=True)
+    going = [_start(attempt) for attempt in attempts]
     codes: list[int] = []
     told_at = time.monotonic()
     try:
@@ -115,13 +224,13 @@ def _together(runs: Sequence[Run]) -> int:
                 told_at = time.monotonic()
     finally:
         _interrupt(going)
-    return next((code for code in codes if code != 0), 0)
+    return codes
 
 
-def _start(run: Run) -> Started:
+def _start(attempt: Attempt) -> Started:
     output = tempfile.TemporaryFile()  # noqa: SIM115 - closed in _end
     process = subprocess.Popen(
-        _command(run),
+        attempt.command,
         cwd=ROOT,
         env=_environment(),
         stdin=subprocess.DEVNULL,
@@ -130,13 +239,15 @@ def _start(run: Run) -> Started:
         # A terminal's interrupt shall come once, from here: a second one would cut the tearing down short.
         process_group=0,
     )
-    return Started(run, process, output, time.monotonic())
+    return Started(attempt, process, output, time.monotonic())
 
 
 def _end(one: Started) -> int:
     with one.output as output:
-        print(f"\n--- {one.run.name}\n{_printed(output).decode(errors='replace')}", end="", flush=True)
-    return _told(one.run, one.process.returncode, one.started_at)
+        print(
+            f"\n--- {one.attempt.run.name}\n{_printed(output).decode(errors='replace')}", end="", flush=True
+        )
+    return _told(one.attempt, one.process.returncode, one.started_at)
 
 
 def _progress(one: Started) -> str:
@@ -146,7 +257,7 @@ def _progress(one: Started) -> str:
     lines = printed.decode(errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "begins")
     done = f"{int(percent[-1])} %" if percent else last[:60]
-    return f"{one.run.name} ({done}, {time.monotonic() - one.started_at:.0f} s)"
+    return f"{one.attempt.run.name} ({done}, {time.monotonic() - one.started_at:.0f} s)"
 
 
 def _printed(output: IO[bytes]) -> bytes:
@@ -165,9 +276,11 @@ def _interrupt(going: Sequence[Started]) -> None:
             one.process.kill()
 
 
-def _told(run: Run, code: int, started_at: float) -> int:
-    outcome = "passed" if code == 0 else "FAILED"
-    print(f"{run.name}: {outcome} in {time.monotonic() - started_at:.0f} s", flush=True)
+def _told(attempt: Attempt, code: int, started_at: float) -> int:
+    seconds = time.monotonic() - started_at
+    print(f"{attempt.run.name}: {'passed' if code == 0 else 'FAILED'} in {seconds:.0f} s", flush=True)
+    if code == 0:
+        _remember(attempt, seconds)
     return code
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from hack import test as layers
+from hack.cluster import session
+from hack.cluster.errors import PrerequisiteError
+from hack.postgres import programs
 from hack.test import Run
 
 Use = Callable[..., None]
@@ -27,6 +30,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
         monkeypatch.setattr(layers, "ON_THE_NODE", node)
         monkeypatch.setattr(layers, "_command", command)
         monkeypatch.setattr(layers, "_LOOK_SECONDS", 0.01)
+        monkeypatch.setattr(layers, "_prepare", lambda names: None)
         monkeypatch.setenv("CI", "true")
 
     return replaced
@@ -89,11 +93,37 @@ def test_now_and_then_it_says_how_far_each_run_is(
     assert "unit (34 %, " in said
 
 
+def test_what_a_layer_needs_is_made_before_it_and_an_obstacle_is_left_to_its_tests(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> Callable[..., None]:
+        def made(*_: object, **named: object) -> None:
+            asked.append(" ".join([name, *(f"{key}={value}" for key, value in named.items())]))
+            raise PrerequisiteError("there is none")
+
+        return made
+
+    monkeypatch.setenv("KUBECONFIG", "/theirs")
+    monkeypatch.setattr(programs, "ensure", ask("postgres"))
+    monkeypatch.setattr(session, "prepare", ask("cluster"))
+    for layer in layers.LAYERS:
+        layers._prepare({layer})
+    assert asked == [
+        "postgres",
+        "cluster control_plane=True",
+        "cluster control_plane=False kubeconfig=/theirs",
+    ]
+
+
 def test_an_interrupt_lets_all_runs_tear_down(tmp_path: Path) -> None:
     here = tmp_path / "here"
     program = f"""
 import sys
 from hack import test as layers
+from hack.cluster import session
+from hack.cluster.errors import PrerequisiteError
 text = '''
 import pathlib, time
 try:
@@ -104,6 +134,7 @@ finally:
 '''
 layers.RUNS = (layers.Run("unit", "unit", (text,)), layers.Run("cluster", "cluster", ("import time; time.sleep(60)",)))
 layers._command = lambda run: [sys.executable, "-c", *run.arguments]
+layers._prepare = lambda names: None
 layers.main(["unit", "cluster"])
 """
     with subprocess.Popen(
