@@ -104,6 +104,7 @@ def started() -> Iterator[Bench]:
         servers = [
             stack.enter_context(targets.gateway(cluster.kubeconfig, folder)),
             stack.enter_context(targets.bare_proxy(tool_port, files, folder)),
+            stack.enter_context(targets.libraries(tool_port, files, folder)),
         ]
         engine = stack.enter_context(targets.nginx(tool_port, files, folder))
         if engine is None:

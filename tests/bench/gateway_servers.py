@@ -17,11 +17,12 @@ from tests.bench.processes import LOOPBACK
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ACTIONS = ("get_contact", "search_contacts", "export_contacts")
 RESULT_BYTES = 1024
 
-_SCHEMA = {
+SCHEMA = {
     "type": "object",
     "required": ["id"],
     "additionalProperties": False,
@@ -32,7 +33,7 @@ _SCHEMA = {
         "limit": {"type": "integer", "minimum": 1, "maximum": 100},
     },
 }
-_TOOLS = [{"name": name, "description": f"A contact: {name}.", "inputSchema": _SCHEMA} for name in ACTIONS]
+_TOOLS = [{"name": name, "description": f"A contact: {name}.", "inputSchema": SCHEMA} for name in ACTIONS]
 _SAID = (
     "Met the team at the spring fair and talked about the move from spreadsheets to one system. They want to see how"
     " territories are kept apart, who may change a stage, and what it costs for thirty people. "
@@ -55,7 +56,7 @@ class ToolApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        message = orjson.loads(await _body(receive))
+        message = orjson.loads(await body_of(receive))
         result: dict[str, Any]
         match message["method"]:
             case "server/discover":
@@ -64,8 +65,8 @@ class ToolApp:
                 result = {"tools": _TOOLS, "ttlMs": 0}
             case _:
                 result = {"content": [{"type": "text", "text": _TEXT}], "isError": False}
-        answer = {"jsonrpc": "2.0", "id": message["id"], "result": {**result, "resultType": "complete"}}
-        await _answer(send, 200, orjson.dumps(answer))
+        said = {"jsonrpc": "2.0", "id": message["id"], "result": {**result, "resultType": "complete"}}
+        await answer(send, 200, orjson.dumps(said))
 
 
 class ProxyApp:
@@ -79,25 +80,26 @@ class ProxyApp:
         """Answer one request."""
         if self._client is None:
             self._client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1024))
-        body = await _body(receive)
+        body = await body_of(receive)
         async with self._client.post(
             self._url, data=body, headers={"Content-Type": "application/json"}
         ) as response:
-            await _answer(send, response.status, await response.read())
+            await answer(send, response.status, await response.read())
 
 
 def main(arguments: list[str]) -> None:
     """Run one of the servers until it is told to stop."""
     match arguments:
         case ["tool", port]:
-            _serve(ToolApp(), int(port))
+            serve(ToolApp(), int(port))
         case ["proxy", port, upstream, certificate, key]:
-            _serve(ProxyApp(int(upstream)), int(port), ssl_certfile=certificate, ssl_keyfile=key)
+            serve(ProxyApp(int(upstream)), int(port), ssl_certfile=certificate, ssl_keyfile=key)
         case _:
             raise SystemExit(__doc__)
 
 
-def _serve(app: ToolApp | ProxyApp, port: int, **tls: str) -> None:
+def serve(app: App, port: int, **tls: str) -> None:
+    """Run an application as the gateway runs, until it is told to stop; ``tls`` names the files of uvicorn's options."""
     uvicorn.run(
         app,
         host=LOOPBACK,
@@ -116,7 +118,8 @@ def _serve(app: ToolApp | ProxyApp, port: int, **tls: str) -> None:
     )
 
 
-async def _body(receive: Receive) -> bytes:
+async def body_of(receive: Receive) -> bytes:
+    """Return a request's whole body."""
     message = await receive()
     body: bytes = message.get("body", b"")
     while message.get("more_body"):
@@ -125,7 +128,8 @@ async def _body(receive: Receive) -> bytes:
     return body
 
 
-async def _answer(send: Send, status: int, body: bytes) -> None:
+async def answer(send: Send, status: int, body: bytes) -> None:
+    """Answer with JSON."""
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

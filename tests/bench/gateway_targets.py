@@ -107,6 +107,18 @@ def bare_proxy(upstream: int, files: Files, folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
+def libraries(upstream: int, files: Files, folder: Path) -> Iterator[Target]:
+    """Run the proxy that asks the gateway's libraries for what the gateway does, and has nothing of AOS's own."""
+    port = free_port()
+    arguments = [str(port), str(upstream), str(files.certificate), str(files.key), str(folder / "floor.db")]
+    with running(
+        "libraries", [sys.executable, "-m", "tests.bench.gateway_libraries", *arguments], folder
+    ) as program:
+        program.wait_for_port(port)
+        yield Target("libraries alone", port, program)
+
+
+@contextmanager
 def nginx(upstream: int, files: Files, folder: Path) -> Iterator[Target | None]:
     """Run nginx with one worker; None where it is not installed."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
