@@ -44,6 +44,9 @@ def serve_gateway() -> ExitCode:
 
 def serve_agent() -> int:
     """Do the Task of this pod; return the runtime's exit code."""
+    from aos.agent.lean import keep_lean
+
+    keep_lean()
     with loading():
         from aos.agent.main import main
 
