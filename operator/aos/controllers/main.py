@@ -19,6 +19,7 @@ from aos.controllers.watching import kopf_running
 from aos.kube.client import ApiClient
 from aos.kube.credentials import CredentialsError
 from aos.kube.errors import ApiError, NotFound
+from aos.kube.identity import identity_in_pod
 from aos.kube.lease import LeaseLostError
 from aos.model.environment import SettingsError
 
@@ -44,11 +45,12 @@ async def run_operator(settings: ControllerSettings, stop: asyncio.Event | None 
         username = await _ready(client, stopping)
         if username is None:
             return
-        operator = Operator(client, settings, username)
-        try:
-            await _serve(operator, settings, stopping, handles_signals=stop is None)
-        finally:
-            operator.metrics.close()
+        with identity_in_pod(settings.pod_uid) as identity:
+            operator = Operator(client, settings, username, identity)
+            try:
+                await _serve(operator, settings, stopping, handles_signals=stop is None)
+            finally:
+                operator.metrics.close()
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ from aos.controllers.world import World, utc_now
 from aos.kube.client import ApiClient
 from aos.kube.errors import ApiError
 from aos.kube.events import EventRecorder
-from aos.kube.lease import LeaderElector, unique_identity
+from aos.kube.lease import LeaderElector
 from aos.kube.queue import WorkQueue
 from aos.model.names import OPERATOR_LEASE
 
@@ -82,13 +82,14 @@ class Operator:
         metrics: what is counted.
     """
 
-    def __init__(self, client: ApiClient, settings: ControllerSettings, username: str) -> None:
+    def __init__(self, client: ApiClient, settings: ControllerSettings, username: str, identity: str) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
             client: the API server.
             settings: of the process; what they refer to is read here.
             username: whom the API server takes the operator for.
+            identity: unique over all processes that live.
 
         Raises:
             SettingsError: a file that the settings name is wrong.
@@ -98,7 +99,6 @@ class Operator:
         self._settings = settings
         self._queue: WorkQueue[Key] | None = None
         self._census_due = asyncio.Event()
-        identity = unique_identity()
         self.objects = Objects(
             self._touch, self._namespace_labels, lambda key: self._later(key, RECOUNT_SECONDS)
         )

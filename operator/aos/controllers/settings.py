@@ -17,10 +17,17 @@ class ControllerSettings(EnvironmentSettings):
     """What may differ between installations."""
 
     program: ClassVar = "operator"
-    variables: ClassVar[Mapping[str, str]] = {"namespace": "POD_NAMESPACE"}
+    variables: ClassVar[Mapping[str, str]] = {"namespace": "POD_NAMESPACE", "pod_uid": "POD_UID"}
 
     namespace: str = Field(
         min_length=1, max_length=63, description="Namespace that the operator and the gateway run in."
+    )
+    pod_uid: str = Field(
+        default="",
+        max_length=63,
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="uid of the operator's own pod: once it is started again there, it leads at once; "
+        "without it, only when its lease has run out.",
     )
     agent_image: str = Field(
         min_length=1,

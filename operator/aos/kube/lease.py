@@ -147,7 +147,7 @@ class LeaderElector:
             client: where the Lease stands.
             namespace: the Lease's namespace.
             name: the Lease's name.
-            identity: unique over all processes and their restarts; empty for a made-up one.
+            identity: unique over all processes that live; empty for a made-up one.
             on_lost: called the moment that the lease is lost, before the leader's work is cancelled.
             clock: for tests.
         """

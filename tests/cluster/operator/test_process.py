@@ -176,6 +176,31 @@ async def test_a_stopped_operator_gives_the_lease_back(rig: Rig, gateway: FakeGa
     assert child(lease, "spec").get("holderIdentity", "") == ""
 
 
+async def test_one_that_is_killed_and_started_again_in_its_pod_has_its_lease_still(
+    rig: Rig, gateway: FakeGateway
+) -> None:
+    assert not gateway.paused
+
+    async def lease() -> JsonObject:
+        return child(await rig.admin.get(LEASES, "aos-operator", HOME), "spec")
+
+    settings = rig.settings.model_copy(update={"pod_uid": "7c9e6679-7425-40de-944b-e07fc1f90ae7"})
+    async with process(settings) as first:
+        await rig.eventually(rig.is_leading)
+        before = await lease()
+        os.kill(first.pid, signal.SIGKILL)
+        await first.wait()
+
+    async def renewed() -> bool:
+        return (await lease())["renewTime"] != before["renewTime"]
+
+    async with process(settings):
+        await rig.eventually(renewed)
+        kept = ("holderIdentity", "acquireTime", "leaseTransitions")
+        after = await lease()
+        assert [after[name] for name in kept] == [before[name] for name in kept]
+
+
 async def test_an_operator_whose_lease_is_anothers_ends_and_says_so(rig: Rig, gateway: FakeGateway) -> None:
     assert not gateway.paused
     async with process(rig.settings, is_heard=True) as one:
