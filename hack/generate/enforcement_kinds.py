@@ -167,6 +167,9 @@ _TOOL: Final[Mapping[str, Held]] = {
     "actions[].idempotent": held_by(
         "gateway.control.retries",
         "gateway_control/test_retries.py::test_only_what_can_do_no_harm_is_sent_again",
+        "gateway_control/test_runs.py::test_a_write_of_which_nobody_knows_what_came_is_sent_again_as_the_same_one_where_that_does_no_harm",
+        "gateway_mcp/test_controlled_calls.py::test_only_a_write_that_may_be_repeated_has_a_key",
+        "gateway_openapi/test_system.py::test_only_a_write_that_may_be_repeated_has_a_key",
     ),
     "actions[].costMicroUSD": held_by(
         "gateway.control.charges",

@@ -169,7 +169,7 @@ class ToolAction(ApiModel):
         data_classes: classes of data that it handles, for rules to select by.
         record: the record that a Write changes; one Task at a time holds it.
         preview: what is read to show people the record before they approve a Write.
-        idempotent: whether a Write may be sent again after no answer came, or an error.
+        idempotent: whether a Write may be sent again after no answer came, or an error; it carries the same Idempotency-Key then.
         cost_micro_usd: what one call costs, for budgets; in millionths of a US dollar.
         definition_digest: pins the definition; while the tool offers one with another digest, the action is quarantined.
     """

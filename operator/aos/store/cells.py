@@ -49,7 +49,10 @@ class Held:
 
 @dataclass(slots=True)
 class Write:
-    """A write that was made by ``maker``, or is under way until ``open_until_ms``."""
+    """A write that was made by ``maker``, or is under way until ``open_until_ms``.
+
+    ``sent_as`` is the call that it was first sent as, where it was made again since nobody knew its answer.
+    """
 
     call: str
     maker: str
@@ -59,6 +62,7 @@ class Write:
     seconds: int
     open_until_ms: int
     result: bytes | None = None
+    sent_as: str = ""
 
     @property
     def since_ms(self) -> int:
@@ -78,6 +82,7 @@ class OpenWrite:
     key: str
     seconds: int
     maker: str
+    sent_as: str = ""
 
 
 @dataclass(slots=True)
@@ -300,5 +305,6 @@ def _write_text(write: Write) -> str:
             "at_ms": write.at_ms,
             "seconds": write.seconds,
             "open_until_ms": write.open_until_ms,
+            "sent_as": write.sent_as,
         }
     ).decode()

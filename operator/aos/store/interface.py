@@ -74,11 +74,13 @@ class DuplicateCheck:
         key: digest over tenant, Tool, action and canonical arguments, and over what else identical writes have in common.
         maker: who asks: uid of a Task, or an attempt of a step of a run; its own earlier writes are no duplicates.
         seconds: how far back an identical write counts.
+        repeats: whether to make it again does no harm: then one of which no answer is known stands in nobody's way.
     """
 
     key: str
     maker: str
     seconds: int
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,13 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The call may be forwarded."""
+    """The call may be forwarded.
+
+    Attributes:
+        sent_as: the call that it is the same write as, of which no answer is known; empty where it is the first one.
+    """
+
+    sent_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

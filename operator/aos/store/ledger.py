@@ -3,7 +3,7 @@
 Everything that a job reads must have been put into the cells before (`missing`); a refusal changes nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from aos.store.cells import COUNTER, LEASE, WRITE, Cells, Held, OpenCall, OpenWrite, Write
 from aos.store.interface import (
@@ -50,9 +50,10 @@ def admit(cells: Cells, admission: Admission, now_ms: int) -> AdmissionResult:
 
     An identical write is looked for first, since it needs nothing; then the record; then the counters.
     """
+    repeated = _repeated(cells, admission.duplicates)
     refused = (
-        _duplicate(cells, admission.duplicates, now_ms)
-        or _busy(cells, admission.lease, now_ms)
+        _duplicate(cells, admission.duplicates, repeated, now_ms)
+        or _busy(cells, admission.lease, repeated, now_ms)
         or _exhausted(cells, admission.charges, now_ms)
     )
     if refused is not None:
@@ -62,10 +63,11 @@ def admit(cells: Cells, admission: Admission, now_ms: int) -> AdmissionResult:
     if admission.lease is not None:
         call.record, call.lease_seconds = admission.lease.record, admission.lease.seconds
         _lease(cells, admission.lease, admission.call, now_ms, expires_ms)
+    sent_as = next(iter(repeated.values()), "")
     for check in admission.duplicates:
-        _write(cells, admission, check, call, now_ms)
+        _write(cells, admission, check, call, sent_as, now_ms)
     cells.calls[admission.call] = cells.opened[admission.call] = call
-    return _ADMITTED
+    return Admitted(sent_as) if sent_as else _ADMITTED
 
 
 def finish(cells: Cells, completion: Completion, now_ms: int, max_result_bytes: int) -> bool:
@@ -89,10 +91,25 @@ def finish(cells: Cells, completion: Completion, now_ms: int, max_result_bytes: 
     return True
 
 
-def _duplicate(cells: Cells, checks: Sequence[DuplicateCheck], now_ms: int) -> Duplicate | None:
+def _repeated(cells: Cells, checks: Sequence[DuplicateCheck]) -> Mapping[str, str]:
+    """Return the calls that are made again, each with the one that it was first sent as.
+
+    They are identical ones that do no harm twice, and of which no answer is known.
+    """
+    found = (cells.writes[check.key] for check in checks if check.repeats)
+    return {
+        write.call: write.sent_as or write.call
+        for write in found
+        if write is not None and write.result is None
+    }
+
+
+def _duplicate(
+    cells: Cells, checks: Sequence[DuplicateCheck], repeated: Container[str], now_ms: int
+) -> Duplicate | None:
     for check in checks:
         write = cells.writes[check.key]
-        if write is None or write.maker == check.maker:
+        if write is None or write.maker == check.maker or write.call in repeated:
             continue
         under_way = write.open_until_ms > now_ms
         if under_way or now_ms < write.since_ms + min(check.seconds, write.seconds) * 1000:
@@ -102,9 +119,14 @@ def _duplicate(cells: Cells, checks: Sequence[DuplicateCheck], now_ms: int) -> D
     return None
 
 
-def _busy(cells: Cells, request: LeaseRequest | None, now_ms: int) -> RecordBusy | None:
+def _busy(
+    cells: Cells, request: LeaseRequest | None, repeated: Container[str], now_ms: int
+) -> RecordBusy | None:
     held = None if request is None else cells.leases[request.record]
     if request is None or held is None or held.task_uid == request.task_uid or held.expires_ms <= now_ms:
+        return None
+    if held.task_ended and all(call in repeated or until <= now_ms for call, until in held.calls.items()):
+        # All that an ended Task still holds the record for is the very write that is made again.
         return None
     return RecordBusy(held.lease())
 
@@ -173,9 +195,11 @@ def _end_lease(cells: Cells, call: OpenCall, name: str, now_ms: int) -> None:
     cells.dirty_leases.add(call.record)
 
 
-def _write(cells: Cells, admission: Admission, check: DuplicateCheck, call: OpenCall, now_ms: int) -> None:
+def _write(
+    cells: Cells, admission: Admission, check: DuplicateCheck, call: OpenCall, sent_as: str, now_ms: int
+) -> None:
     intent = admission.intent
-    call.writes.append(OpenWrite(check.key, check.seconds, check.maker))
+    call.writes.append(OpenWrite(check.key, check.seconds, check.maker, sent_as))
     call.task, call.agent = intent.task, intent.agent
     known = cells.writes[check.key]
     if known is not None and known.maker == check.maker and known.expires_ms > now_ms:
@@ -189,6 +213,7 @@ def _write(cells: Cells, admission: Admission, check: DuplicateCheck, call: Open
         at_ms=now_ms,
         seconds=check.seconds,
         open_until_ms=call.expires_ms,
+        sent_as=sent_as,
     )
     cells.dirty_writes.add(check.key)
 
@@ -200,11 +225,13 @@ def _end_write(
     if known is not None and known.call != completion.call and known.maker != write.maker:
         # This call took longer than it may, and another one's write stands there since.
         return
-    if completion.forget_duplicate:
+    if completion.forget_duplicate and not write.sent_as:
         if known is not None and known.call == completion.call:
             cells.writes[write.key] = None
             cells.dirty_writes.add(write.key)
         return
+    # Of one that was made again nobody knows more than before, where this time it was not made.
+    result = None if completion.forget_duplicate else result
     cells.writes[write.key] = Write(
         call=completion.call,
         maker=write.maker,
@@ -214,5 +241,6 @@ def _end_write(
         seconds=write.seconds,
         open_until_ms=0,
         result=result,
+        sent_as=write.sent_as,
     )
     cells.dirty_writes.add(write.key)

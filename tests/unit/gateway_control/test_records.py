@@ -121,6 +121,13 @@ def test_attack_20_identical_writes_of_attempts_of_one_step_are_looked_for_whate
     assert duplicate_checks(asked(of_step())) == ()
 
 
+def test_only_a_write_that_does_no_harm_twice_is_made_again_by_a_later_attempt() -> None:
+    for idempotent in (True, False, None):
+        by = caller(effective(of=tool(idempotent=idempotent)), task("a1", run={}))
+        (check,) = duplicate_checks(asked(by, "update_contact"))
+        assert check.repeats is (idempotent is True)
+
+
 def test_attack_20_attempts_of_a_step_that_runs_a_workflow_are_attempts_of_all_its_steps() -> None:
     place = f"sha256:{'a' * 64}"
     first, second = (

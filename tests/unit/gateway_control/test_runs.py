@@ -14,7 +14,7 @@ from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.base import JsonObject
 from aos.policy.decision import DecisionReason
 from aos.store.sqlite import SqliteStore
-from tests.unit.gateway_control.make import FAST, asked, asked_of_model, caller, effective, task
+from tests.unit.gateway_control.make import FAST, asked, asked_of_model, caller, effective, task, tool
 from tests.unit.gateway_control.world import Held, controlled, opened
 
 DONE = Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0.1)
@@ -80,6 +80,23 @@ async def test_a_write_of_which_nobody_knows_what_came_is_not_sent_again(held: H
     assert isinstance(refused, Refused)
     assert refused.reason is RefusalCode.DUPLICATE_IN_FLIGHT
     assert "what became of it is not known" in refused.message
+
+
+async def test_a_write_of_which_nobody_knows_what_came_is_sent_again_as_the_same_one_where_that_does_no_harm(
+    held: Held,
+) -> None:
+    def harmless(number: int) -> AskedCall:
+        by = caller(effective(of=tool(idempotent=True)), task(f"a{number}", run={"attempt": number}))
+        return asked(by, "update_contact")
+
+    first = await answered(held, harmless(1), None)
+    assert first.idempotency_key == first.call
+    await end(held, harmless(1))
+    second = await answered(held, harmless(2))
+    assert second.idempotency_key == first.call
+    await end(held, harmless(2))
+    assert isinstance(await held.calls.admit_tool(harmless(3)), Repeated)
+    assert (await answered(held, write(4))).idempotency_key == ""
 
 
 async def test_a_write_that_certainly_was_not_made_is_made_by_the_next_attempt(held: Held) -> None:

@@ -5,6 +5,7 @@ import base64
 import sqlite3
 import threading
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,7 +26,7 @@ from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
 from tests.unit.gateway_control.make import asked, caller, effective, policy, task, tool
 from tests.unit.gateway_mcp.make import CREDENTIAL, SETTINGS, definition
-from tests.unit.gateway_mcp.world import Gateway, answer, gateway, respond, scripted
+from tests.unit.gateway_mcp.world import Gateway, answer, crm, gateway, respond, scripted
 
 SCHEMA: JsonObject = {"id": {"type": "string"}, "note": {"type": "string"}}
 BOTH = [definition("get_contact", SCHEMA), definition("update_contact", SCHEMA)]
@@ -362,6 +363,52 @@ async def test_a_read_that_met_a_tool_that_was_not_there_is_sent_again() -> None
         assert calls == 1
         assert len(await front.held.rows()) == 4
         assert b'aos_gateway_retries_total{tool="crm"} 1.0' in front.held.metrics.exposition()
+
+
+async def test_a_write_that_may_be_repeated_has_one_key_through_all_tries_and_attempts_until_it_is_answered() -> (
+    None
+):
+    statuses = [503, 503, 200, 200]
+
+    async def comes_and_goes(_: str, body: JsonObject, send: Send) -> None:
+        status = statuses.pop(0)
+        if status == HTTPStatus.OK:
+            await answer(send, body, {"content": []})
+        else:
+            await respond(send, status, b"")
+
+    async with scripted(BOTH, comes_and_goes) as (url, _, seen), gateway() as front:
+        of = tool(url, record=None, idempotent=True)
+        rules = effective(of=of)
+        await serve_for(front, caller(rules, task("a1", run={"attempt": 1})), of)
+        for _ in range(10):
+            front.held.control.retries.called("uid-crm")
+        assert said(await call(front, "update_contact"))["outcomeUnknown"] is True
+        await front.held.settled()
+        front.caller = caller(rules, task("a2", run={"attempt": 2}))
+        assert not (await call(front, "update_contact")).is_error
+        await front.held.settled()
+        assert not (await call(front, "update_contact")).is_error
+        keys = [headers["idempotency-key"] for headers, _ in seen.of("tools/call")]
+    assert len(set(keys[:3])) == 1
+    assert keys[3] not in keys[:3]
+
+
+@pytest.mark.parametrize("idempotent", [True, None])
+@pytest.mark.parametrize("modern", [True, False])
+async def test_only_a_write_that_may_be_repeated_has_a_key(
+    *,
+    idempotent: bool | None,
+    modern: bool,
+) -> None:
+    async with crm(modern=modern) as (url, watched), gateway() as front:
+        of = tool(url, record=None, idempotent=idempotent)
+        await serve_for(front, working(effective(of=of)), of)
+        assert not (await call(front)).is_error
+        assert not (await call(front, "update_contact")).is_error
+        reads, writes = (headers for headers, _ in watched.seen.of("tools/call"))
+    assert "idempotency-key" not in reads
+    assert ("idempotency-key" in writes) is (idempotent is True)
 
 
 async def test_a_tool_that_fails_again_and_again_is_left_alone() -> None:

@@ -136,6 +136,7 @@ def tool(
     auth: JsonObject | None = None,
     source: JsonObject | None = None,
     pins: dict[str, str] | None = None,
+    idempotent: frozenset[str] = frozenset(),
     generation: int = 1,
 ) -> Tool:
     """Return a Tool of the ticketing system."""
@@ -145,6 +146,7 @@ def tool(
             "access": access,
             "risk": "Low",
             **({"definitionDigest": pins[name]} if pins and name in pins else {}),
+            **({"idempotent": True} if name in idempotent else {}),
         }
         for name, access in (actions or ACCESS).items()
     ]

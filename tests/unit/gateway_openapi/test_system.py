@@ -118,6 +118,14 @@ async def test_a_write_sends_its_body_and_gives_back_what_the_system_said(mode: 
     assert json.loads(text(result)) == {"id": "7", "title": "Printer"}
 
 
+async def test_only_a_write_that_may_be_repeated_has_a_key() -> None:
+    async with desk() as (url, there), gateway() as front:
+        await front.offer(tool(url, idempotent=frozenset({"update_ticket"})))
+        for action in ("update_ticket", "delete_ticket", "get_ticket"):
+            await call(front, action, {"id": "7"})
+    assert ["idempotency-key" in asked.headers for asked in there.asked] == [True, False, False]
+
+
 async def test_an_answer_without_a_body_is_told_by_its_status() -> None:
     result, there, _ = await once("delete_ticket", {"id": "7"}, {"status": 204, "answer": b"", "headers": {}})
     assert not result.is_error

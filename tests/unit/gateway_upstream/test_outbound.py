@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.upstream.http_client import Waits
-from aos.gateway.upstream.outbound import Target, decoded, encoded, open_client, target_of
+from aos.gateway.upstream.outbound import Target, decoded, encoded, open_client, target_of, with_key
 from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.meta import KeyReference
 from aos.model.tool import Auth, AuthType
@@ -16,6 +16,12 @@ def test_a_target_is_what_the_tool_says_with_its_credential() -> None:
     assert target == Target("uid-crm", "http://crm.invalid/mcp", CREDENTIAL)
     assert target.authorization() == {"Authorization": f"Bearer {CREDENTIAL}"}
     assert target_of(StubRegistry(), tool(credential_in=None)).authorization() == {}
+
+
+def test_the_gateways_own_key_replaces_one_that_an_agent_made_up() -> None:
+    made_up = {"Accept": "*/*", "idempotency-KEY": "mine"}
+    assert with_key(made_up, "") == made_up
+    assert with_key(made_up, "ours") == {"Accept": "*/*", "Idempotency-Key": "ours"}
 
 
 def test_a_credential_is_never_shown_by_accident() -> None:

@@ -47,9 +47,9 @@ def lease(record: str = "contact/1", task: str = "a", seconds: int = 60) -> Leas
     return LeaseRequest(record, f"{task}-uid", task, f"agent-{task}", "sales", seconds)
 
 
-def check(key: str = "write", task: str = "a", seconds: int = 60) -> DuplicateCheck:
+def check(key: str = "write", task: str = "a", seconds: int = 60, *, repeats: bool = False) -> DuplicateCheck:
     """Return the check for an identical write by a Task."""
-    return DuplicateCheck(key, f"{task}-uid", seconds)
+    return DuplicateCheck(key, f"{task}-uid", seconds, repeats)
 
 
 def admission(

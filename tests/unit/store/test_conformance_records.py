@@ -3,7 +3,9 @@
 import asyncio
 from dataclasses import replace
 
-from aos.store.interface import Admitted, Completion, Duplicate, RecordBusy, Store
+import pytest
+
+from aos.store.interface import Admitted, Completion, Duplicate, DuplicateCheck, RecordBusy, Store
 from aos.store.settings import StoreSettings
 from tests.unit.store.conftest import Backend
 from tests.unit.store.make import admission, charge, check, completion, lease
@@ -175,6 +177,59 @@ async def test_a_write_that_certainly_did_not_happen_is_forgotten_for_all_its_ch
     await store.finish(Completion("first", forget_duplicate=True))
     again = (check("of-step", "attempt-2"), check("anybody", "b"))
     assert await store.admit(admission(duplicates=again)) == Admitted()
+
+
+def step(attempt: int) -> tuple[DuplicateCheck, ...]:
+    """Return the checks of an attempt whose write does no harm twice."""
+    return (check("of-step", f"attempt-{attempt}", repeats=True), check("anybody", f"task-{attempt}"))
+
+
+async def test_a_write_of_unknown_answer_that_does_no_harm_twice_is_made_again_as_the_same_one(
+    backend: Backend,
+) -> None:
+    dying = await backend.open()
+    await dying.admit(admission(duplicates=step(1), call="first", lease=lease(task="a"), task="a"))
+    await dying.close()
+    other = await backend.open()
+    await other.end_task("a-uid")
+    again = await other.admit(admission(duplicates=step(2), call="second", lease=lease(task="b"), task="b"))
+    assert again == Admitted("first")
+    await other.close()
+    last = await backend.open()
+    await last.end_task("b-uid")
+    third = admission(duplicates=step(3), call="third", lease=lease(task="c"), task="c")
+    assert await last.admit(third) == Admitted("first")
+    await last.finish(completion("third", b"answer"))
+    assert await last.admit(admission(duplicates=step(4), lease=lease(task="c"))) == Duplicate(
+        b"answer", "third", "c", "agent-c", under_way=False
+    )
+
+
+async def test_a_write_that_was_made_again_and_this_time_certainly_not_is_still_the_one_of_unknown_answer(
+    store: Store,
+) -> None:
+    await store.admit(admission(duplicates=step(1), call="first", task="a"))
+    assert await store.admit(admission(duplicates=step(2), call="second")) == Admitted("first")
+    await store.finish(Completion("second", forget_duplicate=True))
+    assert await store.admit(admission(duplicates=step(3), call="third")) == Admitted("first")
+
+
+async def test_a_write_that_does_no_harm_twice_and_was_certainly_not_made_is_a_new_one(store: Store) -> None:
+    await store.admit(admission(duplicates=step(1), call="first"))
+    await store.finish(Completion("first", forget_duplicate=True))
+    assert await store.admit(admission(duplicates=step(2), call="second")) == Admitted()
+
+
+@pytest.mark.parametrize("ended", [True, False])
+async def test_a_record_that_is_held_for_more_than_the_write_made_again_stays_held(
+    store: Store, *, ended: bool
+) -> None:
+    await store.admit(admission(duplicates=step(1), call="first", lease=lease(task="a"), task="a"))
+    if ended:
+        await store.admit(admission(call="another", lease=lease(task="a"), task="a"))
+        await store.end_task("a-uid")
+    again = admission(duplicates=step(2), lease=lease(task="b"), task="b")
+    assert isinstance(await store.admit(again), RecordBusy)
 
 
 async def test_attack_20_of_many_that_race_for_one_write_of_a_step_exactly_one_makes_it(

@@ -67,6 +67,11 @@ class AskedCall:
     identity: str = ""
     call: str = ""
 
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether it may be sent again where no answer came: the Tool declares that this does no harm."""
+        return self.declared is not None and self.declared.idempotent is True
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -77,12 +82,19 @@ class Ticket:
         asked: the call.
         charges: what was reserved for it.
         record: the record that it writes; empty where it writes none.
+        sent_as: the call that it is the same write as, of an earlier attempt of whose answer nobody knows; empty of others.
     """
 
     call: str
     asked: AskedCall
     charges: tuple[Charge, ...] = ()
     record: str = ""
+    sent_as: str = ""
+
+    @property
+    def idempotency_key(self) -> str:
+        """By what a system can tell that it was sent the call before; empty where two calls are to be two."""
+        return (self.sent_as or self.call) if self.asked.is_idempotent else ""
 
 
 @dataclass(frozen=True, slots=True)

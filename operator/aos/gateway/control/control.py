@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from aos.audit.event import AuditEvent
@@ -125,7 +126,7 @@ class CallControl:
         result = await self._take(self._admission(ticket, lease), ticket)
         if isinstance(result, Admitted):
             self._metrics.admission(asked.subject.value, _ADMITTED)
-            return ticket
+            return replace(ticket, sent_as=result.sent_as) if result.sent_as else ticket
         if isinstance(result, Duplicate) and result.result is not None:
             self._metrics.admission(asked.subject.value, CallOutcome.DUPLICATE.value)
             self._append(events.repetition(ticket.call, asked, ticket.record))

@@ -95,6 +95,7 @@ def duplicate_checks(asked: AskedCall) -> tuple[DuplicateCheck, ...]:
                 key=json_digest([step, *key]),
                 maker=f"{run.uid}/{run.step}/{'' if run.item is None else run.item}/{run.attempt}",
                 seconds=ATTEMPT_SECONDS,
+                repeats=asked.is_idempotent,
             )
         )
     if seconds:

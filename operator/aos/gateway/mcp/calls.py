@@ -227,7 +227,12 @@ class ToolCalls:
         try:
             answered = await self._ask(
                 SystemCall(
-                    cleared.tool, target, cleared.action, dict(ticket.asked.arguments), call.caller.task
+                    cleared.tool,
+                    target,
+                    cleared.action,
+                    dict(ticket.asked.arguments),
+                    call.caller.task,
+                    ticket.idempotency_key,
                 )
             )
         finally:
@@ -236,7 +241,7 @@ class ToolCalls:
         _check_result(result, cleared.action)
         failed = result.get("isError") is True
         # To send one again that its tool says has failed can do no harm where it may be repeated at all.
-        record.undone = answered.undone or (failed and cleared.action.declared.idempotent is True)
+        record.undone = answered.undone or (failed and ticket.asked.is_idempotent)
         keeps = is_kept(ticket.asked)
         checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):

@@ -78,6 +78,7 @@ class McpSystem:
                 {"name": call.action.declared.name, "arguments": call.arguments},
                 owner=call.task.metadata.uid,
                 param_headers=headers_for(call.action.mirrored, call.arguments),
+                idempotency_key=call.idempotency_key,
             )
         )
 

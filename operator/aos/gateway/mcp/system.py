@@ -30,6 +30,7 @@ class SystemCall:
         action: as it is offered.
         arguments: as they are sent: they fit the action's schema, and hold nothing that policy redacts.
         task: for which it is made.
+        idempotency_key: by which the system can tell that it was sent before; empty where to send it twice is to do it twice.
     """
 
     tool: Tool
@@ -37,6 +38,7 @@ class SystemCall:
     action: OfferedAction
     arguments: JsonObject
     task: Task
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Upstream:
         *,
         owner: str = CATALOGUE,
         param_headers: Mapping[str, str] | None = None,
+        idempotency_key: str = "",
     ) -> dict[str, JsonValue]:
         """Return the result of ``method``.
 
@@ -76,6 +77,7 @@ class Upstream:
             params: without ``_meta``.
             owner: uid of the Task for which it is asked.
             param_headers: arguments mirrored into headers, for tools of the stateless era.
+            idempotency_key: by which the tool can tell that it was asked before; empty for none.
 
         Raises:
             UpstreamError: there is no usable answer.
@@ -85,10 +87,9 @@ class Upstream:
             era = peer.era or await self._find_era(peer, target, owner)
             try:
                 if era is Era.MODERN:
-                    return await self._ask(
-                        target, rpc.modern_request(next(self._ids), method, params, param_headers)
-                    )
-                return await self._ask_in_session(peer, target, method, params, owner)
+                    post = rpc.modern_request(next(self._ids), method, params, param_headers)
+                    return await self._ask(target, post, idempotency_key)
+                return await self._ask_in_session(peer, target, method, params, owner, idempotency_key)
             except RpcAnswerError as error:
                 # The tool was replaced by one of the other era: it did nothing, so asking again is safe.
                 if last or error.rpc_code != UNSUPPORTED_VERSION:
@@ -141,12 +142,19 @@ class Upstream:
         return rpc.offers_modern(result)
 
     async def _ask_in_session(
-        self, peer: _Peer, target: Target, method: Method, params: Mapping[str, JsonValue], owner: str
+        self,
+        peer: _Peer,
+        target: Target,
+        method: Method,
+        params: Mapping[str, JsonValue],
+        owner: str,
+        idempotency_key: str,
     ) -> dict[str, JsonValue]:
         key = SessionKey(target.uid, owner)
         session = await self._session(peer, target, owner)
         try:
-            return await self._ask(target, rpc.session_request(next(self._ids), method, params, session))
+            post = rpc.session_request(next(self._ids), method, params, session)
+            return await self._ask(target, post, idempotency_key)
         except UpstreamError as error:
             if error.status != HTTPStatus.NOT_FOUND or session.id is None:
                 if error.status == HTTPStatus.BAD_REQUEST:
@@ -155,7 +163,8 @@ class Upstream:
         # 404 says that the session is no more, and that nothing was done (2025-11-25, session management).
         self._sessions.lost(key, session)
         session = await self._session(peer, target, owner)
-        return await self._ask(target, rpc.session_request(next(self._ids), method, params, session))
+        post = rpc.session_request(next(self._ids), method, params, session)
+        return await self._ask(target, post, idempotency_key)
 
     async def _session(self, peer: _Peer, target: Target, owner: str) -> Session:
         key = SessionKey(target.uid, owner)
@@ -176,14 +185,15 @@ class Upstream:
             self._end(self._sessions.put(SessionKey(target.uid, owner), session, target))
         return session
 
-    async def _ask(self, target: Target, post: Post) -> dict[str, JsonValue]:
-        return (await self._exchange(target, post))[0]
+    async def _ask(self, target: Target, post: Post, idempotency_key: str = "") -> dict[str, JsonValue]:
+        return (await self._exchange(target, post, idempotency_key))[0]
 
-    async def _exchange(self, target: Target, post: Post) -> tuple[dict[str, JsonValue], Mapping[str, str]]:
+    async def _exchange(
+        self, target: Target, post: Post, idempotency_key: str = ""
+    ) -> tuple[dict[str, JsonValue], Mapping[str, str]]:
         """Post one message; return the result, empty for a notification, and the headers of the answer."""
-        response = await self._http.request(
-            "POST", target.url, {**post.headers, **target.authorization()}, post.body, self._waits
-        )
+        headers = {**outbound.with_key(post.headers, idempotency_key), **target.authorization()}
+        response = await self._http.request("POST", target.url, headers, post.body, self._waits)
         try:
             return await self._result(response, post), response.headers
         finally:

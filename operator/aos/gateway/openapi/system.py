@@ -104,7 +104,7 @@ class OpenApiSystem:
         response = await self._http.request(
             request.method,
             target.url,
-            {**request.headers, **target.authorization()},
+            {**outbound.with_key(request.headers, call.idempotency_key), **target.authorization()},
             request.body,
             self._waits,
             base_path(target.url) + request.path,

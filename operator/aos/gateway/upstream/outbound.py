@@ -1,7 +1,8 @@
 """Requests to tools and models: where they go, with which credential, and how much of an answer is read."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import orjson
 from pydantic import JsonValue
@@ -13,6 +14,9 @@ from aos.gateway.upstream.http_client import HttpClient, Response
 from aos.gateway.upstream.upstream_error import UpstreamError, invalid, too_large
 from aos.model.model import Model
 from aos.model.tool import AuthType, Tool
+
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
+"""The header that systems know a request by which they were sent before (draft-ietf-httpapi-idempotency-key-header)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,17 @@ def target_of(registry: Registry, there: Tool | Model) -> Target:
         )
     header = (auth.header or "") if auth.type is AuthType.HEADER else ""
     return Target(uid=there.metadata.uid, url=there.spec.url, credential=credential, header=header)
+
+
+def with_key(headers: Mapping[str, str], key: str) -> Mapping[str, str]:
+    """Return headers by which a system can tell that it was sent a request before; as they are without a key.
+
+    The gateway's own key is the only one: what an agent makes up is another one with each attempt.
+    """
+    if not key:
+        return headers
+    others = {name: value for name, value in headers.items() if name.lower() != IDEMPOTENCY_KEY.lower()}
+    return {**others, IDEMPOTENCY_KEY: key}
 
 
 def open_client(settings: GatewaySettings) -> HttpClient:
