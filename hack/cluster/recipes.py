@@ -124,14 +124,13 @@ def kube() -> Recipe:
 
 
 def containerd() -> Recipe:
-    """The container runtime and the two CNI plugins that are not Calico's."""
+    """The container runtime and the CNI plugin that is not Calico's."""
     version = _version_of("node", _CONTAINERD)
     packages = {
         "containerd": f"{_CONTAINERD}/cmd/containerd",
         "containerd-shim-runc-v2": f"{_CONTAINERD}/cmd/containerd-shim-runc-v2",
         "ctr": f"{_CONTAINERD}/cmd/ctr",
         "host-local": f"{_PLUGINS}/ipam/host-local",
-        "portmap": f"{_PLUGINS}/meta/portmap",
     }
     flags = f"-s -w -X {_CONTAINERD}/version.Version={version}"
     tags = "no_btrfs no_devmapper no_zfs"
