@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.types import ASGIApp
 
+from examples.common.once import Once
 from examples.common.service import AccessLog, Settings, mcp_app, now, opened, run
 
 BOOKS: Final = Path(__file__).with_name("books.json")
@@ -290,6 +292,7 @@ def _number(entry_id: str) -> int:
 def ledger_server(ledger: Ledger) -> MCPServer[None]:
     """Return the MCP server with the ledger's six actions."""
     server: MCPServer[None] = MCPServer(name="ledger", version="1.0.0", log_level="WARNING")
+    entries, invoices = Once[Entry](), Once[Invoice]()
     reads = ToolAnnotations(read_only_hint=True)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False)
 
@@ -313,19 +316,20 @@ def ledger_server(ledger: Ledger) -> MCPServer[None]:
         invoice: InvoiceId,
         account: AccountId,
         lines: Annotated[list[Line], Field(min_length=2, max_length=16)],
+        asked: Context,
     ) -> Entry:
         """Post an entry that pays an invoice from an account."""
-        return ledger.post(invoice, account, lines)
+        return entries.do(asked.headers, lambda: ledger.post(invoice, account, lines))
 
     @server.tool(annotations=writes)
-    async def reverse_entry(entry: EntryId) -> Entry:
+    async def reverse_entry(entry: EntryId, asked: Context) -> Entry:
         """Post the opposite of an entry."""
-        return ledger.reverse(entry)
+        return entries.do(asked.headers, lambda: ledger.reverse(entry))
 
     @server.tool(annotations=writes)
-    async def close_invoice(invoice: InvoiceId, entry: EntryId) -> Invoice:
+    async def close_invoice(invoice: InvoiceId, entry: EntryId, asked: Context) -> Invoice:
         """Close an invoice that was posted."""
-        return ledger.close_invoice(invoice, entry)
+        return invoices.do(asked.headers, lambda: ledger.close_invoice(invoice, entry))
 
     return server
 

@@ -7,11 +7,13 @@ import os
 from typing import Annotated, Final, Literal
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp
 
+from examples.common.once import Once
 from examples.common.service import AccessLog, Settings, mcp_app, now, opened, run
 
 SCHEMA: Final = """
@@ -134,6 +136,7 @@ def _number(page_id: str) -> int:
 def cms_server(site: Site) -> MCPServer[None]:
     """Return the MCP server with the system's six actions."""
     server: MCPServer[None] = MCPServer(name="cms", version="1.0.0", log_level="WARNING")
+    once: Once[Page] = Once()
     reads = ToolAnnotations(read_only_hint=True)
     writes = ToolAnnotations(read_only_hint=False, destructive_hint=False)
     destroys = ToolAnnotations(read_only_hint=False, destructive_hint=True)
@@ -149,24 +152,24 @@ def cms_server(site: Site) -> MCPServer[None]:
         return site.page(id)
 
     @server.tool(annotations=writes)
-    async def create_draft(title: Title, body: Body) -> Page:
+    async def create_draft(title: Title, body: Body, asked: Context) -> Page:
         """Keep a new draft."""
-        return site.create(title, body)
+        return once.do(asked.headers, lambda: site.create(title, body))
 
     @server.tool(annotations=writes)
-    async def change_draft(id: PageId, title: Title, body: Body) -> Page:  # noqa: A002 - the argument's name in the API
+    async def change_draft(id: PageId, title: Title, body: Body, asked: Context) -> Page:  # noqa: A002 - the argument's name in the API
         """Change a draft."""
-        return site.change(id, title, body)
+        return once.do(asked.headers, lambda: site.change(id, title, body))
 
     @server.tool(annotations=writes)
-    async def publish_page(id: PageId, version: Annotated[int, Field(ge=1)]) -> Page:  # noqa: A002 - the argument's name in the API
+    async def publish_page(id: PageId, version: Annotated[int, Field(ge=1)], asked: Context) -> Page:  # noqa: A002 - the argument's name in the API
         """Publish this version of a draft for everybody to read."""
-        return site.publish(id, version)
+        return once.do(asked.headers, lambda: site.publish(id, version))
 
     @server.tool(annotations=destroys)
-    async def discard_draft(id: PageId) -> Page:  # noqa: A002 - the argument's name in the API
+    async def discard_draft(id: PageId, asked: Context) -> Page:  # noqa: A002 - the argument's name in the API
         """Take a draft away."""
-        return site.discard(id)
+        return once.do(asked.headers, lambda: site.discard(id))
 
     return server
 

@@ -7,11 +7,13 @@ import os
 from typing import Annotated, Final
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import BaseModel, Field
 from starlette.types import ASGIApp
 
+from examples.common.once import Once
 from examples.common.service import AccessLog, Settings, mcp_app, now, opened, run
 from examples.sales.crm import ContactId, read_contacts
 
@@ -81,11 +83,12 @@ class Outbox:
 def mail_server(outbox: Outbox) -> MCPServer[None]:
     """Return the MCP server with the mail system's two actions."""
     server: MCPServer[None] = MCPServer(name="mail", version="1.0.0", log_level="WARNING")
+    once: Once[Message] = Once()
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=False, destructive_hint=False))
-    async def send_message(contact: ContactId, subject: Subject, body: Body) -> Message:
+    async def send_message(contact: ContactId, subject: Subject, body: Body, asked: Context) -> Message:
         """Send a letter to a contact of the CRM."""
-        return outbox.send(contact, subject, body)
+        return once.do(asked.headers, lambda: outbox.send(contact, subject, body))
 
     @server.tool(annotations=ToolAnnotations(read_only_hint=True))
     async def list_messages(contact: ContactId) -> Messages:

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from starlette.types import ASGIApp
 
 from aos.model.base import JsonObject
+from examples.common.once import KEY_HEADER
 from examples.common.service import Settings
 from tests.unit.agent.serving import serve
 
@@ -21,13 +22,20 @@ SETTINGS = Settings(fixed_token=TOKEN)
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system that answers."""
+    """A system that answers.
+
+    Attributes:
+        url: where.
+        key: by which its callers let it know what they sent before; empty for none.
+    """
 
     url: str
+    key: str = ""
 
     async def call(self, action: str, **args: JsonValue) -> CallToolResult:
+        headers = {"Authorization": f"Bearer {TOKEN}", **({KEY_HEADER: self.key} if self.key else {})}
         async with (
-            httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
+            httpx2.AsyncClient(headers=headers) as http,
             Client(streamable_http_client(f"{self.url}/mcp", http_client=http)) as client,
         ):
             return await client.call_tool(action, args)

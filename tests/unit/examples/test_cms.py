@@ -1,4 +1,5 @@
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +42,21 @@ async def test_what_is_published_or_discarded_stays_so(system: System, draft: Js
     assert "no draft" in await system.refused("publish_page", id="page-0001", version=1)
     assert "no draft" in await system.refused("discard_draft", id="page-0001")
     assert "no draft" in await system.refused("change_draft", id="page-0001", title="t", body="b")
+
+
+async def test_what_is_sent_again_is_done_once(system: System) -> None:
+    again = replace(system, key="draft")
+    draft = [await again.must("create_draft", title="A title", body="Some words.") for _ in range(2)]
+    assert [page["id"] for page in draft] == ["page-0001"] * 2
+    for key, action, more in (
+        ("change", "change_draft", {"title": "Another", "body": "Other words."}),
+        ("publish", "publish_page", {"version": 2}),
+    ):
+        done = [await replace(system, key=key).must(action, id="page-0001", **more) for _ in range(2)]
+        assert done[0] == done[1]
+    await system.must("create_draft", title="Another", body="Some words.")
+    gone = [await replace(system, key="end").must("discard_draft", id="page-0002") for _ in range(2)]
+    assert [page["state"] for page in gone] == ["discarded"] * 2
 
 
 async def test_the_guide_names_words_that_the_brand_does_not_use(system: System) -> None:

@@ -1,9 +1,11 @@
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
 
+from aos.model.base import JsonObject
 from examples.finance import ledger
 from tests.unit.examples.mcp_system import SETTINGS, System, answering
 
@@ -62,6 +64,19 @@ async def test_an_invoice_is_posted_once(system: System, books: ledger.Ledger) -
     again = await system.refused("post_entry", invoice=INVOICE, account="1000", lines=lines())
     assert "posted already, as JE-0001" in again
     assert len(books.entries(INVOICE)) == 1
+
+
+async def test_what_is_sent_again_is_posted_once(system: System, books: ledger.Ledger) -> None:
+    post: JsonObject = {"invoice": INVOICE, "account": "1000", "lines": lines()}
+    for key, action, arguments in (
+        ("post", "post_entry", post),
+        ("reverse", "reverse_entry", {"entry": "JE-0001"}),
+        ("post again", "post_entry", post),
+        ("close", "close_invoice", {"invoice": INVOICE, "entry": "JE-0003"}),
+    ):
+        done = [await replace(system, key=key).must(action, **arguments) for _ in range(2)]
+        assert done[0] == done[1]
+    assert len(books.entries(INVOICE)) == 3
 
 
 async def test_a_reversal_puts_the_balances_back_and_leaves_both_entries(

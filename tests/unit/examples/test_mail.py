@@ -1,4 +1,5 @@
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from pydantic import JsonValue
@@ -29,6 +30,13 @@ async def test_a_letter_goes_to_a_contact_and_stands_in_the_outbox_and_the_log(
     assert (await system.must("list_messages", contact="emea-0002"))["messages"] == []
     [logged] = [access for access in outbox.log.last() if access.action == "send_message"]
     assert (logged.record, logged.status) == ("emea-0001", 200)
+
+
+async def test_a_letter_that_is_sent_again_leaves_once(system: System, outbox: mail.Outbox) -> None:
+    letter = {"contact": "emea-0001", "subject": "Hello", "body": "Dear Mira"}
+    sent = [await replace(system, key=key).must("send_message", **letter) for key in ("a", "a", "b")]
+    assert [item["id"] for item in sent] == ["msg-0001", "msg-0001", "msg-0002"]
+    assert len(outbox.sent("emea-0001")) == 2
 
 
 async def test_no_answer_tells_an_address(system: System) -> None:

@@ -58,6 +58,17 @@ async def test_an_answer_is_sent_and_ends_the_ticket(
     assert found.queue == "done"
 
 
+async def test_a_reply_that_is_sent_again_reaches_the_customer_once(
+    http: httpx2.AsyncClient, base: tickets.TicketBase
+) -> None:
+    for key, reply in (("a", "R-0001"), ("a", "R-0001"), ("b", "R-0002")):
+        answered = await http.post(
+            "/tickets/T-1001/replies", json={"text": "Hello"}, headers={"Idempotency-Key": key}
+        )
+        assert answered.json()["reply"] == reply
+    assert len(base.replies("T-1001")) == 2
+
+
 async def test_what_is_left_out_of_a_change_stays(http: httpx2.AsyncClient) -> None:
     await http.patch("/tickets/T-1002", json={"category": "access"})
     changed = (await http.patch("/tickets/T-1002", json={"queue": "people"})).json()
