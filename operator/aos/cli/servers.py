@@ -14,10 +14,11 @@ _log = logging.getLogger(__name__)
 
 def serve_operator() -> ExitCode:
     """Run the operator until it is told to stop, or another replica leads; return its exit code."""
-    from aos.controllers.main import run_operator
-    from aos.controllers.notifications_settings import load_webhooks
-    from aos.controllers.settings import ControllerSettings
-    from aos.model.environment import SettingsError
+    with loading():
+        from aos.controllers.main import run_operator
+        from aos.controllers.notifications_settings import load_webhooks
+        from aos.controllers.settings import ControllerSettings
+        from aos.model.environment import SettingsError
 
     try:
         settings = ControllerSettings.from_environment(os.environ)
@@ -31,9 +32,10 @@ def serve_operator() -> ExitCode:
 
 def serve_gateway() -> ExitCode:
     """Run the gateway until it is told to stop; return its exit code."""
-    from aos.gateway.main import run_gateway
-    from aos.gateway.settings import GatewaySettings
-    from aos.model.environment import SettingsError
+    with loading():
+        from aos.gateway.main import run_gateway
+        from aos.gateway.settings import GatewaySettings
+        from aos.model.environment import SettingsError
 
     try:
         settings = GatewaySettings.from_environment(os.environ)
@@ -63,7 +65,7 @@ def serve_helper() -> int:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Import without the garbage collector: all of it stays, and to look through it as it grows is a quarter of an agent's start."""
+    """Import without the garbage collector: all of it stays, and to look through it as it grows is a quarter of a start."""
     gc.disable()
     try:
         yield
