@@ -1,6 +1,7 @@
 """The enforcement report: which policy this gateway enforces for each agent, as a stream that the operator reads."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Collection
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -13,6 +14,8 @@ from aos.model.base import JsonObject
 from aos.policy.effective import EffectivePolicy
 
 AgentKey = tuple[str, str]
+
+_log = logging.getLogger(__name__)
 
 _BATCH: Final = 64
 """Policies compiled before other work gets a turn."""
@@ -150,8 +153,7 @@ class EnforcementReport:
     def _compile(self, count: int) -> None:
         for key in list(self._pending)[:count]:
             del self._pending[key]
-            policy = self._policies.policy(*key)
-            digest = policy.digest if policy else ""
+            digest = self._named(key)
             if digest == self._digests.get(key, ""):
                 continue
             if digest:
@@ -160,6 +162,19 @@ class EnforcementReport:
                 del self._digests[key]
             for reader in self._readers:
                 reader.give(key, digest)
+
+    def _named(self, key: AgentKey) -> str:
+        """Return the digest of an agent's policy; empty where there is none, or none that can be made.
+
+        What is wrong with one agent's objects ends neither the gateway nor the others' policies: no call of it is let through.
+        """
+        try:
+            policy = self._policies.policy(*key)
+            digest = policy.digest if policy else ""
+        except Exception:  # noqa: BLE001 - whatever it is: it must not be everybody's
+            _log.exception("the policy of agent %s/%s can't be enforced; all its calls fail", *key)
+            return ""
+        return digest
 
 
 class _Reader:

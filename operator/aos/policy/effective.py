@@ -1,5 +1,6 @@
 """The effective policy of one agent: every object that bears on its calls, merged and named by a digest."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -423,6 +424,16 @@ def tool_problems(tool: Tool) -> dict[str, Problem]:
     return problems
 
 
+def _told(tool: Tool) -> dict[str, JsonValue]:
+    """Return a Tool's spec as canonical JSON can carry it: a schema may hold any number, so it stands there as text."""
+    told: dict[str, JsonValue] = tool.spec.model_dump(mode="json")
+    memory = tool.spec.memory
+    if memory is not None and memory.value_schema is not None:
+        kept = memory.model_dump(mode="json")
+        told["memory"] = {**kept, "value_schema": json.dumps(memory.value_schema, sort_keys=True)}
+    return told
+
+
 def _content(policy: EffectivePolicy) -> dict[str, JsonValue]:
     spec = policy.agent.spec
     return {
@@ -433,7 +444,7 @@ def _content(policy: EffectivePolicy) -> dict[str, JsonValue]:
         "requests": [request.model_dump(mode="json") for request in spec.tools],
         "delegates": list(spec.delegates),
         "autonomy": {"asked": spec.autonomy.value, "granted": policy.autonomy.value},
-        "tools": {name: tool.spec.model_dump(mode="json") for name, tool in policy.tools.items()},
+        "tools": {name: _told(tool) for name, tool in policy.tools.items()},
         "layers": [
             {
                 "kind": layer.kind,

@@ -12,7 +12,9 @@ from aos.gateway.control.persisting import Exceeded
 from aos.gateway.enforcement import EnforcementReport
 from aos.model.base import JsonObject
 from aos.model.conditions import Reason
+from aos.policy.effective import EffectivePolicy
 from tests.unit.gateway.test_admin import FakePolicies
+from tests.unit.gateway_control.make import effective
 
 OK: JsonObject = {"store": "ok"}
 
@@ -48,6 +50,31 @@ async def test_readers_hear_of_a_change_and_of_nothing_that_they_know(report: En
         assert await anext(said) == {"store": "unavailable", "problem": "the disk is full"}
         report.store_is("")
         assert await anext(said) == OK
+
+
+class Broken(FakePolicies):
+    """One agent's policy can't be made."""
+
+    def policy(self, namespace: str, agent: str) -> EffectivePolicy | None:
+        if agent == "broken":
+            raise ValueError("a number that nobody can write")
+        return super().policy(namespace, agent)
+
+
+async def test_an_agent_whose_policy_can_not_be_made_ends_neither_the_report_nor_the_other_agents(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    policies = Broken()
+    report = EnforcementReport(policies, 60)
+    running = asyncio.create_task(report.run())
+    for agent in ("broken", "enricher"):
+        policies.change(agent, effective())
+    async with contextlib.aclosing(lines(report)) as said, asyncio.timeout(10):
+        assert (await anext(said))["agent"] == "enricher"
+    assert report.digest("sales", "broken") == ""
+    assert "agent sales/broken can't be enforced" in caplog.text
+    running.cancel()
+    await asyncio.wait((running,))
 
 
 async def test_only_the_newest_word_on_a_subject_is_told(report: EnforcementReport) -> None:

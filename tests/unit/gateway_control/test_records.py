@@ -89,8 +89,9 @@ def test_what_is_reached_otherwise_is_another_system(one: str, other: str) -> No
     assert system_of(one) != system_of(other)
 
 
-def test_a_url_that_can_not_be_taken_apart_stands_for_itself() -> None:
-    assert system_of("http://crm:99999/mcp") == "http://crm:99999/mcp"
+@pytest.mark.parametrize("url", ["http://crm:99999/mcp", "http://[[:/mcp"])
+def test_a_url_that_can_not_be_taken_apart_stands_for_itself(url: str) -> None:
+    assert system_of(url) == url
 
 
 def test_identical_writes_are_looked_for_where_policy_says_how_far_back() -> None:

@@ -8,6 +8,7 @@ from pydantic import JsonValue
 from aos.model.bounds import Loops
 from aos.model.cluster_policy import ClusterPolicy
 from aos.model.policy import Policy
+from aos.model.tool import Tool
 from aos.policy.decision import decide
 from aos.policy.effective import EffectivePolicy, compile_rules, tool_problems
 from aos.policy.merging import AnyPolicy
@@ -129,6 +130,25 @@ def test_names_that_do_not_exist_are_judged_and_not_remembered() -> None:
 def test_the_digest_is_that_of_the_document() -> None:
     effective = merged(policy(rule("reads")))
     assert effective.digest == "sha256:" + sha256(effective.document()).hexdigest()
+
+
+def test_a_schema_that_canonical_json_can_not_carry_is_in_the_digest_all_the_same() -> None:
+    def notes(most: int) -> Tool:
+        memory = {"scope": "Namespace", "schema": {"type": "integer", "maximum": most}}
+        return Tool.parse(
+            {
+                "metadata": {"name": "notes", "namespace": "sales"},
+                "spec": {
+                    "type": "Memory",
+                    "memory": memory,
+                    "actions": [{"name": "get", "access": "Read", "risk": "Low"}],
+                },
+            }
+        )
+
+    asks = agent(tools=[{"name": "notes", "actions": ["get"]}])
+    digests = {merged(policy(rule("a")), of=asks, tools=[notes(2**60 + one)]).digest for one in (0, 1)}
+    assert len(digests) == 2
 
 
 @given(both_layers(), st.randoms())

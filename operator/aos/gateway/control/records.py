@@ -126,12 +126,12 @@ def _system_key(asked: AskedCall) -> str:
 @lru_cache(maxsize=4096)
 def system_of(url: str) -> str:
     """Return one spelling of a Tool's URL: two Tools that reach one place are one system."""
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return url
+    scheme = parts.scheme.lower()
     host = (parts.hostname or "").rstrip(".")
     if host.endswith(_LONG_SERVICE):
         host = host.removesuffix(_CLUSTER_DOMAIN)
