@@ -8,6 +8,7 @@ from typing import Final, NoReturn
 from pydantic import JsonValue
 
 from aos.cli.exits import usage_error
+from aos.gateway.strict_json import MAX_INTEGER
 from aos.model.base import JsonObject
 
 FROM_STDIN: Final = "-"
@@ -90,17 +91,25 @@ def strict_json(text: str) -> JsonValue:
 
     Raises:
         json.JSONDecodeError: it is not JSON.
-        CommandError: an object names a key twice, or it is nested too deep.
+        CommandError: an object names a key twice, an integer is beyond what JSON carries, or it is nested too deep.
     """
 
     def refuse(constant: str) -> NoReturn:
         raise json.JSONDecodeError(f"{constant} is not JSON", text, 0)
 
     try:
-        value: JsonValue = json.loads(text, object_pairs_hook=_object, parse_constant=refuse)
+        value: JsonValue = json.loads(
+            text, object_pairs_hook=_object, parse_constant=refuse, parse_int=_integer
+        )
     except RecursionError as error:
         raise usage_error("the JSON given is nested too deep") from error
     return value
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > len(str(-MAX_INTEGER)) or abs(int(digits)) > MAX_INTEGER:
+        raise usage_error(f"the integer {digits[:40]} is beyond {MAX_INTEGER}; give it as a string in quotes")
+    return int(digits)
 
 
 def _object(pairs: list[tuple[str, JsonValue]]) -> JsonObject:

@@ -2,12 +2,16 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from rich.status import Status
+
+
+QUIET_SECONDS: Final = 15.0
+"""How long a log says nothing while something is waited for."""
 
 
 class Progress(Protocol):
@@ -21,17 +25,21 @@ class Progress(Protocol):
 
 
 class PlainProgress:
-    """One line for each thing that happened, with the seconds since the start; what is waited for is left out."""
+    """One line for each thing that happened, with the seconds since the start; what is waited for where nothing does."""
 
-    def __init__(self) -> None:
-        self._started_at = time.monotonic()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._started_at = self._said_at = clock()
 
     def say(self, line: str) -> None:
         """Print the line."""
-        print(f"{time.monotonic() - self._started_at:6.1f}s  {line}", file=sys.stderr, flush=True)
+        self._said_at = self._clock()
+        print(f"{self._said_at - self._started_at:6.1f}s  {line}", file=sys.stderr, flush=True)
 
     def wait_for(self, what: str) -> None:
-        """Show nothing: a log has no line to come back to."""
+        """Print it if nothing was printed for QUIET_SECONDS: a log has no line to come back to."""
+        if what and self._clock() - self._said_at >= QUIET_SECONDS:
+            self.say(f"... {what}")
 
 
 class LiveProgress(PlainProgress):

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Final
 
 from aos.cli.exits import CommandError, ExitCode
 from aos.cli.progress import Progress
@@ -17,6 +18,9 @@ from aos.model.duration import duration_seconds
 from aos.model.meta import ObjectKey
 from aos.model.names import LABEL_TASK
 from aos.model.task import Task
+
+REMIND_SECONDS: Final = 5.0
+"""Between two looks whether to say again what is waited for."""
 
 Notice = Task | TaskEvent | ApprovalRequest | CommandError
 Send = Callable[[Notice], None]
@@ -43,8 +47,7 @@ async def follow(
     try:
         async with asyncio.timeout_at(ends_at) as limit, _notices(client, task, shown) as notices:
             while True:
-                shown.wait_for(story.waiting_for)
-                notice = await notices.get()
+                notice = await _next(notices, lambda: shown.wait_for(story.waiting_for))
                 if isinstance(notice, CommandError):
                     raise notice
                 for line in _told(story, notice):
@@ -60,6 +63,15 @@ async def follow(
             f" ({story.waiting_for});"
             f" `{kubectl('get', task)}` shows it",
         ) from error
+
+
+async def _next(notices: asyncio.Queue[Notice], remind: Callable[[], None]) -> Notice:
+    """Return the next notice; meanwhile ``remind`` is called again and again."""
+    while True:
+        remind()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REMIND_SECONDS):
+                return await notices.get()
 
 
 def moved_seconds(task: Task) -> float:

@@ -69,6 +69,15 @@ def test_a_document_that_is_no_object_is_a_usage_error(text: str) -> None:
     assert caught.value.code is ExitCode.USAGE
 
 
+@pytest.mark.parametrize("number", ["9007199254740992", "-9007199254740992", "1" + "0" * 5000])
+def test_an_integer_that_others_would_read_differently_is_a_usage_error(number: str) -> None:
+    assert parse_value("9007199254740991") == 9007199254740991
+    with pytest.raises(CommandError, match="beyond 9007199254740991"):
+        parse_value(number)
+    with pytest.raises(CommandError, match="beyond 9007199254740991"):
+        parse_object(f'{{"n": [{number}]}}', "--args")
+
+
 def test_json_that_says_one_thing_twice_is_a_usage_error_wherever_it_stands() -> None:
     with pytest.raises(CommandError, match="the key 'a' twice"):
         parse('key={"a": 1, "a": 2}')

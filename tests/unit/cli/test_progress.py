@@ -19,6 +19,19 @@ def test_without_a_terminal_each_thing_that_happens_is_one_plain_line(
     assert "\x1b" not in captured.err
 
 
+def test_without_a_terminal_what_is_waited_for_is_said_once_in_a_while(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    now = 100.0
+    shown = PlainProgress(lambda: now)
+    for now in (101.0, 114.9, 115.0, 116.0, 129.9, 130.0):  # noqa: B007 - the clock reads it
+        shown.wait_for("the operator has not looked at it yet")
+    now = 500.0
+    shown.wait_for("")
+    said = "  ... the operator has not looked at it yet\n"
+    assert capsys.readouterr().err == f"  15.0s{said}  30.0s{said}"
+
+
 def test_on_a_terminal_what_is_waited_for_is_shown_as_it_is_written(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
