@@ -210,7 +210,7 @@ async def test_a_write_that_was_made_again_and_this_time_certainly_not_is_still_
 ) -> None:
     await store.admit(admission(duplicates=step(1), call="first", task="a"))
     assert await store.admit(admission(duplicates=step(2), call="second")) == Admitted("first")
-    await store.finish(Completion("second", forget_duplicate=True))
+    await store.finish(Completion("second", result=b"an error of the tool", forget_duplicate=True))
     assert await store.admit(admission(duplicates=step(3), call="third")) == Admitted("first")
 
 
@@ -218,6 +218,17 @@ async def test_a_write_that_does_no_harm_twice_and_was_certainly_not_made_is_a_n
     await store.admit(admission(duplicates=step(1), call="first"))
     await store.finish(Completion("first", forget_duplicate=True))
     assert await store.admit(admission(duplicates=step(2), call="second")) == Admitted()
+
+
+async def test_calls_that_took_too_long_keep_no_record_from_the_write_made_again(store: Store) -> None:
+    await store.admit(admission(duplicates=step(1), call="first", lease=lease(task="a"), task="a"))
+    lost = admission(call="lost", lease=lease(task="a", seconds=1), expires_seconds=1, task="a")
+    await store.admit(lost)
+    await store.end_task("a-uid")
+    again = admission(duplicates=step(2), lease=lease(task="b"), task="b")
+    assert isinstance(await store.admit(again), RecordBusy)
+    await asyncio.sleep(2.1)
+    assert await store.admit(again) == Admitted("first")
 
 
 @pytest.mark.parametrize("ended", [True, False])
