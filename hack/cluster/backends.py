@@ -169,7 +169,7 @@ def select(paths: Paths, *, control_plane: bool, kubeconfig: Path | None, kind_n
         return Given(paths, kubeconfig)
     if control_plane:
         return LocalControlPlane(paths)
-    if kind_name is not None or paths.kind.exists():
+    if kind_name is not None or paths.kind_record().exists():
         return KindCluster(paths, kind_name)
     if paths.node.exists():
         return LocalNode(paths)

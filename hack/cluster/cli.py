@@ -77,7 +77,9 @@ def _which_cluster() -> argparse.ArgumentParser:
     choice.add_argument(
         "--kubeconfig", type=Path, help="a cluster of your own; never created, changed or ended"
     )
-    choice.add_argument("--kind-name", help="a kind cluster by its name, whoever made it")
+    choice.add_argument(
+        "--kind-name", help="a kind cluster by its name; made when there is none, ended only if made here"
+    )
     return options
 
 
@@ -118,9 +120,9 @@ def _status(paths: Paths, options: argparse.Namespace) -> int:
 
 
 def _is_there(paths: Paths, options: argparse.Namespace) -> bool:
-    return (
-        paths.control_plane.exists() if options.control_plane else paths.node.exists() or paths.kind.exists()
-    )
+    if options.control_plane:
+        return paths.control_plane.exists()
+    return paths.node.exists() or paths.kind_record().exists()
 
 
 def _the_other(paths: Paths, options: argparse.Namespace, command: str, does: str) -> str:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+KIND_NAME = "aos"
+"""The kind cluster that this tool makes when no name is given."""
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -33,8 +36,12 @@ class Paths:
 
     @property
     def kind(self) -> Path:
-        """State of the cluster that kind keeps in a Docker engine."""
+        """State of the clusters that kind keeps in a Docker engine: a folder for each name."""
         return self.state / "kind"
+
+    def kind_record(self, name: str = KIND_NAME) -> Path:
+        """Name the file that is there only while this tool keeps a kind cluster of that name."""
+        return self.kind / name / "made"
 
     @property
     def programs(self) -> Path:

@@ -42,7 +42,8 @@ def test_what_was_made_before_stays_what_it_is(paths: Paths, monkeypatch: pytest
     machine(monkeypatch, docker=True)
     paths.node.mkdir(parents=True)
     assert chosen(paths) is LocalNode
-    paths.kind.mkdir()
+    paths.kind_record().parent.mkdir(parents=True)
+    paths.kind_record().touch()
     machine(monkeypatch, docker=False)
     assert chosen(paths) is KindCluster
 
