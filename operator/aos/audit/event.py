@@ -54,6 +54,8 @@ class AuditEvent:
         reason: stable code.
         rules: the rules that decided, as text.
         approvals: names of the ApprovalRequests that released the call, that it waits for, or by which it is reviewed.
+        approvers: who released the call, or refused to: ``USER Approve`` or ``USER Reject`` (`decided`), in order; at most as
+            many as may decide on a request.
         outcome: what became of it; empty on an intent.
         prompt_tokens: counted by the model.
         completion_tokens: counted by the model.
@@ -89,6 +91,7 @@ class AuditEvent:
     reason: str = ""
     rules: tuple[str, ...] = ()
     approvals: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
     outcome: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -96,6 +99,16 @@ class AuditEvent:
     duration_ms: int = 0
     trace: str = ""
     revision_digest: str = ""
+
+
+def decided(approver: str, verdict: str) -> str:
+    """Return an entry of `AuditEvent.approvers`."""
+    return f"{approver} {verdict}"
+
+
+def decider(entry: str) -> str:
+    """Return the user of an entry of `AuditEvent.approvers`; users' names may hold spaces, verdicts do not."""
+    return entry.rpartition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)

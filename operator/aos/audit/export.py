@@ -7,7 +7,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.audit.codec import encode_event
-from aos.audit.event import AuditEvent, AuditRow, Phase
+from aos.audit.event import AuditEvent, AuditRow, Phase, decider
 from aos.model.base import JsonObject
 
 OCSF_VERSION: Final = "1.3.0"
@@ -15,6 +15,8 @@ _CLASS_UID: Final = 6003
 _CATEGORY_UID: Final = 6
 _OTHER: Final = 99
 _ACTIVITIES: Final = {"Read": (2, "Read"), "Write": (3, "Update"), "Delete": (4, "Delete")}
+_USER_NAME: Final = 4
+"""Type of an observable."""
 _CLOUD_EVENT_TYPE: Final = "dev.aos.audit"
 
 
@@ -57,6 +59,7 @@ def ocsf(row: AuditRow) -> JsonObject:
         "resources": [
             {"name": event.record or event.name, "type": event.subject, "namespace": event.namespace}
         ],
+        **_people(event),
         "metadata": {
             "version": OCSF_VERSION,
             "product": {"name": "AOS", "vendor_name": "AOS"},
@@ -91,8 +94,21 @@ def cloud_event(row: AuditRow) -> JsonObject:
     }
 
 
-def _said(event: AuditEvent) -> JsonValue:
+def _people(event: AuditEvent) -> JsonObject:
+    """Return who decided, where people did, as what is searched for by value; their verdicts are in the row itself."""
+    found: list[JsonValue] = [
+        {
+            "name": "unmapped.event.approvers",
+            "type": "User Name",
+            "type_id": _USER_NAME,
+            "value": decider(entry),
+        }
+        for entry in event.approvers
+    ]
+    return {"observables": found} if found else {}
 
+
+def _said(event: AuditEvent) -> JsonValue:
     said: JsonValue = orjson.loads(encode_event(event))
     return said
 

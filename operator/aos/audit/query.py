@@ -14,7 +14,7 @@ class AuditQuery:
         name: the Tool, Model or Agent that was called.
         action: the action.
         record: exactly this record.
-        person: who asked for the Task, or approved.
+        person: who asked for the Task, or approved or rejected the call.
         effect: ``Allow`` or ``Deny``.
         since: RFC 3339; rows at or after it.
         until: RFC 3339; rows before it.

@@ -39,7 +39,7 @@ class AuditRequest:
         task: name or uid of the Task.
         tool: the Tool, Model or Agent that was called, or ``TOOL.ACTION``.
         record: exactly this record.
-        person: who asked for the Task, or approved.
+        person: who asked for the Task, or approved or rejected the call.
         effect: ``Allow`` or ``Deny``.
         since: RFC 3339, or a duration back from now.
         until: the same; rows before it.

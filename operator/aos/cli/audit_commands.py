@@ -44,7 +44,9 @@ Agent = Annotated[str, typer.Option(metavar="NAME", help="Only rows of this Agen
 Task = Annotated[str, typer.Option(metavar="NAME", help="Only rows of this Task; its uid will do.")]
 Tool = Annotated[str, typer.Option(metavar="NAME[.ACTION]", help="Only calls of this Tool, Model or Agent.")]
 Record = Annotated[str, typer.Option(metavar="TEXT", help="Only calls that write this record.")]
-Person = Annotated[str, typer.Option(metavar="USER", help="Only what this user asked for or approved.")]
+Person = Annotated[
+    str, typer.Option(metavar="USER", help="Only what this user asked for, approved or rejected.")
+]
 Effect = Annotated[str, typer.Option(metavar="allow|deny|hold", help="Only calls that were decided so.")]
 Since = Annotated[
     str, typer.Option(metavar="TIME", help="Rows at or after it: RFC 3339, or 90m or 24h for that long ago.")

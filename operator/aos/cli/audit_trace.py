@@ -210,6 +210,7 @@ def _details(event: AuditEvent, decided: Mapping[str, str]) -> list[str]:
         "approval": "; ".join(
             f"{name} ({decided[name]})" if name in decided else name for name in event.approvals
         ),
+        "people said": "; ".join(event.approvers),
         "data found": ", ".join(event.data_classes),
         "used": spent,
     }

@@ -167,6 +167,7 @@ class Refused:
         retry_after_seconds: when trying again may help; None where time alone does not.
         facts: what programs need to know besides: the limit, the holder of a record. Never anybody else's data.
         note: what is said of it on the Agent to people, without anything that the caller wrote; empty for nothing.
+        approvers: who decided, where people refused it, as `aos.audit.event.AuditEvent` has them.
     """
 
     effect: Effect
@@ -177,6 +178,7 @@ class Refused:
     retry_after_seconds: float | None = None
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     note: str = ""
+    approvers: tuple[str, ...] = ()
 
 
 _STATUSES: Final[Mapping[DecisionReason | RefusalCode, HTTPStatus]] = {

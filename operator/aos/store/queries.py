@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from aos.audit.event import AuditEvent
+from aos.audit.event import AuditEvent, decider
 from aos.audit.query import AuditQuery
 from aos.store.blocks import RECORD, ROWS_PER_BLOCK, TASK
 from aos.store.trail import microseconds
@@ -127,5 +127,9 @@ def matches(query: AuditQuery, event: AuditEvent) -> bool:
     return (
         (not query.action or event.action == query.action)
         and (not query.effect or event.effect == query.effect)
-        and (not query.person or query.person == event.requested_by or query.person in event.approvals)
+        and (
+            not query.person
+            or query.person == event.requested_by
+            or any(query.person == decider(entry) for entry in event.approvers)
+        )
     )

@@ -73,6 +73,19 @@ def test_a_cloud_event_has_the_required_attributes_and_the_whole_row() -> None:
     assert row_hash("gateway-1", 1, text(data, "previous"), event) == text(data, "hash")
 
 
+def test_who_approved_a_call_is_exported_in_every_form() -> None:
+    approvers = ("ana@example.com Approve", "max of sales Reject")
+    (row,) = chain_of([replace(EVENT, approvers=approvers)])
+    said = orjson.loads(orjson.dumps(ocsf(row)))
+    assert [(item["type_id"], item["value"]) for item in said["observables"]] == [
+        (4, "ana@example.com"),
+        (4, "max of sales"),
+    ]
+    assert said["unmapped"]["event"]["approvers"] == list(approvers)
+    assert event_from(child(child(cloud_event(row), "data"), "event")).approvers == approvers
+    assert "observables" not in exported(EVENT)
+
+
 def test_rows_about_the_trail_itself_belong_to_no_namespace() -> None:
     (row,) = chain_of([replace(EVENT, phase=Phase.GAP, namespace="", action="", requested_by="")])
     assert cloud_event(row)["source"] == "/aos"

@@ -25,7 +25,8 @@ def started(chain: str, heads: Sequence[ChainHead] = ()) -> AuditEvent:
 
 def trail(count: int = 6, chain: str = "gateway-1", *more: AuditEvent) -> Rows:
     """Return a chain of ``count`` rows, start mark included."""
-    return chain_of([started(chain), *(event(number) for number in range(1, count)), *more], chain)
+    approved = [event(number, approvers=("ana@example.com Approve",)) for number in range(1, count)]
+    return chain_of([started(chain), *approved, *more], chain)
 
 
 def head_of(row: AuditRow) -> ChainHead:
@@ -71,6 +72,17 @@ Tamper = Callable[[Rows], Rows]
 
 def changed(rows: Rows) -> Rows:
     rows[3] = replace(rows[3], event=replace(rows[3].event, effect="Deny"))
+    return rows
+
+
+def approved_by_another(rows: Rows) -> Rows:
+    approvers = ("eve@example.com Approve",)
+    rows[3] = replace(rows[3], event=replace(rows[3].event, approvers=approvers))
+    return rows
+
+
+def approved_by_nobody(rows: Rows) -> Rows:
+    rows[3] = replace(rows[3], event=replace(rows[3].event, approvers=()))
     return rows
 
 
@@ -133,6 +145,8 @@ def headless(rows: Rows) -> Rows:
     ("tamper", "expected"),
     [
         (changed, {(K.CHANGED, 4)}),
+        (approved_by_another, {(K.CHANGED, 4)}),
+        (approved_by_nobody, {(K.CHANGED, 4)}),
         (dropped, {(K.MISSING, 4)}),
         (dropped_first, {(K.MISSING, 1)}),
         (swapped, {(K.CHANGED, 3), (K.CHANGED, 4)}),

@@ -65,8 +65,9 @@ class FakeClient:
             raise answer
 
         async def chunks() -> AsyncIterator[bytes]:
-            for at in range(0, len(answer), 100):
-                yield answer[at : at + 100]
+            size = max(100, len(answer) // 100)
+            for at in range(0, len(answer), size):
+                yield answer[at : at + size]
 
         yield chunks()
 
@@ -363,6 +364,13 @@ def test_a_story_tells_who_approved_what() -> None:
         console.print(tree(node))
     assert "approval apr-1 (approved by bea: fine); apr-2\n" in captured.get()
     assert story_data(node)["approvals"] == {"apr-1": "approved by bea: fine"}
+
+
+def test_a_story_tells_from_the_rows_who_approved_what_when_the_request_is_gone() -> None:
+    approvers = ("ana@example.com Approve", "max@example.com Reject")
+    said = drawn("t-1", list(chain_of([event(1, approvals=("apr-1",), approvers=approvers)])), {})
+    assert "approval apr-1\n" in said
+    assert "people said ana@example.com Approve; max@example.com Reject\n" in said
 
 
 @pytest.mark.parametrize("reference", ["", "gateway-1", "gateway-1/", "gateway-1/0", "gateway-1/x", "/3"])

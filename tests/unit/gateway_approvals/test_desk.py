@@ -92,6 +92,7 @@ async def test_a_call_is_let_through_when_it_is_made_again() -> None:
     assert marked["call"] == ticket.call
     assert (intent.phase, intent.approvals) == (Phase.INTENT, (held.name,))
     assert (outcome.phase, outcome.approvals) == (Phase.OUTCOME, (held.name,))
+    assert intent.approvers == outcome.approvers == ("lena@example.com Approve",)
     assert intent.rules[-1] == OUTBOUND.rule
 
 

@@ -5,7 +5,7 @@ from pydantic import JsonValue
 
 from aos.gateway.approvals.asking import request_manifest
 from aos.gateway.approvals.held import HeldCall
-from aos.gateway.approvals.standing import Standing, is_about, pending, standing, used
+from aos.gateway.approvals.standing import Standing, deciders, is_about, pending, standing, used
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.kube.objects import child
 from aos.model.approval_request import ApprovalRequest
@@ -115,6 +115,33 @@ def test_whoever_rejected_is_named_with_what_they_said() -> None:
     nobody = standing(request(held, [], state="Rejected"), held, NOW)
     assert isinstance(nobody, Refused)
     assert "rejected by somebody who may decide" in nobody.message
+
+
+def test_who_rejected_is_on_record_with_those_who_approved_before() -> None:
+    held = call()
+    said: list[JsonValue] = [LENA, {**REJECTED, "approver": "max@example.com"}]
+    counted: list[JsonValue] = [COUNTED, {**COUNTED, "approver": "max@example.com", "verdict": "Reject"}]
+    found = standing(request(held, said, state="Rejected", counted=counted), held, NOW)
+    assert isinstance(found, Refused)
+    assert found.approvers == ("lena@example.com Approve", "max@example.com Reject")
+
+
+@pytest.mark.parametrize(
+    ("decisions", "counted", "expected"),
+    [
+        ([LENA], [COUNTED, COUNTED], ("lena@example.com Approve",)),
+        ([LENA], [], ()),
+        ([], [COUNTED], ()),
+        ([LENA], [{**COUNTED, "rules": []}], ()),
+        ([LENA], [{**COUNTED, "verdict": "Reject"}], ()),
+        ([LENA], [{**COUNTED, "time": "2026-01-02T05:00:00Z"}], ()),
+        ([{**LENA, "groups": []}], [COUNTED], ()),
+    ],
+)
+def test_only_decisions_that_stand_and_were_counted_and_count_are_on_record(
+    decisions: list[JsonValue], counted: list[JsonValue], expected: tuple[str, ...]
+) -> None:
+    assert deciders(request(call(), decisions, counted=counted)) == expected
 
 
 def test_refusals_name_the_request_and_when_its_time_is_over() -> None:

@@ -21,8 +21,12 @@ def test_a_row_names_the_chain_of_agents_and_the_rules() -> None:
         rules=(RuleReference("Policy", "baseline", "all"),),
         data_classes=frozenset({"pii"}),
         approvals=("apr-1",),
+        approvers=("ana@example.com Approve",),
     )
+    for each in (events.outcome("c1", made, "", DONE), events.refusal("c1", made, RefusalCode.LOOP_DETECTED)):
+        assert each.approvers == ("ana@example.com Approve",)
     row = events.intent("c1", made, "")
+    assert row.approvers == ("ana@example.com Approve",)
     assert (row.lineage, row.rules, row.tenant) == (
         ("planner",),
         ("Policy baseline, rule all",),
@@ -78,6 +82,7 @@ def test_the_row_of_a_call_that_people_are_asked_about_names_the_request_its_rul
         rules=(RuleReference("Policy", "baseline", "all"),),
     )
     row = events.asking("c1", made, "sales/crm/contact/7")
+    assert row.approvers == ()
     assert (row.phase, row.effect, row.reason) == (Phase.REFUSAL, "Hold", "ApprovalPending")
     assert row.approvals == ("apr-1",)
     assert row.rules == ("Policy baseline, rule all", "risk Medium")

@@ -141,6 +141,11 @@ async def test_a_rejected_call_never_reaches_the_tool() -> None:
         at.people.decide(request.metadata.name, "lena@example.com", verdict=Verdict.REJECT, comment="not now")
         assert "lena@example.com: not now" in str(said(await waiting)["message"])
         assert at.sent == 0
+        rows = await at.front.held.rows()
+    assert [(row.reason, row.approvers) for row in rows] == [
+        ("ApprovalPending", ()),
+        ("ApprovalRejected", ("lena@example.com Reject",)),
+    ]
 
 
 async def test_a_call_of_high_risk_waits_for_two_different_people() -> None:
@@ -153,6 +158,9 @@ async def test_a_call_of_high_risk_waits_for_two_different_people() -> None:
         at.people.decide(request.metadata.name, "max@example.com")
         assert not (await at.call()).is_error
         assert at.sent == 1
+        rows = await at.front.held.rows()
+    both = ("lena@example.com Approve", "max@example.com Approve")
+    assert [row.approvers for row in rows] == [(), both, both]
 
 
 async def test_a_definition_that_changes_while_people_decide_is_not_what_they_approved(

@@ -4,6 +4,7 @@ import contextlib
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import asyncpg
 import pytest
 
 from aos.audit.chain import DamagedRowError
+from aos.audit.codec import encode_event
+from aos.audit.event import AuditEvent
 from aos.audit.query import AuditQuery
 from aos.audit.signing import HeadSigner, SignedHead
 from aos.audit.verification import FindingKind, Verification, Verifier
@@ -29,14 +32,19 @@ CUT = (
 K = FindingKind
 
 
-async def tamper(backend: Backend, *statements: str) -> None:
-    """Do as somebody does who can write the database, while no gateway runs."""
+async def tamper(backend: Backend, *statements: str, other_event: AuditEvent | None = None) -> None:
+    """Do as somebody does who can write the database, while no gateway runs; ``@other`` stands for ``other_event``."""
     for store in backend.opened:
         await store.close()
     backend.opened.clear()
     is_file = backend.url.startswith("sqlite://")
-    empty = "X'7b7d'" if is_file else "'\\x7b7d'::bytea"
-    said = [item.replace("@newest", NEWEST).replace("@empty", empty) for item in statements]
+    quoted = "X'{}'" if is_file else "'\\x{}'::bytea"
+    values = {"@newest": NEWEST, "@empty": quoted.format(b"{}".hex())}
+    if other_event:
+        values["@other"] = quoted.format(encode_event(other_event).hex())
+    said = list(statements)
+    for name, value in values.items():
+        said = [item.replace(name, value) for item in said]
     if is_file:
         with contextlib.closing(sqlite3.connect(backend.url.removeprefix("sqlite://"))) as other, other:
             for statement in said:
@@ -132,6 +140,20 @@ async def test_attack_27_a_row_whose_text_was_broken_is_named_and_the_rest_is_ch
     verification = await verdict(await backend.open(), anchors)
     assert found(verification) == {(K.CHANGED, "first", 4)}
     assert "row 4 of audit chain first can't be read" in verification.findings[0].message
+
+
+@pytest.mark.parametrize("approvers", [(), ("eve@example.com Approve",), ("ana@example.com Reject",)])
+async def test_attack_27_who_approved_a_call_is_in_its_hash(
+    backend: Backend, approvers: tuple[str, ...]
+) -> None:
+    anchors = await written(backend)
+    store = await backend.open("second")
+    genuine = event("released", approvals=("apr-1",), approvers=("ana@example.com Approve",))
+    await store.append([genuine])
+    assert (await verdict(store, anchors)).holds
+    forged = replace(genuine, approvers=approvers)
+    await tamper(backend, "UPDATE audit SET event = @other WHERE id = @newest", other_event=forged)
+    assert found(await verdict(await backend.open(), anchors)) == {(K.CHANGED, "second", 2)}
 
 
 async def test_attack_27_a_store_that_was_begun_anew_lacks_the_anchored_chains(backend: Backend) -> None:

@@ -76,7 +76,10 @@ async def test_a_new_chain_says_where_the_others_stood(backend: Backend) -> None
         ({"action": "delete_contact"}, ["2"]),
         ({"effect": "Deny"}, ["3"]),
         ({"person": "robin@example.com"}, ["1"]),
-        ({"person": "approval-1"}, ["2"]),
+        ({"person": "lena@example.com"}, ["2"]),
+        ({"person": "max of sales"}, ["2"]),
+        ({"person": "max"}, []),
+        ({"person": "approval-1"}, []),
         ({"since": "2026-03-02T00:00:00Z"}, ["2", "3"]),
         ({"until": "2026-03-02T01:00:00+01:00"}, ["1"]),
         ({"since": "2026-03-02T00:00:00Z", "agent": "b", "namespace": "sales"}, ["2"]),
@@ -100,6 +103,7 @@ async def test_rows_are_found_by_what_they_say(
                 task_uid="other-uid",
                 action="delete_contact",
                 approvals=("approval-1",),
+                approvers=("lena@example.com Approve", "max of sales Reject"),
             ),
         ]
     )

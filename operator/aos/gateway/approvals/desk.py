@@ -19,6 +19,7 @@ from aos.gateway.approvals.hooks import EVERY_CALL, NO_PREVIEW, Previewer, Sampl
 from aos.gateway.approvals.marks import Marks
 from aos.gateway.approvals.standing import (
     Standing,
+    deciders,
     pending,
     stale,
     standing,
@@ -253,7 +254,7 @@ class ApprovalDesk:
         if isinstance(history, Refused):
             return history
         decided_at = max((decision.time for decision in request.status.counted), default=None)
-        return Released(held.name, request.metadata.uid, history.asked_at, decided_at)
+        return Released(held.name, request.metadata.uid, history.asked_at, decided_at, deciders(request))
 
     async def _history(self, held: HeldCall, request: ApprovalRequest) -> History | Refused:
         """Return what the trail knows since people were asked; a refusal where that forbids the call."""

@@ -85,13 +85,15 @@ class Released:
         uid: of the ApprovalRequest.
         asked_at: when people were asked, as the audit trail has it (RFC 3339).
         decided_at: when the last of them decided; None where nobody said.
+        approvers: who approved it, as `aos.audit.event.AuditEvent` has them.
     """
 
     name: str
     uid: str
     asked_at: str
     decided_at: datetime | None = None
+    approvers: tuple[str, ...] = ()
 
     def call(self, asked: AskedCall) -> AskedCall:
         """Return the call as the store is asked for it: let through by this approval, once."""
-        return replace(asked, approvals=(self.name,), approval_uid=self.uid)
+        return replace(asked, approvals=(self.name,), approvers=self.approvers, approval_uid=self.uid)

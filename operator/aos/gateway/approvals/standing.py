@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import JsonValue
 
+from aos.audit.event import decided
 from aos.gateway.approvals.asking import covers
 from aos.gateway.approvals.held import HeldCall
 from aos.gateway.refusal import RefusalCode, Refused
@@ -13,7 +14,7 @@ from aos.model.approval_request import ApprovalRequest, RequestState, RequestTyp
 from aos.model.conditions import ConditionType
 from aos.model.meta import ConditionStatus
 from aos.policy.decision import Effect
-from aos.policy.quorums import tally
+from aos.policy.quorums import counts_for, tally
 
 RETRY_SECONDS: Final = 10.0
 """When a call that waits for people is to be made again, which then waits for them itself."""
@@ -85,6 +86,24 @@ def is_about(request: ApprovalRequest, held: HeldCall) -> bool:
     )
 
 
+def deciders(request: ApprovalRequest) -> tuple[str, ...]:
+    """Return whose decisions count, and what they said, as audit rows have it.
+
+    As for letting a call through, neither the decisions nor the operator's count of them is believed alone.
+    """
+    said = {(decision.approver, decision.verdict): decision for decision in request.spec.decisions}
+    return tuple(
+        sorted(
+            {
+                decided(item.approver, item.verdict)
+                for item in request.status.counted
+                if (decision := said.get((item.approver, item.verdict))) is not None
+                and not set(item.rules).isdisjoint(counts_for(request.spec, decision, item.time))
+            }
+        )
+    )
+
+
 def pending(held: HeldCall, request: ApprovalRequest) -> Refused:
     """Return the answer to a call that waits for people; the operator tells people of it, and of how it ends."""
     lapsed = _condition(request, ConditionType.ENFORCEMENT_ACTIVE, ConditionStatus.FALSE)
@@ -117,6 +136,7 @@ def rejected(held: HeldCall, request: ApprovalRequest) -> Refused:
         f"{_call(held)} was rejected by {said or 'somebody who may decide'}; do something else, or end the task",
         held.asked.rules,
         facts=facts(held),
+        approvers=deciders(request),
     )
 
 

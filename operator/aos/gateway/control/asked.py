@@ -40,6 +40,7 @@ class AskedCall:
         cost_micro_usd: the most that those tokens may cost; what a Tool's action costs is in the obligations.
         data_classes: classes of data that were found on the way in.
         approvals: names of the ApprovalRequests that released the call, that it waits for, or by which it is reviewed.
+        approvers: who approved it, as `aos.audit.event.AuditEvent` has them; of one that was rejected, who decided.
         quorums: rules that people are asked by about the call.
         approval_uid: uid of the one that released it, which lets one call through; empty where none was needed.
         identity: `aos.gateway.approvals.held.identity_of` the call; empty where no policy may have people asked.
@@ -62,6 +63,7 @@ class AskedCall:
     cost_micro_usd: int = 0
     data_classes: frozenset[str] = frozenset()
     approvals: tuple[str, ...] = ()
+    approvers: tuple[str, ...] = ()
     quorums: tuple[str, ...] = ()
     approval_uid: str = ""
     identity: str = ""

@@ -112,6 +112,7 @@ def _event(phase: Phase, call: str, asked: AskedCall, record: str, said: _Said) 
         reason=said.reason,
         rules=(*_texts(asked.rules), *asked.quorums) if asked.quorums else _texts(asked.rules),
         approvals=asked.approvals,
+        approvers=asked.approvers,
         outcome=said.outcome,
         prompt_tokens=said.tokens.prompt,
         completion_tokens=said.tokens.completion,

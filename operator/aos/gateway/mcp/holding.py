@@ -152,7 +152,7 @@ class Gate:
         return action is not None and action.digest == cleared.action.digest
 
     def _refuse(self, held: HeldCall, refused: Refused) -> None:
-        asked = replace(held.asked, approvals=(held.name,))
+        asked = replace(held.asked, approvals=(held.name,), approvers=refused.approvers)
         if self._desk.is_news(held, refused):
             self._calls.refuse(asked, refused)
         else:
