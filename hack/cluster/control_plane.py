@@ -19,7 +19,7 @@ from hack.cluster.paths import Paths
 from hack.cluster.pki import Endpoints, Subject, write_pki
 from hack.cluster.process import Table
 from hack.cluster.progress import say
-from hack.cluster.source import choose, gather
+from hack.cluster.source import CONTROL_PLANE_PROGRAMS, absent_from, choose, gather
 from hack.ports import free_port
 
 LOOPBACK = "127.0.0.1"
@@ -112,13 +112,17 @@ class ControlPlane:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with exclusive(self._lock, lambda: say("another run works on this control plane; waiting for it …")):
             health = self.health()
+            config = self._with_programs(health.config)
             if health.is_up:
+                # Where its programs are gone, what runs goes on, but kubectl is needed too.
+                if config != health.config:
+                    self._write(config)
                 say(f"the control plane is {health.describe()}")
                 return
-            config = health.config or self._new_config()
             if health.config is not None:
                 say(f"the control plane is {health.describe().partition(';')[0]}; repairing it")
-            self._bring_up(config, whole=not health.dead)
+            # Other programs may be of another release, which must not be mixed with what still runs.
+            self._bring_up(config, whole=not health.dead or config != health.config)
             say(f"the control plane is up at {self._must_config().server}")
 
     def down(self) -> None:
@@ -142,9 +146,15 @@ class ControlPlane:
     def _lock(self) -> Path:
         return self._paths.state / "control-plane.lock"
 
-    def _new_config(self) -> Config:
+    def _with_programs(self, config: Config | None) -> Config:
+        """Keep what it was started with, and choose programs where there are none, or none any more."""
+        if config is not None and not absent_from(Path(config.programs), CONTROL_PLANE_PROGRAMS):
+            return config
+        if config is not None:
+            say(f"the programs in {config.programs} are gone; choosing others")
         facts = gather(self._paths, control_plane=True)
-        return Config(str(programs.kubernetes(self._paths, facts, choose(facts))), free_ports())
+        chosen = programs.kubernetes(self._paths, facts, choose(facts))
+        return Config(str(chosen), free_ports() if config is None else config.ports)
 
     def _config(self) -> Config | None:
         try:
@@ -166,6 +176,9 @@ class ControlPlane:
             (self.folder / "controller-manager.kubeconfig", Subject("system:kube-controller-manager")),
         ):
             kubeconfig.mint(path, self._pki, config.server, subject)
+        self._write(config)
+
+    def _write(self, config: Config) -> None:
         write_atomically(self.folder / "config.json", json.dumps(asdict(config), indent=2) + "\n")
 
     def _bring_up(self, config: Config, *, whole: bool) -> None:

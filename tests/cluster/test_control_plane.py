@@ -59,6 +59,26 @@ def test_a_minted_user_is_known_by_name_and_group_and_may_do_nothing(cluster: Co
     assert "forbidden" in handle.kubectl(theirs, "get", "secrets").stderr.lower()
 
 
+def lose_programs(cluster: ControlPlane, folder: Path) -> None:
+    """Let it have been started from a folder that lacks a program by now, as a cache that was deleted in part."""
+    folder.mkdir()
+    for name in ("etcd", "kube-apiserver", "kube-controller-manager"):
+        (folder / name).symlink_to("/bin/false")
+    config = cluster.folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"programs": str(folder)}))
+
+
+def test_a_control_plane_whose_programs_are_gone_runs_on_and_has_others_for_what_comes(
+    cluster: ControlPlane, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = alive(cluster)
+    lose_programs(cluster, tmp_path / "gone")
+    cluster.up()
+    assert "gone; choosing others" in capsys.readouterr().err
+    assert alive(cluster) == before
+    assert cluster.handle().kubectl("get", "namespaces").ok
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_up_repairs_a_control_plane_that_lost_a_program_and_keeps_its_data(
     cluster: ControlPlane, name: str
@@ -77,7 +97,9 @@ def test_up_repairs_a_control_plane_that_lost_a_program_and_keeps_its_data(
     assert handle.kubectl("get", "configmap", f"kept-{name}").ok
 
 
-def test_up_after_a_restart_of_the_machine_brings_everything_back(cluster: ControlPlane) -> None:
+def test_up_after_a_restart_of_the_machine_brings_everything_back_though_its_programs_are_gone(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
     handle = cluster.handle()
     assert handle.kubectl("create", "configmap", "before-restart").ok
     table = Table(cluster.folder / "processes.json")
@@ -86,6 +108,7 @@ def test_up_after_a_restart_of_the_machine_brings_everything_back(cluster: Contr
     (cluster.folder / "processes.json").write_text(
         json.dumps({name: {"pid": os.getpid(), "start_ticks": 1, "boot_id": "another"} for name in NAMES})
     )
+    lose_programs(cluster, tmp_path / "gone")
     assert cluster.health().dead == NAMES
     cluster.up()
     assert handle.kubectl("get", "configmap", "before-restart").ok
