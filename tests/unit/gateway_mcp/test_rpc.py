@@ -73,7 +73,7 @@ def test_a_result_for_true_is_no_result_for_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "maybe_done"), [(-32602, False), (-32601, False), (-32603, True), (-1, True)]
+    ("code", "maybe_done"), [(-32602, True), (-32601, False), (-32603, True), (-1, True)]
 )
 @pytest.mark.parametrize("identifier", [7, None])
 def test_an_error_is_told_by_its_code_and_not_by_its_words(
@@ -96,8 +96,9 @@ def test_an_error_is_told_by_its_code_and_not_by_its_words(
     [
         (401, RefusalCode.UPSTREAM_INVALID, False),
         (403, RefusalCode.UPSTREAM_INVALID, False),
-        (307, RefusalCode.UPSTREAM_INVALID, False),
+        (307, RefusalCode.UPSTREAM_INVALID, True),
         (404, RefusalCode.UPSTREAM_INVALID, False),
+        (408, RefusalCode.UPSTREAM_INVALID, True),
         (500, RefusalCode.UPSTREAM_UNREACHABLE, True),
         (503, RefusalCode.UPSTREAM_UNREACHABLE, True),
     ],

@@ -209,6 +209,7 @@ async def test_attack_14_redirects_are_never_followed(status: int) -> None:
 
         failure = await failing(on_call)
     assert failure.status == status
+    assert failure.maybe_done
     assert not seen.requests
 
 

@@ -128,7 +128,11 @@ async def test_a_request_that_never_left_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "costs"), [(400, False), (429, False), (408, True), (499, True), (500, True)]
+    ("status", "costs"),
+    [
+        *((status, False) for status in (400, 404, 429)),
+        *((status, True) for status in (202, 302, 303, 406, 408, 425, 499, 500)),
+    ],
 )
 async def test_what_the_model_refused_costs_no_tokens(status: int, *, costs: bool) -> None:
     async def on_request(_: JsonObject, send: Send) -> None:

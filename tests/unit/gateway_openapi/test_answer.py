@@ -1,6 +1,6 @@
 import pytest
 
-from aos.gateway.openapi.answer import check_status, is_error, is_undone, result_of
+from aos.gateway.openapi.answer import check_status, is_error, result_of
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.upstream.upstream_error import UpstreamError
 from aos.model.base import JsonObject
@@ -21,18 +21,10 @@ def test_a_status_that_the_system_gives_is_an_answer(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "undone"),
-    [(200, False), (400, True), (404, True), (408, False), (409, True), (429, True), (500, False)],
-)
-def test_an_error_of_the_client_says_that_nothing_was_done(status: int, *, undone: bool) -> None:
-    assert is_undone(status) is undone
-
-
-@pytest.mark.parametrize(
     ("status", "code", "maybe_done"),
     [
-        (301, RefusalCode.UPSTREAM_INVALID, False),
-        (304, RefusalCode.UPSTREAM_INVALID, False),
+        (301, RefusalCode.UPSTREAM_INVALID, True),
+        (304, RefusalCode.UPSTREAM_INVALID, True),
         (401, RefusalCode.UPSTREAM_INVALID, False),
         (502, RefusalCode.UPSTREAM_UNREACHABLE, True),
         (503, RefusalCode.UPSTREAM_UNREACHABLE, True),

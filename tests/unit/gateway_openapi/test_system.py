@@ -192,6 +192,17 @@ async def test_a_read_is_tried_again_where_the_system_was_not_there_and_a_write_
         assert len(there.asked) == 3
 
 
+async def test_a_last_try_that_certainly_did_nothing_says_nothing_of_the_one_before() -> None:
+    async with desk() as (url, there), gateway() as front:
+        await front.offer(tool(url, idempotent=frozenset({"update_ticket"})))
+        for number in range(10):
+            await call(front, "get_ticket", {"id": str(number)})
+        there.statuses = [503, 401]
+        result = await call(front, "update_ticket", {"id": "7"})
+    assert (reason(result), len(there.asked)) == ("UpstreamInvalid", 12)
+    assert "outcome is unknown" in text(result)
+
+
 async def test_a_credential_may_stand_in_a_header_of_its_own() -> None:
     auth: JsonObject = {
         "type": "Header",
@@ -349,10 +360,27 @@ async def test_attack_14_servers_of_the_document_are_not_where_calls_go() -> Non
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_attack_14_a_redirect_is_not_followed(status: int) -> None:
     headers = {"location": "http://169.254.169.254/latest/meta-data"}
-    result, there, _ = await once("get_ticket", {"id": "7"}, {"status": status, "headers": headers})
+    result, there, _ = await once("delete_ticket", {"id": "7"}, {"status": status, "headers": headers})
     assert reason(result) == "UpstreamInvalid"
     assert "redirect, which is not followed" in text(result)
+    assert "outcome is unknown" in text(result)
     assert len(there.asked) == 1
+
+
+@pytest.mark.parametrize("status", [302, 303, 408, 499])
+async def test_a_write_that_may_have_been_done_is_sent_once_and_stays_spent(status: int) -> None:
+    window: JsonObject = {"duplicateWindowSeconds": 600}
+    budgets: list[JsonValue] = [{"name": "one", "calls": 1, "per": "1h", "scope": "Agent"}]
+    async with desk() as (url, there), gateway() as front:
+        there.status = status
+        for number in range(3):
+            work = task(f"t{number}", f"uid-{number}")
+            await serve_for(front, at_work([tool(url)], work, conflicts=window, budgets=budgets))
+            assert (await call(front, "create_ticket", {"body": {"title": "Printer"}})).is_error
+            await front.held.settled()
+        assert len(there.asked) == 1
+        result = await call(front, "create_ticket", {"body": {"title": "Another"}})
+        assert reason(result) == "BudgetExceeded"
 
 
 async def test_attack_14_a_document_behind_a_redirect_is_none() -> None:

@@ -270,11 +270,13 @@ class ToolCalls:
         retries, tool = self._control.retries, call.tool.metadata
         system = self._systems[call.tool.spec.type]
         retries.called(tool.uid)
-        attempt = 1
+        attempt, was_maybe_done = 1, False
         while True:
             try:
                 return await system.call(call)
             except UpstreamError as error:
+                # That the last try certainly did nothing says nothing of those before.
+                was_maybe_done = error.maybe_done = was_maybe_done or error.maybe_done
                 repeats = attempt < self._max_attempts and may_repeat(call.action.declared, error)
                 if not repeats or not retries.take(tool.uid):
                     raise

@@ -15,7 +15,6 @@ from aos.gateway.mcp.protocol import (
     HEADER_SESSION,
     HEADER_VERSION,
     IMPLEMENTATION,
-    INVALID_PARAMS,
     INVALID_REQUEST,
     LATEST_SESSION_VERSION,
     METHOD_NOT_FOUND,
@@ -28,6 +27,7 @@ from aos.gateway.mcp.protocol import (
     Method,
 )
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.statuses import is_undone
 from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 
 _NOT_DONE: Final = frozenset(
@@ -35,20 +35,23 @@ _NOT_DONE: Final = frozenset(
         PARSE_ERROR,
         INVALID_REQUEST,
         METHOD_NOT_FOUND,
-        INVALID_PARAMS,
         HEADER_MISMATCH,
         MISSING_CAPABILITY,
         UNSUPPORTED_VERSION,
     }
 )
-"""Errors that a server gives before it does anything."""
+"""Errors that a server gives before it does anything.
+
+-32602 is none of them: what was sent fits the schema that the server gave, and common servers answer so, too, where what a
+tool has done does not fit its output schema.
+"""
 
 _ACCEPT: Final = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
 _MAX_SESSION_ID_LENGTH: Final = 1024
 
 
 class RpcAnswerError(UpstreamError):
-    """The tool answered with a JSON-RPC error.
+    """The tool answered with a JSON-RPC error; where the HTTP status leaves it open, the tool may have done something.
 
     Attributes:
         rpc_code: its code; its message is the tool's own and goes nowhere.
@@ -58,7 +61,7 @@ class RpcAnswerError(UpstreamError):
         super().__init__(
             RefusalCode.UPSTREAM_INVALID,
             f"it answered with the JSON-RPC error {rpc_code}",
-            maybe_done=rpc_code not in _NOT_DONE,
+            maybe_done=rpc_code not in _NOT_DONE or not (_is_success(status) or is_undone(status)),
             status=status,
         )
         self.rpc_code = rpc_code
@@ -199,7 +202,7 @@ def error_of(content: bytes, status: int) -> UpstreamError:
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return invalid("it refused the gateway's credential", maybe_done=False, status=status)
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        return invalid("it answered with a redirect, which is not followed", maybe_done=False, status=status)
+        return invalid("it answered with a redirect, which is not followed", maybe_done=True, status=status)
     code = _error_code(content)
     if code is not None:
         return RpcAnswerError(code, status)
@@ -208,7 +211,7 @@ def error_of(content: bytes, status: int) -> UpstreamError:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR
         else RefusalCode.UPSTREAM_INVALID,
         f"it answered with the HTTP status {status}",
-        maybe_done=status >= HTTPStatus.INTERNAL_SERVER_ERROR,
+        maybe_done=not is_undone(status),
         status=status,
     )
 
@@ -217,6 +220,10 @@ def offers_modern(result: Mapping[str, JsonValue]) -> bool:
     """Whether the answer to ``server/discover`` names the stateless version that the gateway speaks."""
     versions = result.get("supportedVersions")
     return isinstance(versions, list) and MODERN_VERSION in versions
+
+
+def _is_success(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES
 
 
 def _error_code(content: bytes) -> int | None:

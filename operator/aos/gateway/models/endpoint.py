@@ -47,6 +47,7 @@ from aos.gateway.upstream import outbound
 from aos.gateway.upstream.http_client import HttpClient, Response, Waits
 from aos.gateway.upstream.outbound import Target
 from aos.gateway.upstream.sse import EventParser, EventTooLargeError
+from aos.gateway.upstream.statuses import is_undone
 from aos.gateway.upstream.upstream_error import UpstreamError, too_large
 from aos.inspection.inspector import Inspected, Inspector, inspector_for
 from aos.model.agent import AgentModel
@@ -59,8 +60,6 @@ COMPLETIONS_PATH: Final = "/v1/chat/completions"
 MODELS_PATH: Final = "/v1/models"
 ACTION: Final = "chat.completions"
 
-_GAVE_UP: Final = (HTTPStatus.REQUEST_TIMEOUT, 499)
-"""Said by what stands before a model, of a request that may have been under way for long."""
 _MAX_ERROR_BYTES: Final = 65_536
 _EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
 
@@ -331,8 +330,8 @@ class ModelEndpoint:
         outbound.check_encoding(response)
         if response.status != HTTPStatus.OK:
             content = await outbound.read_all(response, _MAX_ERROR_BYTES)
-            if response.status < HTTPStatus.INTERNAL_SERVER_ERROR and response.status not in _GAVE_UP:
-                record.usage = NOTHING_USED  # the model did not take the request
+            if is_undone(response.status):
+                record.usage = NOTHING_USED
             retry_after = response.headers.get("retry-after", "")
             failure = answer.failure_of(response.status, content, retry_after, target.gives_away)
             raise self._checked(failure, caller, cleared, record)

@@ -7,6 +7,7 @@ import orjson
 from pydantic import JsonValue
 
 from aos.gateway.refusal import RefusalCode
+from aos.gateway.upstream.statuses import is_undone
 from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 from aos.model.base import JsonObject
 
@@ -16,8 +17,6 @@ MAX_ERROR_BYTES: Final = 65_536
 _PASSING: Final = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
-_GAVE_UP: Final = HTTPStatus.REQUEST_TIMEOUT
-"""Said by what stands before a system, of a request that may have been under way."""
 _TEXT_TYPES: Final = ("/xml", "+xml", "/yaml", "+yaml", "/x-yaml", "/x-ndjson")
 
 
@@ -30,7 +29,8 @@ def check_status(status: int) -> None:
     if status == HTTPStatus.UNAUTHORIZED:
         raise invalid("it refused the gateway's credential", maybe_done=False, status=status)
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES and status < HTTPStatus.BAD_REQUEST:
-        raise invalid("it answered with a redirect, which is not followed", maybe_done=False, status=status)
+        # A system that has done a write may well lead to what came of it.
+        raise invalid("it answered with a redirect, which is not followed", maybe_done=True, status=status)
     if status in _PASSING:
         raise UpstreamError(
             RefusalCode.UPSTREAM_UNREACHABLE,
@@ -45,11 +45,6 @@ def is_error(status: int) -> bool:
     return status >= HTTPStatus.BAD_REQUEST
 
 
-def is_undone(status: int) -> bool:
-    """Whether the answer says that the request was not carried out: it is the client's error, and no matter of time."""
-    return HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status != _GAVE_UP
-
-
 def result_of(status: int, media_type: str, content: bytes, *, writes: bool) -> JsonObject:
     """Return the result that an answer is.
 
@@ -57,7 +52,7 @@ def result_of(status: int, media_type: str, content: bytes, *, writes: bool) -> 
         status: that `check_status` let through.
         media_type: without parameters, in lower case; empty where none was said.
         content: the body.
-        writes: whether the call is a Write, of which a server's error leaves open what came of it.
+        writes: whether the call is a Write, of which many an error leaves open what came of it.
 
     Raises:
         UpstreamError: it is neither JSON nor text.
@@ -69,7 +64,7 @@ def result_of(status: int, media_type: str, content: bytes, *, writes: bool) -> 
             result["structuredContent"] = structured
         return result
     said = _named(status)
-    if writes and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if writes and not is_undone(status):
         said += " (its outcome is unknown: check what it did before you repeat it)"
     return {"content": [_block(f"{said}\n{text}" if text else said)], "isError": True}
 

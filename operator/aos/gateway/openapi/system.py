@@ -20,6 +20,7 @@ from aos.gateway.settings import GatewaySettings
 from aos.gateway.upstream import outbound
 from aos.gateway.upstream.http_client import HttpClient, Response, Waits
 from aos.gateway.upstream.outbound import Target
+from aos.gateway.upstream.statuses import is_undone
 from aos.gateway.upstream.upstream_error import UpstreamError, invalid
 from aos.model.names import LABEL_OPENAPI
 from aos.model.tool import Access, OpenApiSource, Tool
@@ -125,7 +126,7 @@ class OpenApiSystem:
         most = answer.MAX_ERROR_BYTES if answer.is_error(status) else self._max_response_bytes
         content = await outbound.read_all(response, most)
         result = answer.result_of(status, outbound.media_type(response), content, writes=writes)
-        return SystemResult(result, undone=answer.is_undone(status))
+        return SystemResult(result, undone=is_undone(status))
 
     async def _fetched(self, target: Target, path: str) -> bytes:
         headers = {**_ACCEPT, **target.authorization()}
