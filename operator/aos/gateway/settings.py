@@ -85,7 +85,10 @@ class GatewaySettings(EnvironmentSettings):
         default=10, ge=1, le=10_000, description="Failures in a row after which a Tool is left alone."
     )
     circuit_window_seconds: float = Field(
-        default=30, gt=0, le=3600, description="Time within which those failures must come."
+        default=30,
+        gt=0,
+        le=3600,
+        description="Time without any of their calls that may lie between those failures, in all.",
     )
     circuit_open_seconds: float = Field(
         default=15, gt=0, le=3600, description="How long a Tool is left alone before one call tries it again."

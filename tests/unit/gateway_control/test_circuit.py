@@ -21,7 +21,7 @@ def opened() -> tuple[Circuits, Clock]:
     circuits = Circuits(SAID, clock)
     for _ in range(3):
         assert circuits.wait_seconds("crm") == 0
-        circuits.failed("crm")
+        circuits.failed("crm", 0)
     return circuits, clock
 
 
@@ -37,8 +37,8 @@ def test_failures_in_a_row_open_it_for_a_while() -> None:
 def test_one_answer_between_failures_keeps_it_closed() -> None:
     circuits = Circuits(SAID, Clock())
     for _ in range(5):
-        circuits.failed("crm")
-        circuits.failed("crm")
+        circuits.failed("crm", 0)
+        circuits.failed("crm", 0)
         circuits.worked("crm")
     assert circuits.wait_seconds("crm") == 0
 
@@ -47,8 +47,31 @@ def test_failures_that_are_far_apart_do_not_add_up() -> None:
     clock = Clock()
     circuits = Circuits(SAID, clock)
     for _ in range(9):
-        circuits.failed("crm")
+        circuits.failed("crm", 0)
         clock.now += 6
+    assert circuits.wait_seconds("crm") == 0
+
+
+def test_the_time_that_failures_took_is_none_between_them() -> None:
+    clock = Clock()
+    circuits = Circuits(SAID, clock)
+    for _ in range(2):
+        clock.now += 60 + 3
+        circuits.failed("crm", 60)
+    clock.now += 60 + 3
+    circuits.failed_again("crm", 60)
+    clock.now += 60 + 3
+    circuits.failed("crm", 60)
+    assert circuits.wait_seconds("crm") == 5
+
+
+def test_what_says_nothing_new_is_no_failure_and_no_trial() -> None:
+    circuits, clock = opened()
+    circuits.failed_again("erp", 0)
+    assert not circuits.knows("erp")
+    clock.now += 5
+    assert circuits.wait_seconds("crm") == 0
+    circuits.failed_again("crm", 0)
     assert circuits.wait_seconds("crm") == 0
 
 
@@ -66,7 +89,7 @@ def test_a_trial_that_fails_opens_it_again_at_once() -> None:
     circuits, clock = opened()
     clock.now += 5
     assert circuits.wait_seconds("crm") == 0
-    circuits.failed("crm")
+    circuits.failed("crm", 0)
     assert circuits.wait_seconds("crm") == 5
 
 
@@ -88,9 +111,13 @@ def test_a_trial_that_nobody_tells_of_does_not_close_it_for_ever() -> None:
 
 def test_what_is_long_ago_is_forgotten() -> None:
     circuits, clock = opened()
-    circuits.failed("erp")
+    circuits.failed("erp", 0)
     circuits.sweep()
     assert circuits.open == 1
-    clock.now += 21
+    slowest = SAID.upstream_timeout_seconds + SAID.connect_timeout_seconds
+    clock.now += slowest + 19
+    circuits.sweep()
+    assert circuits.knows("erp")
+    clock.now += 2
     circuits.sweep()
     assert circuits._circuits == {}

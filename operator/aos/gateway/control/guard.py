@@ -24,7 +24,8 @@ _Keys = tuple[str, _Pair]
 class ToolGuard:
     """The circuits of all Tools.
 
-    A Tool's own circuit counts calls that did not reach it; of those that may have, in a row by one agent, it counts one.
+    A Tool's own circuit counts calls that did not reach it; of those that may have, or were not answered in time, in a row by
+    one agent, it counts one.
     An agent's circuit at that Tool counts whatever failed, errors that the Tool answered included: arguments that break a
     Tool stop the agent that sends them, and nobody else.
     """
@@ -54,33 +55,33 @@ class ToolGuard:
             return _open(f"calls of agent {caller.agent} to Tool {tool.metadata.name} fail", wait)
         return None
 
-    def answered(self, caller: Caller, tool: Tool, *, with_error: bool) -> None:
-        """Note that the Tool answered."""
+    def answered(self, caller: Caller, tool: Tool, took_seconds: float, *, with_error: bool) -> None:
+        """Note that the Tool answered, after so long."""
         tool_key, pair_key = _keys(caller, tool)
         self._tools.worked(tool_key)
         self._last_failed.pop(tool_key, None)
         if with_error:
-            self._pairs.failed(pair_key)
+            self._pairs.failed(pair_key, took_seconds)
         else:
             self._pairs.worked(pair_key)
 
-    def failed(self, caller: Caller, tool: Tool, error: UpstreamError) -> None:
-        """Note that there was no usable answer."""
+    def failed(self, caller: Caller, tool: Tool, error: UpstreamError, took_seconds: float) -> None:
+        """Note that there was no usable answer, and that this took so long."""
         tool_key, pair_key = _keys(caller, tool)
         if error.code not in _FAILURES:
             self.left(caller, tool)
             return
-        self._pairs.failed(pair_key)
+        self._pairs.failed(pair_key, took_seconds)
         if self._counts(tool_key, pair_key, error):
-            self._tools.failed(tool_key)
+            self._tools.failed(tool_key, took_seconds)
         else:
-            self._tools.left(tool_key)
+            self._tools.failed_again(tool_key, took_seconds)
 
     def _counts(self, tool_key: str, pair_key: _Pair, error: UpstreamError) -> bool:
-        """Whether the failure is the Tool's: a worker that one agent's arguments kill looks like one that is not there."""
+        """Whether the failure is the Tool's: a worker that one agent's arguments kill, or keep busy, looks like one that is not there."""
         if error.status == 0 and not error.maybe_done:
             return True
-        if not is_passing(error):
+        if not is_passing(error) and error.code is not RefusalCode.UPSTREAM_TIMEOUT:
             return False
         last, self._last_failed[tool_key] = self._last_failed.get(tool_key), pair_key
         return last != pair_key

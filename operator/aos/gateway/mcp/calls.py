@@ -199,7 +199,7 @@ class ToolCalls:
             failed = _failed(call, cleared, error)
             record.reason, record.outcome = failed.reason, CallOutcome.FAILED
             record.released = not error.maybe_done
-            self._control.guard.failed(call.caller, cleared.tool, error)
+            self._control.guard.failed(call.caller, cleared.tool, error, record.upstream_seconds)
             return answers.refused(call.request, failed)
         finally:
             if record.outcome in _NOT_ENDED:
@@ -245,7 +245,9 @@ class ToolCalls:
         keeps = is_kept(ticket.asked)
         checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
-            self._control.guard.answered(call.caller, cleared.tool, with_error=failed)
+            self._control.guard.answered(
+                call.caller, cleared.tool, record.upstream_seconds, with_error=failed
+            )
             record.outcome, record.reason = CallOutcome.FAILED, checked.reason
             record.result = (
                 _kept_text("the identical call was made; its answer is withheld") if keeps else None
@@ -260,7 +262,7 @@ class ToolCalls:
                 "its answer holds the gateway's credential and was withheld",
                 maybe_done=True,
             )
-        self._control.guard.answered(call.caller, cleared.tool, with_error=failed)
+        self._control.guard.answered(call.caller, cleared.tool, record.upstream_seconds, with_error=failed)
         record.outcome = CallOutcome.ERROR_ANSWERED if failed else CallOutcome.ANSWERED
         record.result = self._kept(checked.result) if keeps else None
         return answer
