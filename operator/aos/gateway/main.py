@@ -106,16 +106,13 @@ class Ports:
 class Gateway:
     """All parts of one gateway. Make it within a running event loop."""
 
-    def __init__(
-        self, client: ApiClient, http: HttpClient, store: Store, chain: str, settings: GatewaySettings
-    ) -> None:
+    def __init__(self, client: ApiClient, http: HttpClient, store: Store, settings: GatewaySettings) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
             client: the API server.
             http: for tools and models.
             store: open, or not reachable yet.
-            chain: the audit chain that the store writes for this process.
             settings: of the process.
         """
         self._settings = settings
@@ -130,7 +127,7 @@ class Gateway:
         elector = LeaderElector(client, namespace=settings.namespace, name=STATUS_LEASE)
         upstream = self._upstream = Upstream(http, settings)
         self._store = store
-        self._heads = HeadReporter(store, chain, self._report)
+        self._heads = HeadReporter(store, self._report)
         self._upkeep = Upkeep(store, self._metrics, settings, self._report.store_is)
         self._recorder = EventRecorder(client, controller=REPORTER, instance=settings.pod_name)
         self._bounds = PersistingBounds()
@@ -216,11 +213,8 @@ class Gateway:
     async def _say_last_head(self) -> None:
         """Tell the operator where the audit chain ends, while it still reads the report."""
         await self._calls.close(CLOSE_SECONDS)
-        try:
-            if await self._heads.tell() is not None:
-                await asyncio.sleep(LAST_HEAD_SECONDS)
-        except StoreUnavailableError as error:
-            _log.warning("the end of the audit chain is not anchored before another begins: %s", error)
+        if await self._heads.tell() is not None:
+            await asyncio.sleep(LAST_HEAD_SECONDS)
 
     def problem(self) -> str:
         """Return why the gateway is not ready; empty if it is."""
@@ -326,9 +320,8 @@ async def run_gateway(settings: GatewaySettings) -> None:
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop.set)
     async with await ApiClient.connect() as client, open_client(settings) as http:
-        chain = chain_of(settings)
-        store = await _opened(settings, chain)
-        gateway = Gateway(client, http, store, chain, settings)
+        store = await _opened(settings, chain_of(settings))
+        gateway = Gateway(client, http, store, settings)
         await gateway.serve(gateway.bind(), stop)
 
 

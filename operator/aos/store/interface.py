@@ -259,7 +259,7 @@ class Store(Protocol):
         """Finish what was begun and disconnect."""
 
     async def ping(self) -> None:
-        """Check that reading and writing work."""
+        """Check that reading and writing work, and that this process's chain ends as it was written; all of it is on disk then."""
 
     async def admit(self, admission: Admission) -> AdmissionResult:
         """Take everything that the call needs and write its intent, in one transaction; or nothing, and say why."""
@@ -300,8 +300,14 @@ class Store(Protocol):
     async def sweep(self) -> int:
         """Close reservations whose holder died, delete what no window needs any more; return how many were closed."""
 
+    def written(self) -> ChainHead | None:
+        """Return the newest row that this process wrote and knows to be on disk, by its own memory; None before the first.
+
+        What the store says may be what somebody else has put there.
+        """
+
     async def heads(self) -> Sequence[ChainHead]:
-        """Return the newest row of every chain."""
+        """Return the newest row of every chain, as the store has it."""
 
     async def gaps(self) -> Sequence[Gap]:
         """Return what `purge` deleted, as its marks in the trail say."""

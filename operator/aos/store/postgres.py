@@ -75,7 +75,7 @@ class PostgresStore(QueuedStore[Operation]):
             pool.terminate()
 
     async def ping(self) -> None:
-        """Write, and read what was written."""
+        """Write, read what was written, and see whether the chain ends as it was left."""
         await self._submit(_ping)
 
     async def used(self, counters: Sequence[tuple[str, int]]) -> Mapping[str, int]:
@@ -159,6 +159,10 @@ class PostgresStore(QueuedStore[Operation]):
                 _SWEPT_AT_ONCE,
             )
         return closed
+
+    def written(self) -> ChainHead | None:
+        """Return the newest row that this process wrote and knows to be on disk."""
+        return self._writer.head
 
     async def heads(self) -> Sequence[ChainHead]:
         """Return the newest row of every chain."""
@@ -299,6 +303,7 @@ class PostgresStore(QueuedStore[Operation]):
 
 
 async def _ping(writer: PostgresWriter) -> None:
+    await writer.check_chain()
     stored: int = await writer.connection.fetchval(
         "INSERT INTO probe (id, at) VALUES (1, aos_clock()) ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING at"
     )

@@ -22,7 +22,7 @@ from aos.store.ledger import missing, needs
 from aos.store.postgres_errors import CHAIN_TAKEN, is_conflict
 from aos.store.postgres_rows import APPLY, Decided, parameters
 from aos.store.postgres_schema import Connection, migrate
-from aos.store.queries import HEADS
+from aos.store.queries import HEADS, SEQUENCES_PER_CHAIN
 from aos.store.requests import Job
 from aos.store.settings import StoreSettings
 from aos.store.trail import Place, Trail, chain_taken, prepared, rfc3339
@@ -129,6 +129,33 @@ class PostgresWriter:
         for event in events:
             self._trail.add(event, *prepared(event))
         await self._apply(connection, {}, None)
+
+    @property
+    def head(self) -> ChainHead | None:
+        """The newest row that this process wrote and knows to be on disk."""
+        return self._trail.head
+
+    async def check_chain(self) -> None:
+        """Check that the chain ends as this process left it.
+
+        Raises:
+            StoreRefusedError: somebody else wrote it, or changed its end.
+            Exception: as `aos.store.postgres_errors` knows them.
+        """
+        stored = self._trail.stored
+        row = await self._open().fetchrow(
+            "SELECT chains.sequence, chains.hash, chains.time, audit.hash AS newest FROM chains"
+            " LEFT JOIN audit ON audit.id = $2 WHERE chains.id = $1",
+            self._chain_id,
+            self._chain_id * SEQUENCES_PER_CHAIN + stored.sequence,
+        )
+        # Retention may have deleted the row itself.
+        if (
+            row is None
+            or Place(row["sequence"], row["hash"], row["time"]) != stored
+            or (row["newest"] is not None and row["newest"].hex() != stored.hash)
+        ):
+            raise chain_taken(self._trail.chain)
 
     @property
     def connection(self) -> Connection:
@@ -254,6 +281,7 @@ class PostgresWriter:
         if row is not None:
             self._chain_id = row["id"]
             trail.take_up(Place(row["sequence"], row["hash"], row["time"]))
+            trail.committed()
             return
         if trail.stored.sequence:
             raise StoreRefusedError(

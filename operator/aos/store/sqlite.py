@@ -135,6 +135,10 @@ class SqliteStore(QueuedStore[operations.Operation]):
             more = deleted >= operations.SWEPT_AT_ONCE
         return total
 
+    def written(self) -> ChainHead | None:
+        """Return the newest row that this process wrote and knows to be on disk."""
+        return self._writer.trail.head
+
     async def heads(self) -> Sequence[ChainHead]:
         """Return the newest row of every chain; what they say is on disk."""
         if not self._writer.synchronised:

@@ -174,7 +174,7 @@ class SqliteWriter:
         self._blocks.committed()
         self._unsynchronised = not self._synchronous
         self._since_checkpoint += 1 + len(self._trail.rows)
-        self._trail.committed()
+        self._trail.committed(on_disk=self._synchronous)
         self._cells.settled(self._settings.max_cached_cells)
 
     def commit_and_tidy(self) -> None:
@@ -291,7 +291,8 @@ class SqliteWriter:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
-        trail.committed()
+        # What was found was written to the log at least; this transaction has changed nothing, and waited for no disk.
+        trail.committed(on_disk=row is None)
 
     def _begin_chain(self, connection: sqlite3.Connection) -> None:
         trail = self._trail

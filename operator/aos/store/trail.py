@@ -7,6 +7,7 @@ from typing import NamedTuple
 from aos.audit.chain import content_hash
 from aos.audit.codec import EventError, encode_event
 from aos.audit.event import AuditEvent, Phase
+from aos.audit.head import ChainHead
 from aos.store.interface import StoreRefusedError
 
 
@@ -54,6 +55,7 @@ class Trail:
         place: where it stands with the rows that are not stored yet.
         rows: those.
         doubtful: where it may stand as well, after a commit that gave no answer.
+        durable: where it stood when everything was last known to outlive the machine; None before that.
     """
 
     chain: str
@@ -61,6 +63,12 @@ class Trail:
     place: Place
     rows: list[StoredRow] = field(default_factory=list)
     doubtful: Place | None = None
+    durable: Place | None = None
+
+    @property
+    def head(self) -> ChainHead | None:
+        """What this process itself wrote last and knows to be on disk, whatever the store says now; None if nothing is."""
+        return ChainHead(self.chain, *self.durable) if self.durable is not None else None
 
     def add(self, event: AuditEvent, content: bytes, at_us: int) -> None:
         """Link an event whose ``content`` `prepared` gave."""
@@ -85,11 +93,13 @@ class Trail:
         )
         self.place = Place(sequence, digest, event.time)
 
-    def committed(self) -> None:
-        """The rows are stored."""
+    def committed(self, *, on_disk: bool = True) -> None:
+        """The rows are stored; and unless ``on_disk`` is False, they and all before them outlive the machine."""
         self.stored = self.place
         self.rows = []
         self.doubtful = None
+        if on_disk:
+            self.durable = self.stored
 
     def undo(self) -> None:
         """The rows were not stored."""
@@ -115,10 +125,10 @@ class Trail:
 
 
 def chain_taken(chain: str) -> StoreRefusedError:
-    """Return the error of a chain that somebody else wrote."""
+    """Return the error of a chain that somebody else wrote, or changed."""
     return StoreRefusedError(
-        f"another process has written audit chain {chain}: each start of a gateway needs a chain name of its own;"
-        " restart this one"
+        f"another process has written audit chain {chain}, or its newest row is not the one that this process wrote: each start"
+        " of a gateway needs a chain name of its own; `aos audit verify` tells what was changed; restart this one"
     )
 
 

@@ -85,8 +85,7 @@ class Audit:
     async def anchor(self) -> SignedHead:
         """Anchor the chain's head as the operator does."""
         world = self.world
-        chain = (await self.store.heads())[0].chain
-        signed = await HeadReporter(self.store, chain, Report()).tell()
+        signed = await HeadReporter(self.store, Report()).tell()
         assert signed is not None
         anchors = Anchors().with_heads([signed])
         await world.client.apply(CONFIG_MAPS, manifest(world.system, anchors, ""), field_manager="test")

@@ -365,9 +365,8 @@ async def running_world(
     for namespace in (f"sales-{token}", said.namespace):
         await client.create(NAMESPACES, {"metadata": {"name": namespace}})
     async with open_client(said) as http:
-        chain = f"gateway-{token}"
-        store = open_store(said.store_url, chain)
-        gateway = Gateway(gateways or client, http, store, chain, said)
+        store = open_store(said.store_url, f"gateway-{token}")
+        gateway = Gateway(gateways or client, http, store, said)
         world = World(client, f"sales-{token}", said.namespace, said, Authority(), gateway, gateway.bind())
         await world.keep_certificate(world.authority.issue())
         stop = asyncio.Event()

@@ -303,7 +303,7 @@ async def cluster(
     store = SqliteStore(folder / "store.db", "gateway-0-1")
     await store.open()
     async with open_client(said) as http:
-        gateway = Gateway(cast("ApiClient", api), http, store, "gateway-0-1", said)
+        gateway = Gateway(cast("ApiClient", api), http, store, said)
         ports, stop = gateway.bind(), asyncio.Event()
         serving = asyncio.create_task(gateway.serve(ports, stop))
         made = Cluster(api, folder, gateway, f"https://{LOOPBACK}:{ports.agents.port}")

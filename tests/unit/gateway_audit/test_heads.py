@@ -22,7 +22,7 @@ async def test_a_head_is_signed_and_told_once_for_each_move_of_the_chain(tmp_pat
     await store.open()
     try:
         report = Report()
-        reporter = HeadReporter(store, "gateway-1", report)
+        reporter = HeadReporter(store, report)
         await store.append([event(1)])
         first = await reporter.tell()
         assert await reporter.tell() is None
@@ -37,13 +37,3 @@ async def test_a_head_is_signed_and_told_once_for_each_move_of_the_chain(tmp_pat
     said = report.said[-1]["auditHead"]
     assert isinstance(said, dict)
     assert SignedHead.parse(canonical_json(said)) == second
-
-
-async def test_only_the_chain_of_this_process_is_signed(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "store.db", "gateway-1")
-    await store.open()
-    try:
-        await store.append([event(1)])
-        assert await HeadReporter(store, "gateway-2", Report()).tell() is None
-    finally:
-        await store.close()

@@ -6,18 +6,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from aos.audit.chain import DamagedRowError
+from aos.audit.chain import DamagedRowError, row_hash
 from aos.audit.codec import encode_event
-from aos.audit.event import AuditEvent
 from aos.audit.query import AuditQuery
 from aos.audit.signing import HeadSigner, SignedHead
 from aos.audit.verification import FindingKind, Verification, Verifier
-from aos.store.interface import LegalHold, Store
+from aos.gateway.audit.heads import HeadReporter
+from aos.store.interface import LegalHold, Store, StoreRefusedError
+from tests.unit.gateway_audit.test_heads import Report
 from tests.unit.store.conftest import Backend
 from tests.unit.store.make import event
 
@@ -32,19 +34,21 @@ CUT = (
 K = FindingKind
 
 
-async def tamper(backend: Backend, *statements: str, other_event: AuditEvent | None = None) -> None:
-    """Do as somebody does who can write the database, while no gateway runs; ``@other`` stands for ``other_event``."""
+async def tamper(backend: Backend, *statements: str, **values: bytes) -> None:
+    """Do as somebody does who can write the database, while no gateway runs; ``@NAME`` stands for a value."""
     for store in backend.opened:
         await store.close()
     backend.opened.clear()
+    await meddle(backend, *statements, **values)
+
+
+async def meddle(backend: Backend, *statements: str, **values: bytes) -> None:
+    """Do the same while gateways run."""
     is_file = backend.url.startswith("sqlite://")
     quoted = "X'{}'" if is_file else "'\\x{}'::bytea"
-    values = {"@newest": NEWEST, "@empty": quoted.format(b"{}".hex())}
-    if other_event:
-        values["@other"] = quoted.format(encode_event(other_event).hex())
-    said = list(statements)
+    said = [item.replace("@newest", NEWEST) for item in statements]
     for name, value in values.items():
-        said = [item.replace(name, value) for item in said]
+        said = [item.replace(f"@{name}", quoted.format(value.hex())) for item in said]
     if is_file:
         with contextlib.closing(sqlite3.connect(backend.url.removeprefix("sqlite://"))) as other, other:
             for statement in said:
@@ -136,7 +140,7 @@ async def test_attack_27_a_row_whose_text_was_broken_is_named_and_the_rest_is_ch
     backend: Backend,
 ) -> None:
     anchors = await written(backend)
-    await tamper(backend, "UPDATE audit SET event = @empty WHERE id = @newest - 1")
+    await tamper(backend, "UPDATE audit SET event = @empty WHERE id = @newest - 1", empty=b"{}")
     verification = await verdict(await backend.open(), anchors)
     assert found(verification) == {(K.CHANGED, "first", 4)}
     assert "row 4 of audit chain first can't be read" in verification.findings[0].message
@@ -152,8 +156,40 @@ async def test_attack_27_who_approved_a_call_is_in_its_hash(
     await store.append([genuine])
     assert (await verdict(store, anchors)).holds
     forged = replace(genuine, approvers=approvers)
-    await tamper(backend, "UPDATE audit SET event = @other WHERE id = @newest", other_event=forged)
+    await tamper(backend, "UPDATE audit SET event = @other WHERE id = @newest", other=encode_event(forged))
     assert found(await verdict(await backend.open(), anchors)) == {(K.CHANGED, "second", 2)}
+
+
+@pytest.mark.parametrize("in_chains", [False, True])
+async def test_attack_27_a_newest_row_that_is_replaced_before_it_is_signed_is_never_signed_and_found(
+    backend: Backend, *, in_chains: bool
+) -> None:
+    store, report = await backend.open("first"), Report()
+    reporter = HeadReporter(store, report)
+    await store.append([event("first-1")])
+    anchors = [await reporter.tell()]
+    await store.append([event("first-2", requested_by="mallory@example.com")])
+    (newest,) = [row async for row in store.rows(AuditQuery(chain="first", after_sequence=2))]
+    innocent = replace(newest.event, requested_by="kim@example.com")
+    digest = row_hash("first", 3, newest.previous, innocent)
+    await meddle(
+        backend,
+        "UPDATE audit SET event = @event, hash = @hash WHERE id = @newest",
+        *([f"UPDATE chains SET hash = '{digest}'"] if in_chains else []),  # noqa: S608  - of our own making
+        event=encode_event(innocent),
+        hash=bytes.fromhex(digest),
+    )
+    anchors += [await reporter.tell(), await reporter.tell()]
+    assert anchors[1] is not None
+    assert (anchors[1].head.sequence, anchors[1].head.hash) == (3, newest.hash)
+    assert anchors[2] is None
+    for ask in (store.ping, partial(store.append, [event("later")])):
+        with pytest.raises(StoreRefusedError, match="newest row is not the one that this process wrote"):
+            await ask()
+    await store.close()
+    backend.opened.clear()
+    signed = [anchor for anchor in anchors if anchor is not None]
+    assert (K.REPLACED, "first", 3) in found(await verdict(await backend.open("second"), signed))
 
 
 async def test_attack_27_a_store_that_was_begun_anew_lacks_the_anchored_chains(backend: Backend) -> None:

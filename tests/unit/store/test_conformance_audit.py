@@ -36,6 +36,22 @@ async def test_rows_are_linked_from_the_chains_origin(backend: Backend) -> None:
     assert [(head.chain, head.sequence, head.hash) for head in await store.heads()] == [("mine", 4, previous)]
 
 
+async def test_a_process_knows_by_itself_where_it_left_its_chain(backend: Backend) -> None:
+    store = backend.store("mine")
+    assert store.written() is None
+    await store.open()
+    call = admission(charge())
+    await store.admit(call)
+    await store.finish(completion(call.call))
+    await store.ping()
+    (head,) = await store.heads()
+    assert head.sequence == 3
+    assert store.written() == head
+    await store.purge(PAST_ALL)
+    await store.ping()
+    assert store.written() in await store.heads()
+
+
 async def test_a_refused_call_writes_no_intent(backend: Backend) -> None:
     store = await backend.open("mine")
     await store.admit(admission(charge(amount=11)))

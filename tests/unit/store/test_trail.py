@@ -3,6 +3,7 @@ import pytest
 from aos.audit.chain import link, origin
 from aos.audit.codec import EventError, decode_event
 from aos.audit.event import Phase
+from aos.audit.head import ChainHead
 from aos.store.interface import StoreRefusedError
 from aos.store.trail import Place, Trail, microseconds, prepared, rfc3339
 from tests.unit.store.make import event
@@ -48,6 +49,24 @@ def test_after_a_commit_without_an_answer_either_end_is_the_chains_own() -> None
     assert made.stored == doubtful
     with pytest.raises(StoreRefusedError, match="another process has written audit chain mine"):
         made.take_up(Place(7, "00", ""))
+
+
+@pytest.mark.parametrize(
+    ("commits", "durable"),
+    [([], 0), ([False], 0), ([True], 1), ([False, True], 2), ([True, False], 1), ([True, False, True], 3)],
+)
+def test_only_what_this_process_wrote_and_knows_to_be_on_disk_is_its_head(
+    commits: list[bool], durable: int
+) -> None:
+    made = trail()
+    places: list[ChainHead | None] = [None]
+    for on_disk in commits:
+        made.add(event(), *prepared(event()))
+        places.append(ChainHead("mine", *made.place))
+        made.committed(on_disk=on_disk)
+    made.add(event(), *prepared(event()))
+    made.undo()
+    assert made.head == places[durable]
 
 
 def test_times_are_exact_to_the_microsecond() -> None:

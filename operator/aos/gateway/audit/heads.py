@@ -29,16 +29,14 @@ class Report(Protocol):
 class HeadReporter:
     """Runs beside the calls."""
 
-    def __init__(self, store: Store, chain: str, report: Report) -> None:
-        """Make a key for the chain; only this process ever has it.
+    def __init__(self, store: Store, report: Report) -> None:
+        """Make a key for the chain that ``store`` writes; only this process ever has it.
 
         Args:
             store: where the chain is kept.
-            chain: the one that this process writes.
             report: takes signed heads.
         """
         self._store = store
-        self._chain = chain
         self._report = report
         self._signer = HeadSigner()
         self._last: ChainHead | None = None
@@ -46,23 +44,24 @@ class HeadReporter:
     async def run(self) -> None:
         """Report until cancelled."""
         while True:
-            try:
-                await self.tell()
-            except StoreUnavailableError as error:
-                _log.warning("the audit chain's head can't be read: %s", error)
+            await self.tell()
             await asyncio.sleep(HEAD_SECONDS)
 
     async def tell(self) -> SignedHead | None:
         """Report the chain's head if it has moved; return it then.
 
-        Raises:
-            StoreUnavailableError: it can't be read.
+        What is signed is what this process wrote itself, never what the store says: where somebody has put another row
+        there, the store is used no more, and the signature is what contradicts it.
         """
-        heads = [head for head in await self._store.heads() if head.chain == self._chain]
-        if not heads or heads[0] == self._last:
+        try:
+            await self._store.ping()
+        except StoreUnavailableError as error:
+            _log.warning("the audit chain may go on from where it is signed: %s", error)
+        head = self._store.written()
+        if head is None or head == self._last:
             return None
-        self._last = heads[0]
-        signed = self._signer.sign(heads[0])
+        self._last = head
+        signed = self._signer.sign(head)
         said: JsonObject = orjson.loads(signed.encode())
         self._report.state(STATEMENT, {STATEMENT: said})
         return signed
