@@ -27,12 +27,27 @@ def test_attack_22_numbers_and_order_are_alike() -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        {"q": "acme", "page": None},
+        {"q": "ACME", "page": None, "size": None},
+        {"page": None, "q": "acme\u200b"},
+    ],
+)
+def test_attack_22_members_that_are_null_are_as_good_as_left_out(value: JsonValue) -> None:
+    assert likeness(value) == likeness({"q": "acme"})
+    assert likeness({"filter": [value]}) == likeness({"filter": [{"q": "acme"}]})
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     [
         ({"a": 1}, {"a": True}),
         ({"a": 1}, {"a": "1"}),
         ({"a": "x"}, {"A": "x"}),
-        ({"a": None}, {}),
+        ({"a": [None]}, {"a": []}),
+        ({"a": None}, {"a": "null"}),
+        ({"a": 0}, {}),
         ({"a": [1, 2]}, {"a": [2, 1]}),
         ({"a": 0.5}, {"a": 0.25}),
         ({"a": "नमस्ते"}, {"a": "नमसत"}),

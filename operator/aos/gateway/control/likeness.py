@@ -20,7 +20,8 @@ def likeness(value: JsonValue) -> str:
     """Return a digest that is equal for values that differ only in how they are written.
 
     Texts are compared after Unicode NFKC, without what is invisible, without case and without regard to the length of
-    blanks; 1 and 1.0 are equal, and so are objects whose keys stand in another order. Keys are taken as they are.
+    blanks; 1 and 1.0 are equal, and so are objects whose keys stand in another order. A member that is null is as good as
+    left out, and a null in a list is an item. Keys are taken as they are.
     """
     encoded = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     if not encoded.isascii() or _PERHAPS_UNPLAIN.search(encoded):
@@ -28,8 +29,8 @@ def likeness(value: JsonValue) -> str:
     return hashlib.blake2b(encoded, digest_size=16).hexdigest()
 
 
-_PERHAPS_UNPLAIN: Final = re.compile(rb'[A-Z\\\x7f]|  |" | "|[0-9][.eE]')
-"""Whatever would be written otherwise looks so in JSON of ASCII: capitals, escapes, blanks at an end or in a row, fractions."""
+_PERHAPS_UNPLAIN: Final = re.compile(rb'[A-Z\\\x7f]|  |" | "|[0-9][.eE]|:null')
+"""Whatever would be written otherwise looks so in JSON of ASCII: capitals, escapes, blanks at an end or in a row, fractions, nulls."""
 
 
 def _plain(value: JsonValue) -> JsonValue:
@@ -39,7 +40,7 @@ def _plain(value: JsonValue) -> JsonValue:
         case float():
             return int(value) if value.is_integer() and abs(value) <= _MAX_EXACT else value
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: _plain(item) for key, item in value.items() if item is not None}
         case list():
             return [_plain(item) for item in value]
         case _:
