@@ -28,6 +28,8 @@ _METADATA_ADDRESSES: Final = frozenset(
 _NAT64: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 _ISATAP: Final = 0x5EFE
 _STOPS: Final = re.compile("[\u3002\uff0e\uff61]")
+_DEVIANT: Final = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
+"""Sharp s, final sigma and the joiners: IDNA 2003 and 2008 make another name of each (UTS 46, section 4)."""
 _NUMBER: Final = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)")
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?")
 _MAX_NAME_LENGTH: Final = 253
@@ -79,11 +81,15 @@ def parse_host(text: str) -> Host:
     plain = _STOPS.sub(".", unicodedata.normalize("NFKC", unquote(text))).strip()
     if plain.startswith("["):
         return _bracketed(plain)
+    if not plain.isascii() and _DEVIANT.search(plain) is not None:
+        raise HostError(
+            "it holds a sharp s, a final sigma or a joiner, of which programs make two different names: write it as xn--..."
+        )
     name = plain.lower().removesuffix(".")
     if not name:
         raise HostError("it has no host")
     if _NUMBER.fullmatch(name.rpartition(".")[2]):
-        address = _short_ipv4(name)
+        address = _only_ipv4(name)
         return Host(str(address), address)
     return Host(_ascii(name))
 
@@ -126,29 +132,48 @@ def _bracketed(text: str) -> Host:
     return Host(str(found), found)
 
 
-def _short_ipv4(name: str) -> ipaddress.IPv4Address:
-    """Read an address as inet_aton does: one to four numbers, decimal, octal or hexadecimal."""
+def numeric_readings(name: str) -> tuple[ipaddress.IPv4Address, ...]:
+    """Return the addresses that programs may take ``name`` for, if it is one to four numbers with dots between.
+
+    They are those of inet_aton, where numbers are decimal, octal or hexadecimal, and those of programs to which a leading
+    zero says nothing.
+    """
+    readings = {_short_ipv4(name, octal=True), _short_ipv4(name, octal=False)}
+    return tuple(reading for reading in readings if reading is not None)
+
+
+def _only_ipv4(name: str) -> ipaddress.IPv4Address:
+    octal, decimal = _short_ipv4(name, octal=True), _short_ipv4(name, octal=False)
+    if octal is None and decimal is None:
+        raise HostError("it ends like an address, and is none")
+    if octal is None or octal != decimal:
+        raise HostError(
+            "a number in its address begins with 0, which is octal to some programs and decimal to others: write it without the 0"
+        )
+    return octal
+
+
+def _short_ipv4(name: str, *, octal: bool) -> ipaddress.IPv4Address | None:
     parts = name.split(".")
     if len(parts) > 4 or not all(_NUMBER.fullmatch(part) for part in parts):  # noqa: PLR2004 - bytes of an address
-        raise HostError("it ends like an address, and is none")
+        return None
     try:
-        numbers = [_number(part) for part in parts]
+        *firsts, last = (_number(part, octal=octal) for part in parts)
     except ValueError:
-        raise HostError("it ends like an address, and is none") from None
-    *firsts, last = numbers
+        return None
     if any(number >= _BYTE for number in firsts) or last >= _BYTE ** (4 - len(firsts)):
-        raise HostError("it is written like an address, and is too large for one")
+        return None
     value = last
     for place, number in enumerate(firsts):
         value += number * _BYTE ** (3 - place)
     return ipaddress.IPv4Address(value)
 
 
-def _number(part: str) -> int:
-    if part.lower().startswith("0x"):
+def _number(part: str, *, octal: bool) -> int:
+    """Read one number; ValueError where it is none."""
+    if part[:2] in ("0x", "0X"):
         return int(part[2:] or "0", 16)
-    # A leading zero is octal to some and nothing to others: what only one of them can read is an error.
-    return int(part, 8) if len(part) > 1 and part.startswith("0") else int(part)
+    return int(part, 8) if octal and len(part) > 1 and part[0] == "0" else int(part)
 
 
 def _ascii(name: str) -> str:

@@ -1,9 +1,11 @@
 import pytest
+from pydantic import ValidationError
 
-from aos.inspection.hosts import HostError, lists_exactly, matches, parse_host
+from aos.inspection.hosts import HostError, lists_exactly, matches, numeric_readings, parse_host
+from aos.model.bounds import Urls
 
 INSIDE = [
-    "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "0", "0.0.0.0",  # noqa: S104 - to be refused
+    "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "0x7f.00.0x0.01", "0", "0.0.0.0",  # noqa: S104 - to be refused
     "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "169.254.43518", "100.64.0.1", "100.100.100.200",
     "168.63.129.16", "224.0.0.1", "255.255.255.255", "[::1]", "[::]", "[fe80::1%25eth0]", "[fd00:ec2::254]",
     "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::a00:1]",
@@ -30,6 +32,45 @@ def test_attack_14_inside_hosts_are_known_in_every_notation(text: str) -> None:
 @pytest.mark.parametrize("text", OUTSIDE)
 def test_other_hosts_are_not_inside(text: str) -> None:
     assert parse_host(text).inside == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["010.0.0.1", "0177.0.0.1", "017700000001", "8.8.8.010", "08.1.1.1", "0x8.010"]
+)
+def test_attack_14_an_address_that_is_another_where_a_leading_zero_is_octal_is_no_host(text: str) -> None:
+    with pytest.raises(HostError, match="octal to some programs and decimal to others"):
+        parse_host(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "readings"),
+    [
+        ("010.0.0.1", {"8.0.0.1", "10.0.0.1"}),
+        ("0177.1", {"127.0.0.1", "177.0.0.1"}),
+        ("017700000001", {"127.0.0.1"}),
+        ("0x7f.1", {"127.0.0.1"}),
+        ("08.1.1.1", {"8.1.1.1"}),
+        ("1.2.3.4.5", set()),
+        ("256.1.1.1", set()),
+        ("1.2.3.x", set()),
+        ("9" * 5000, set()),
+    ],
+)
+def test_numbers_are_read_as_each_kind_of_program_does(text: str, readings: set[str]) -> None:
+    assert {str(address) for address in numeric_readings(text)} == readings
+
+
+@pytest.mark.parametrize("letter", ["\u00df", "\u1e9e", "%C3%9F", "\u03c2", "\u200d", "\u200c"])
+def test_attack_14_a_name_that_is_another_under_each_idna_is_no_host(letter: str) -> None:
+    with pytest.raises(HostError, match="two different names: write it as xn--"):
+        parse_host(f"fa{letter}.example")
+    assert parse_host("xn--fa-hia.example").name == "xn--fa-hia.example"
+
+
+def test_a_list_can_not_hold_a_name_that_is_another_under_each_idna() -> None:
+    with pytest.raises(ValidationError, match="allowHosts"):
+        Urls.model_validate({"allowHosts": ["fa\u00df.example"]})
+    assert Urls.model_validate({"allowHosts": ["xn--fa-hia.example"]}).allow_hosts == ("xn--fa-hia.example",)
 
 
 @pytest.mark.parametrize(
