@@ -75,7 +75,7 @@ async def test_a_call_is_on_record_before_it_is_made_and_when_it_is_over(held: H
     _, outcome = await held.rows()
     assert (outcome.phase, outcome.call, outcome.outcome) == (Phase.OUTCOME, given.call, "Answered")
     assert (outcome.record, outcome.duration_ms, outcome.data_classes) == (
-        "sales/crm.sales-tools.svc:8080/mcp/contact/7",
+        "sales/crm.sales-tools:8080/mcp/contact/7",
         250,
         ("pii",),
     )

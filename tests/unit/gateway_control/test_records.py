@@ -19,7 +19,7 @@ TENANT = {"aos.dev/tenant": "acme"}
 def test_a_write_leases_its_record_for_its_task() -> None:
     lease = lease_request(asked(caller(effective(labels=TENANT)), "update_contact", {"id": "7"}))
     assert lease is not None
-    assert lease.record == "acme/crm.sales-tools.svc:8080/mcp/contact/7"
+    assert lease.record == "acme/crm.sales-tools:8080/mcp/contact/7"
     assert (lease.task_uid, lease.task, lease.agent, lease.namespace, lease.seconds) == (
         "uid-t1",
         "t1",
@@ -50,15 +50,24 @@ def test_two_tools_that_reach_one_system_share_its_records() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://crm.svc.cluster.local/mcp",
-        "http://crm.svc./mcp",
-        "http://crm.svc//mcp",
-        "http://crm.svc/./mcp",
-        "http://crm.svc/%6dcp",
+        "http://crm.desk.svc.cluster.local/mcp",
+        "http://crm.desk.svc.cluster.local./mcp",
+        "http://crm.desk/mcp",
+        "http://CRM.desk:80/mcp/",
+        "http://crm.desk.svc./mcp",
+        "http://crm.desk.svc//mcp",
+        "http://crm.desk.svc/./mcp",
+        "http://crm.desk.svc/%6dcp",
     ],
 )
 def test_other_spellings_of_a_url_are_the_same_system(url: str) -> None:
-    assert system_of(url) == system_of("http://crm.svc/mcp")
+    assert system_of(url) == system_of("http://crm.desk.svc/mcp") == "crm.desk:80/mcp"
+
+
+def test_a_namespace_that_is_called_svc_is_no_other_one() -> None:
+    spellings = ("http://crm.svc/", "http://crm.svc.svc/", "http://crm.svc.svc.cluster.local/")
+    assert {system_of(url) for url in spellings} == {"crm.svc:80"}
+    assert system_of("http://crm/") == "crm:80"
 
 
 def test_a_write_of_which_policy_redacts_a_part_is_not_identical_to_the_whole_one() -> None:

@@ -20,8 +20,8 @@ MAX_RECORD_LENGTH: Final = 512
 ATTEMPT_SECONDS: Final = 86_400
 """How long an identical write of an earlier attempt of a step is answered with its result, and not sent."""
 
-_CLUSTER_DOMAIN: Final = ".cluster.local"
-_LONG_SERVICE: Final = f".svc{_CLUSTER_DOMAIN}"
+_SERVICE: Final = ".svc"
+_LONG_SERVICE: Final = f"{_SERVICE}.cluster.local"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -125,7 +125,11 @@ def _system_key(asked: AskedCall) -> str:
 
 @lru_cache(maxsize=4096)
 def system_of(url: str) -> str:
-    """Return one spelling of a Tool's URL: two Tools that reach one place are one system."""
+    """Return one spelling of a Tool's URL: two Tools that reach one place are one system.
+
+    The names by which pods reach a Service in any namespace (``NAME.NAMESPACE``, with ``.svc``, with ``.svc.cluster.local``)
+    become the shortest. A name without a dot is left: for every Tool it means a Service of the gateway's own namespace.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -133,8 +137,11 @@ def system_of(url: str) -> str:
         return url
     scheme = parts.scheme.lower()
     host = (parts.hostname or "").rstrip(".")
-    if host.endswith(_LONG_SERVICE):
-        host = host.removesuffix(_CLUSTER_DOMAIN)
+    for suffix in (_LONG_SERVICE, _SERVICE):
+        # A namespace may be called svc: what is left must still name a Service and its namespace.
+        if host.endswith(suffix) and "." in host.removesuffix(suffix):
+            host = host.removesuffix(suffix)
+            break
     path = PurePosixPath("/", *(step for step in unquote(parts.path).split("/") if step not in ("", ".")))
     where = f"{host}:{port or _DEFAULT_PORTS.get(scheme, 0)}"
     return f"{where}{str(path).rstrip('/')}"
