@@ -90,6 +90,26 @@ async def test_attack_23_what_nobody_counts_is_spent_as_it_was_reserved() -> Non
         assert await used(here) == 2 * once
 
 
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize(("prompt", "spent"), [(0, range(101, 400)), (5, range(55, 56))])
+async def test_attack_23_a_model_that_says_that_it_used_nothing_is_not_believed(
+    prompt: int, spent: range, *, streams: bool
+) -> None:
+    usage: JsonObject = {"prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": prompt}
+
+    async def lies(body: JsonObject, send: Send) -> None:
+        if body.get("stream"):
+            await stream(send, delta("a" * 300), chunk([], usage=usage), "[DONE]")
+        else:
+            await respond(send, 200, {**whole("a" * 300), "usage": usage})
+
+    async with front() as here:
+        here.caller = bounded(SMALL, budgets=TOKENS)
+        here.model.on_request = lies
+        assert (await here.ask(stream=streams)).status_code == 200
+        assert await used(here) in spent
+
+
 async def test_attack_23_an_agent_that_leaves_early_saves_nothing() -> None:
     stopped = asyncio.Event()
 

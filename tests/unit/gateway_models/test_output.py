@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from aos.gateway.models.answer import TokenUsage
+from aos.gateway.models.estimate import SeenOutput
 from aos.gateway.models.output import OutputBounds, OutputCutError, OutputStream
 from aos.gateway.refusal import RefusalCode
 from aos.gateway.upstream.upstream_error import UpstreamError
@@ -81,10 +82,11 @@ def test_without_rules_chunks_are_given_on_as_they_come() -> None:
 
 
 @pytest.mark.parametrize("shows_usage", [False, True])
-def test_the_chunk_that_only_counts_goes_to_those_who_asked(*, shows_usage: bool) -> None:
+@pytest.mark.parametrize("prompt", [0, 3])
+def test_the_chunk_that_only_counts_goes_to_those_who_asked(*, shows_usage: bool, prompt: int) -> None:
     stream = output(DataRules(), shows_usage=shows_usage)
-    content, _ = stream.event(b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4}}')
-    assert stream.usage == TokenUsage(3, 4)
+    content, _ = stream.event(b'{"choices":[],"usage":{"prompt_tokens":%d,"completion_tokens":4}}' % prompt)
+    assert stream.usage == (TokenUsage(3, 4) if prompt else None)
     assert bool(content) is shows_usage
 
 
@@ -287,4 +289,5 @@ def test_what_came_is_estimated_where_nobody_counted_it() -> None:
     stream = output(DataRules(), OutputBounds(tokens=10))
     with pytest.raises(OutputCutError):
         stream.event(chunk({"content": "a" * 66}))
-    assert stream.seen_tokens() == 17
+    assert stream.seen() == SeenOutput(66)
+    assert (stream.seen().likely_tokens, stream.seen().fewest_tokens) == (17, 11)

@@ -3,7 +3,8 @@ from dataclasses import replace
 from pydantic import JsonValue
 
 from aos.gateway.control.asked import Tokens
-from aos.gateway.models.answer import TokenUsage
+from aos.gateway.models.answer import NOTHING_USED, TokenUsage
+from aos.gateway.models.estimate import SeenOutput
 from aos.gateway.models.spending import (
     Reservation,
     counts_tokens,
@@ -87,10 +88,17 @@ def test_an_agent_that_acts_for_another_is_held_to_both_their_bounds() -> None:
 
 def test_an_output_beyond_what_was_reserved_is_charged_though_nobody_counted_it() -> None:
     reservation = Reservation(5, 10, None)
-    assert settled(reservation, None, 10) is None
-    assert settled(reservation, None, 17) == TokenUsage(5, 17)
-    assert settled(reservation, TokenUsage(3, 4), 17) == TokenUsage(3, 4)
-    assert settled(Reservation(5, None, None), None, 17) is None
+    assert settled(reservation, None, SeenOutput(40)) is None
+    assert settled(reservation, None, SeenOutput(41)) == TokenUsage(5, 11)
+    assert settled(reservation, None, SeenOutput(0, 17)) == TokenUsage(5, 17)
+    assert settled(Reservation(5, None, None), None, SeenOutput(68)) is None
+
+
+def test_attack_23_a_model_counts_no_less_than_what_it_said_takes() -> None:
+    reservation = Reservation(5, 10, None)
+    assert settled(reservation, TokenUsage(3, 4), SeenOutput(29)) == TokenUsage(3, 4)
+    assert settled(reservation, TokenUsage(3, 4), SeenOutput(30)) == TokenUsage(3, 5)
+    assert settled(reservation, NOTHING_USED, SeenOutput()) == NOTHING_USED
 
 
 def in_run(**budget: JsonValue) -> Task:

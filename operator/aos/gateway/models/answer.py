@@ -95,12 +95,15 @@ def known_fields(value: JsonObject) -> JsonObject:
 
 
 def usage_of(value: JsonObject) -> TokenUsage | None:
-    """Return what an answer or a chunk counts; None if it counts nothing, or not all: that is no count."""
+    """Return what an answer or a chunk counts; None if it counts nothing, or not all: that is no count.
+
+    No prompt is without tokens: a model that counts none has not counted.
+    """
     usage = value.get("usage")
     if not isinstance(usage, dict):
         return None
     prompt, completion = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    if prompt is None or completion is None:
+    if not prompt or completion is None:
         return None
     # Some providers count what the model thought in the total alone.
     total = _count(usage.get("total_tokens")) or 0

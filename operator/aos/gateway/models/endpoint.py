@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -20,7 +19,7 @@ from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_
 from aos.gateway.models import answer
 from aos.gateway.models.answer import NOTHING_USED, TokenUsage
 from aos.gateway.models.completion import Completion, prepare
-from aos.gateway.models.estimate import most_prompt_tokens
+from aos.gateway.models.estimate import SeenOutput, most_prompt_tokens
 from aos.gateway.models.failure import ModelFailure
 from aos.gateway.models.inspecting import checked_failure, choices_checked, request_checked
 from aos.gateway.models.output import (
@@ -29,7 +28,7 @@ from aos.gateway.models.output import (
     bounds_of,
     event_checked,
     rest_checked,
-    tokens_said,
+    seen_in,
 )
 from aos.gateway.models.spending import (
     DEFAULT_MAX_OUTPUT_TOKENS,
@@ -77,7 +76,7 @@ class _Record:
     sent_at: float | None = None
     released: bool = False
     usage: TokenUsage | None = None
-    seen_tokens: Callable[[], int] = int
+    seen: Callable[[], SeenOutput] = SeenOutput
     found: frozenset[str] = frozenset()
     refused: bool = False
 
@@ -347,7 +346,8 @@ class ModelEndpoint:
             return
         value, choices = answer.read_value(await outbound.read_all(response, self._max_response_bytes))
         record.usage = answer.usage_of(value)
-        record.seen_tokens = partial(int, tokens_said(choices))
+        seen = seen_in(choices)
+        record.seen = lambda: seen
         checked = await choices_checked(caller, cleared.inspector, choices)
         if isinstance(checked, Refused):
             self._control.announce(caller, checked)
@@ -381,7 +381,7 @@ class ModelEndpoint:
             shows_usage=cleared.completion.shows_usage,
             credential=target.credential,
         )
-        record.seen_tokens = output.seen_tokens
+        record.seen = output.seen
         try:
             async for received in outbound.chunks(response, self._max_response_bytes):
                 given_on = b""
@@ -418,7 +418,7 @@ class ModelEndpoint:
 
     def _finish(self, ticket: Ticket, reservation: Reservation, record: _Record) -> None:
         # What the model did not count stays charged as it was reserved: an agent that leaves early saves nothing.
-        usage = settled(reservation, record.usage, record.seen_tokens())
+        usage = settled(reservation, record.usage, record.seen())
         self._control.finish(
             ticket,
             Finished(

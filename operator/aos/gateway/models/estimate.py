@@ -54,6 +54,29 @@ def fewest_output_tokens(text_bytes: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenOutput:
+    """What came of an output.
+
+    Attributes:
+        text_bytes: of its texts.
+        counted_tokens: that the model counted of it on the way.
+    """
+
+    text_bytes: int = 0
+    counted_tokens: int = 0
+
+    @property
+    def likely_tokens(self) -> int:
+        """What the model counted, or an estimate where that is more."""
+        return max(self.counted_tokens, likely_output_tokens(self.text_bytes))
+
+    @property
+    def fewest_tokens(self) -> int:
+        """What it takes at least to say so much, whatever the model counts."""
+        return fewest_output_tokens(self.text_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class MediaPlace:
     """Where the data of one image or sound stands.
 

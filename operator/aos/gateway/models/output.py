@@ -17,7 +17,7 @@ from aos.gateway.models.answer import (
     usage_of,
     written,
 )
-from aos.gateway.models.estimate import fewest_output_tokens, likely_output_tokens
+from aos.gateway.models.estimate import SeenOutput
 from aos.gateway.models.inspecting import blocked
 from aos.gateway.models.spending import Reservation
 from aos.gateway.models.withholding import CredentialGuard
@@ -141,8 +141,9 @@ class OutputStream:
         usage = usage_of(value)
         self.usage = usage or self.usage
         self._measure(choices)
+        counts = isinstance(value.get("usage"), dict)
         # Clients that did not ask for it take a chunk without choices for a fault.
-        if usage is not None and not choices and not self._shows_usage:
+        if counts and not choices and not self._shows_usage:
             return b"", False
         if self._inspector.looks_into_responses:
             value = known_fields(value)
@@ -150,15 +151,14 @@ class OutputStream:
             self._envelope = {name: item for name, item in value.items() if name not in ("choices", "usage")}
         if self._inspector.looks_into_responses and choices:
             kept: list[JsonValue] = [each for each in map(self._looked_through, choices) if each is not None]
-            if not kept and usage is None:
+            if not kept and not counts:
                 return b"", False
             value["choices"] = kept
         return self._written(value), False
 
-    def seen_tokens(self) -> int:
-        """Return the tokens of what came so far: what the model counted of it, or an estimate where that is more."""
-        counted = self.usage.completion if self.usage is not None else 0
-        return max(counted, likely_output_tokens(self._text_bytes))
+    def seen(self) -> SeenOutput:
+        """Return what came so far."""
+        return SeenOutput(self._text_bytes, self.usage.completion if self.usage is not None else 0)
 
     def _written(self, value: JsonObject) -> bytes:
         choices = value.get("choices")
@@ -194,9 +194,9 @@ class OutputStream:
         if most is not None and self._text_bytes > most:
             message = f"{_WHAT} is too large: it has more than {most} bytes, which policy allows"
             raise OutputCutError(Refused(Effect.DENY, RefusalCode.DATA_TOO_LARGE, message, note=message))
-        counted = self.usage.completion if self.usage is not None else 0
+        seen = self.seen()
         if self._bounds.tokens is not None and (
-            max(counted, fewest_output_tokens(self._text_bytes)) > self._bounds.tokens
+            max(seen.counted_tokens, seen.fewest_tokens) > self._bounds.tokens
         ):
             raise OutputCutError(
                 Refused(
@@ -310,9 +310,9 @@ async def rest_checked(caller: Caller, output: OutputStream) -> bytes:
         raise _too_large(error) from None
 
 
-def tokens_said(choices: list[JsonValue]) -> int:
-    """Return an estimate of the tokens of a whole answer."""
-    return likely_output_tokens(_bytes_said(choices, "message"))
+def seen_in(choices: list[JsonValue]) -> SeenOutput:
+    """Return what came of a whole answer."""
+    return SeenOutput(_bytes_said(choices, "message"))
 
 
 def _bytes_said(choices: list[JsonValue], of: str) -> int:

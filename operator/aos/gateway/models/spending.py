@@ -7,6 +7,7 @@ from aos.gateway.caller import Caller
 from aos.gateway.control.asked import Tokens
 from aos.gateway.control.charges import budgets_of_runs, name_of_run_budget
 from aos.gateway.models.answer import MOST_TOKENS, TokenUsage
+from aos.gateway.models.estimate import SeenOutput
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.model.model import Model, Prices
 from aos.model.task import Task
@@ -86,19 +87,22 @@ def reserve(
     return Reservation(prompt_tokens, output_tokens, prices, counts_tokens(obligations, task))
 
 
-def settled(reservation: Reservation, usage: TokenUsage | None, seen_tokens: int) -> TokenUsage | None:
+def settled(reservation: Reservation, usage: TokenUsage | None, seen: SeenOutput) -> TokenUsage | None:
     """Return what a request is charged; None where what was reserved stays spent.
 
-    Where the model did not count, as of an output that was cut, what came of it counts if it is more than what was reserved.
+    What came of the output counts where the model counts less than that takes at least. Where the model did not count, as of an
+    output that was cut, it counts if it is likely more than what was reserved.
 
     Args:
         reservation: of the request.
         usage: what the model counted of the whole output.
-        seen_tokens: of what came of the output, estimated.
+        seen: what came of the output.
     """
-    if usage is not None or reservation.output_tokens is None or seen_tokens <= reservation.output_tokens:
-        return usage
-    return TokenUsage(reservation.prompt_tokens, seen_tokens)
+    if usage is not None:
+        return TokenUsage(usage.prompt, max(usage.completion, seen.fewest_tokens))
+    if reservation.output_tokens is None or seen.likely_tokens <= reservation.output_tokens:
+        return None
+    return TokenUsage(reservation.prompt_tokens, seen.likely_tokens)
 
 
 def tokens_of(usage: TokenUsage | None) -> Tokens | None:
