@@ -4,14 +4,14 @@
 
 {{- define "aos.labels" -}}
 app.kubernetes.io/part-of: aos
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | quote }}
 {{- end }}
 
 {{- define "aos.selector" -}}
 app.kubernetes.io/part-of: aos
-app.kubernetes.io/component: {{ . }}
+app.kubernetes.io/component: {{ . | quote }}
 {{- end }}
 
 {{- /* Whether the store is a file that one gateway alone can use. Values that contradict each other end here. */ -}}
@@ -46,7 +46,7 @@ tolerations: {{ toYaml . | nindent 2 }}
 
 {{- define "aos.container" -}}
 image: {{ include "aos.image" . | quote }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
 securityContext:
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
