@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -14,8 +15,11 @@ from aos.audit.signing import SignedHead
 
 MOST_FINDINGS: Final = 100
 """Findings that are told; past the first of a chain most of them say the same again."""
+ANCHORED_WITHIN_SECONDS: Final = 180
+"""Rows that are older than this are anchored while gateways and the operator work: they sign each 20 s and anchor each 60 s."""
 LIMITS: Final = (
-    "Rows after a chain's last anchor are linked, but whoever can write the store could still cut them off.",
+    "Rows of the last 3 minutes may not be anchored yet: they are linked, but whoever can write the store could still cut them off, replace them or add to them.",
+    "Of a chain that has no anchor of its own, only the start of a later one tells: what was in the store when that began.",
     "A gateway that lies before it writes a row, or writes none, is not found out by this.",
     "Arguments and results are not in the trail; only the digest of the arguments is.",
     "Rows that retention deleted are known by their number and last hash alone.",
@@ -46,6 +50,8 @@ class FindingKind(StrEnum):
     """A chain does not begin with a start mark: a restart skipped what was before it."""
     BAD_ANCHOR = "BadAnchor"
     """An anchor's signature does not hold, or two anchors of a chain have different keys."""
+    UNANCHORED = "Unanchored"
+    """Rows that should be anchored by now are not: no anchor covers them, and no start of a chain that is anchored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +80,14 @@ class Coverage:
         rows: rows that were seen.
         last: sequence of the last of them.
         anchored: sequence of the newest genuine anchor; 0 if there is none.
+        covered: sequence up to which anchors vouch for it, its own or through the starts of other chains.
     """
 
     chain: str
     rows: int
     last: int
     anchored: int
+    covered: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +113,8 @@ class Verification:
 
     @property
     def unanchored(self) -> int:
-        """Rows after the last anchors."""
-        return sum(max(0, item.last - item.anchored) for item in self.coverage)
+        """Rows that no anchor vouches for."""
+        return sum(max(0, item.last - item.covered) for item in self.coverage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +144,19 @@ class _Hole:
 
 @dataclass(slots=True)
 class _Chain:
-    """What was seen of one chain; of each row only its hash is kept, 32 bytes."""
+    """What was seen of one chain; of each row only its hash is kept, 32 bytes.
+
+    Attributes:
+        due: sequence of the last row that should be anchored by now; 0 if none should.
+        due_time: when that was written, as it says.
+    """
 
     name: str
     last: int = 0
     hash: str = ""
     rows: int = 0
+    due: int = 0
+    due_time: str = ""
     holes: list[_Hole] = field(default_factory=list)
     _runs: list[tuple[int, bytearray]] = field(default_factory=list)
 
@@ -166,7 +181,14 @@ class Verifier:
     Fetch heads and anchors before the rows: a trail that grows meanwhile must not look cut.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
+        """Nothing is judged yet.
+
+        Args:
+            now: from before the anchors were fetched.
+        """
+        within = timedelta(seconds=ANCHORED_WITHIN_SECONDS)
+        self._recent, self._ahead = _moment(now - within), _moment(now + within)
         self._chains: dict[str, _Chain] = {}
         self._gaps: dict[tuple[str, int], list[_Mark]] = {}
         self._starts: list[tuple[str, ChainHead]] = []
@@ -192,6 +214,9 @@ class Verifier:
         self._check_content(row)
         self._note_marks(row)
         chain.keep(row)
+        # All rows write their time in one form, so that texts compare as times do. One from the future is nobody's.
+        if not self._recent <= row.event.time <= self._ahead:
+            chain.due, chain.due_time = row.sequence, row.event.time
 
     def unreadable(self, chain: str, sequence: int, why: str) -> None:
         """Note a row that the store has and nobody can read."""
@@ -209,6 +234,7 @@ class Verifier:
         self._cover(genuine)
         for chain in self._chains.values():
             self._judge_holes(chain)
+            self._judge_coverage(chain)
         claims = [_Claim(item.head, "the anchors") for item in genuine]
         claims += [*self._claims, *(_Claim(head, "the store's heads") for head in heads)]
         for claim in claims:
@@ -272,15 +298,15 @@ class Verifier:
             vouched = [head for chain, head in self._starts if chain in newly]
 
     def _counts(self, mark: _Mark) -> bool:
-        """Whether a gap mark is vouched for; without any anchor nothing is, and nothing is asked for."""
-        return not self._covered or mark.sequence <= self._covered.get(mark.chain, 0)
+        """Whether a gap mark is vouched for; without any anchor nothing is."""
+        return mark.sequence <= self._covered.get(mark.chain, 0)
 
     def _doubts(self, chain: str, sequence: int) -> str:
         """Return what to say of gap marks there that do not count."""
         marks = self._gaps.get((chain, sequence), ())
         if all(self._counts(mark) for mark in marks):
             return ""
-        return "; a gap mark there is covered by no anchor: if retention has just deleted rows, verify again in two minutes"
+        return "; a gap mark there is covered by no anchor: if retention has just deleted rows, verify again in 3 minutes"
 
     def _genuine(self, anchors: Sequence[SignedHead]) -> list[SignedHead]:
         genuine: list[SignedHead] = []
@@ -320,6 +346,21 @@ class Verifier:
                 f"{which} of chain {chain.name}: missing, and no gap mark accounts for it"
                 f"{self._doubts(chain.name, first)}",
             )
+
+    def _judge_coverage(self, chain: _Chain) -> None:
+        first = self._covered.get(chain.name, 0) + 1
+        if chain.due < first:
+            return
+        which = f"row {first}" if first == chain.due else f"rows {first} to {chain.due}"
+        ahead = ", ahead of this machine's clock" if chain.due_time > self._ahead else ""
+        known = "and no start of an anchored chain" if self._covered else "since there are no anchors"
+        self._report(
+            FindingKind.UNANCHORED,
+            chain.name,
+            first,
+            f"{which} of chain {chain.name}, the last of {chain.due_time}{ahead}: covered by no anchor, {known}; unless the"
+            " operator, or the gateway's way to it, was away then, somebody else wrote there",
+        )
 
     def _judge_claim(self, claim: _Claim) -> None:
         head = claim.head
@@ -366,7 +407,13 @@ class Verifier:
             head = item.head
             anchored[head.chain] = max(head.sequence, anchored.get(head.chain, 0))
         for chain in self._chains.values():
-            yield Coverage(chain.name, chain.rows, chain.last, anchored.get(chain.name, 0))
+            yield Coverage(
+                chain.name,
+                chain.rows,
+                chain.last,
+                anchored.get(chain.name, 0),
+                self._covered.get(chain.name, 0),
+            )
 
     def _find(self, kind: FindingKind, row: AuditRow, what: str) -> None:
         self._report(
@@ -383,13 +430,18 @@ class Verifier:
 
 
 def verify(
-    rows: Iterable[AuditRow], heads: Sequence[ChainHead], anchors: Sequence[SignedHead]
+    rows: Iterable[AuditRow], heads: Sequence[ChainHead], anchors: Sequence[SignedHead], now: datetime
 ) -> Verification:
     """Return whether the rows are the trail that the heads and anchors stand for."""
-    verifier = Verifier()
+    verifier = Verifier(now)
     for row in rows:
         verifier.take(row)
     return verifier.finish(heads, anchors)
+
+
+def _moment(time: datetime) -> str:
+    """Return a time as rows have it."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _digest(text: str) -> bytes:

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aos.audit.event import AuditRow
 from aos.audit.head import ChainHead
 from aos.audit.signing import HeadError, SignedHead
-from aos.audit.verification import LIMITS, Verification, Verifier
+from aos.audit.verification import LIMITS, Coverage, Verification, Verifier
 from aos.cli.audit import PAGE_ROWS
 from aos.cli.audit_source import AuditPlace, AuditSource, Damaged, End
 from aos.cli.connection import Connection
@@ -37,12 +38,13 @@ async def verify(
         CommandError: rows, heads or anchors can't be read.
     """
     kept = [head for copy in copies for head in load(copy)]
+    now = datetime.now(UTC)
     async with connection.client() as client:
         source = AuditSource(client, place)
         with progress("reading heads and anchors") as said:
             # Before the rows: a trail that grows meanwhile must not look cut.
             anchors, heads = await asyncio.gather(source.anchors(), source.heads())
-            verification = await checked(source, heads, (*anchors.all(), *kept), said)
+            verification = await checked(source, heads, (*anchors.all(), *kept), Verifier(now), said)
     if style is not None:
         print(as_data(data(verification), style))
     else:
@@ -51,10 +53,13 @@ async def verify(
 
 
 async def checked(
-    source: AuditSource, heads: Iterable[ChainHead], anchors: Sequence[SignedHead], said: Progress
+    source: AuditSource,
+    heads: Iterable[ChainHead],
+    anchors: Sequence[SignedHead],
+    verifier: Verifier,
+    said: Progress,
 ) -> Verification:
     """Read every chain, and return the verdict."""
-    verifier = Verifier()
     known = tuple(heads)
     for head in known:
         after: int | None = 0
@@ -107,11 +112,15 @@ def report(verification: Verification) -> list[str]:
         f" {verification.deleted} deleted by retention, {verification.unanchored} not anchored yet"
     )
     lines += [
-        f"  {item.chain}: rows to {item.last}, anchored to {item.anchored or 'none'}"
+        f"  {item.chain}: rows to {item.last}, anchored to {item.anchored or 'none'}{_through_others(item)}"
         for item in verification.coverage
         if item.anchored < item.last
     ]
     return [*lines, "not covered:", *(f"  - {limit}" for limit in LIMITS)]
+
+
+def _through_others(item: Coverage) -> str:
+    return f", to {item.covered} by the start of a later chain alone" if item.covered > item.anchored else ""
 
 
 def data(verification: Verification) -> JsonObject:
@@ -126,7 +135,13 @@ def data(verification: Verification) -> JsonObject:
             for item in verification.findings
         ],
         "chains": [
-            {"chain": item.chain, "rows": item.rows, "last": item.last, "anchored": item.anchored}
+            {
+                "chain": item.chain,
+                "rows": item.rows,
+                "last": item.last,
+                "anchored": item.anchored,
+                "covered": item.covered,
+            }
             for item in verification.coverage
         ],
         "notCovered": list(LIMITS),

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -107,7 +108,7 @@ async def install(client: ApiClient, system: str) -> None:
     """Apply the chart's own roles, as Helm would."""
     chart = (ROOT / "charts/aos/templates/auditor.yaml").read_text(encoding="utf-8")
     chart = chart.replace('{{ include "aos.labels" . | nindent 4 }}', "{}")
-    for document in yaml.safe_load_all(chart.replace("{{ .Release.Namespace }}", system)):
+    for document in yaml.safe_load_all(re.sub(r"{{ \.Release\.Namespace( \| quote)? }}", system, chart)):
         await client.apply(CLUSTER_KINDS[document["kind"]], document, field_manager="helm")
 
 
@@ -185,6 +186,7 @@ async def test_a_trail_is_verified_and_a_changed_row_is_named(audit: Audit, tmp_
         other.execute("DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)")
     assert "Truncated" in await audit.aos("audit", "verify", code=1)
     await audit.world.client.delete(CONFIG_MAPS, AUDIT_ANCHORS, namespace=audit.world.system)
+    assert "since there are no anchors" in await audit.aos("audit", "verify", code=1)
     assert "the anchors name its row 5" in await audit.aos("audit", "verify", "--anchors", str(copy), code=1)
 
 

@@ -1,5 +1,6 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,31 @@ from aos.audit.event import AuditEvent, AuditRow
 from aos.audit.head import ChainHead
 from aos.audit.marks import Gap, gap_mark, start_mark
 from aos.audit.signing import HeadSigner, SignedHead
-from aos.audit.verification import MOST_FINDINGS, FindingKind, Verification, Verifier, verify
+from aos.audit.verification import (
+    ANCHORED_WITHIN_SECONDS,
+    MOST_FINDINGS,
+    FindingKind,
+    Verification,
+    Verifier,
+)
+from aos.audit.verification import verify as verify_at
 from tests.unit.audit.make import chain_of, event
 
 Rows = list[AuditRow]
 SIGNER = HeadSigner()
 NOW = "2026-01-02T03:05:00.000000Z"
+LATER = timedelta(seconds=ANCHORED_WITHIN_SECONDS + 60)
 K = FindingKind
+
+
+def verify(
+    rows: Iterable[AuditRow],
+    heads: Sequence[ChainHead],
+    anchors: Sequence[SignedHead],
+    after: timedelta = timedelta(),
+) -> Verification:
+    """Verify as one does within a minute of the rows; or later."""
+    return verify_at(rows, heads, anchors, datetime.fromisoformat(NOW) + after)
 
 
 def started(chain: str, heads: Sequence[ChainHead] = ()) -> AuditEvent:
@@ -216,7 +235,7 @@ def test_a_row_that_can_not_be_hashed_or_read_was_changed() -> None:
     rows = trail()
     rows[3] = replace(rows[3], event=replace(rows[3].event, duration_ms=2**60))
     assert found(verify(rows, [], [])) == {(K.CHANGED, 4)}
-    verifier = Verifier()
+    verifier = Verifier(datetime.fromisoformat(NOW))
     verifier.unreadable("gateway-1", 3, "it is not JSON")
     assert found(verifier.finish([], [])) == {(K.CHANGED, 3)}
 
@@ -276,14 +295,77 @@ def test_a_mark_that_the_start_of_an_anchored_chain_names_counts() -> None:
 @pytest.mark.parametrize("marked", [(1, 2), (2, 3), (1, 4)])
 def test_a_mark_that_does_not_fit_excuses_nothing(marked: tuple[int, int]) -> None:
     rows = trail()
-    verification = verify([*rows[3:], *later_chain(gap(rows, *marked))], [], [])
+    marks = later_chain(gap(rows, *marked))
+    verification = verify([*rows[3:], *marks], [], [anchor(marks[-1])])
     assert {item.kind for item in verification.findings} == {K.MISSING}
+
+
+def test_attack_27_without_anchors_no_mark_excuses_anything() -> None:
+    rows = trail()
+    forged = later_chain(gap(rows, 3, 4))
+    assert found(verify([*rows[:2], *rows[4:], *forged], [], [])) == {(K.MISSING, 3)}
+
+
+def test_attack_27_without_anchors_nothing_that_should_have_one_holds() -> None:
+    rows = trail()
+    assert verify(rows, [head_of(rows[-1])], []).holds
+    verification = verify(rows, [head_of(rows[-1])], [], after=LATER)
+    assert found(verification) == {(K.UNANCHORED, 1)}
+    assert (
+        "rows 1 to 6 of chain gateway-1, the last of 2026-01-02T03:04:05" in verification.findings[0].message
+    )
+    assert "there are no anchors" in verification.findings[0].message
+
+
+def test_attack_27_a_chain_that_somebody_made_up_whole_is_told_once_it_should_be_anchored() -> None:
+    rows = trail()
+    forged = chain_of([started("gateway-0", [head_of(rows[-1])]), event(1), event(2)], "gateway-0")
+    verification = verify([*rows, *forged], [head_of(forged[-1])], [anchor(rows[-1])], after=LATER)
+    assert {(item.kind, item.chain, item.sequence) for item in verification.findings} == {
+        (K.UNANCHORED, "gateway-0", 1)
+    }
+    assert "no start of an anchored chain" in verification.findings[0].message
+    assert verification.unanchored == 3
+
+
+def test_attack_27_rows_that_somebody_added_to_a_chain_that_has_ended_are_told() -> None:
+    rows = trail()
+    longer = relinked([*rows, link("gateway-1", 7, rows[-1].hash, event(7))])
+    assert found(verify(longer, [], [anchor(rows[-1])], after=LATER)) == {(K.UNANCHORED, 7)}
+
+
+def test_attack_27_a_row_from_the_future_is_no_young_one() -> None:
+    ahead = replace(event(6), time="2026-01-02T09:00:00.000000Z")
+    (finding,) = verify(trail(6, "gateway-1", ahead), [], []).findings
+    assert (finding.kind, finding.sequence) == (K.UNANCHORED, 1)
+    assert "ahead of this machine's clock" in finding.message
+
+
+def test_of_a_chain_that_goes_on_only_what_is_old_should_be_anchored() -> None:
+    rows = trail()
+    young = replace(event(9), time="2026-01-02T03:08:59.000000Z")
+    longer = [*rows, link("gateway-1", 7, rows[-1].hash, young)]
+    assert verify(longer, [], [anchor(rows[-1])], after=LATER).holds
+    assert found(verify(longer, [], [anchor(rows[3])], after=LATER)) == {(K.UNANCHORED, 5)}
+
+
+def test_a_gateway_that_lived_for_less_than_a_minute_is_vouched_for_by_the_anchored_start_of_the_next() -> (
+    None
+):
+    short = trail()
+    after = chain_of([started("gateway-2", [head_of(short[-1])]), event(1)], "gateway-2")
+    verification = verify([*short, *after], [], [anchor(after[-1])], after=LATER)
+    assert verification.holds
+    assert [(item.anchored, item.covered) for item in verification.coverage] == [(0, 6), (2, 2)]
+    assert verification.unanchored == 0
+    assert found(verify([*short, *after], [], [], after=LATER)) == {(K.UNANCHORED, 1)}
 
 
 def test_a_mark_with_another_hash_excuses_nothing() -> None:
     rows = trail()
     mark = gap_mark(Gap("gateway-1", 1, 3, origin("gateway-1"), "f" * 64), NOW)
-    assert found(verify([*rows[3:], *later_chain(mark)], [], [])) == {(K.MISSING, 3)}
+    marks = later_chain(mark)
+    assert (K.MISSING, 3) in found(verify([*rows[3:], *marks], [], [anchor(marks[-1])]))
 
 
 def test_findings_are_bounded() -> None:

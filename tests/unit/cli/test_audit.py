@@ -14,7 +14,7 @@ from aos.audit.head import ChainHead
 from aos.audit.lines import encode_row
 from aos.audit.marks import start_mark
 from aos.audit.signing import HeadSigner
-from aos.audit.verification import LIMITS, Verification, verify
+from aos.audit.verification import LIMITS, Verification, Verifier, verify
 from aos.cli.audit import FORMATS, AuditRequest, read, table
 from aos.cli.audit_hold import table as holds_table
 from aos.cli.audit_show import parsed, shown
@@ -214,7 +214,7 @@ def verdict(*, broken: bool = False) -> Verification:
     anchors = [HeadSigner().sign(ChainHead("gateway-1", 2, rows[1].hash, event(1).time))]
     if broken:
         rows[1] = replace(rows[1], event=replace(EVENT, effect="Deny"))
-    return verify(rows, [], anchors)
+    return verify(rows, [], anchors, datetime.fromisoformat(event(2).time))
 
 
 def test_a_verdict_says_what_is_wrong_how_far_it_reaches_and_what_it_does_not_cover() -> None:
@@ -229,6 +229,27 @@ def test_a_verdict_says_what_is_wrong_how_far_it_reaches_and_what_it_does_not_co
         assert f"  - {limit}" in good
         assert f"  - {limit}" in bad
     assert data(verdict(broken=True))["holds"] is False
+
+
+def test_a_verdict_says_of_which_chain_only_the_start_of_another_tells() -> None:
+    short = chain_of([start_mark("gateway-1", event(0).time, ()), event(1)])
+    known = ChainHead("gateway-1", 2, short[-1].hash, event(1).time)
+    later = chain_of([start_mark("gateway-2", event(2).time, [known])], "gateway-2")
+    anchor = HeadSigner().sign(ChainHead("gateway-2", 1, later[0].hash, event(2).time))
+    verification = verify([*short, *later], [], [anchor], NOW)
+    assert report(verification)[1] == (
+        "  gateway-1: rows to 2, anchored to none, to 2 by the start of a later chain alone"
+    )
+    assert verification.holds
+
+
+async def test_a_trail_without_anchors_does_not_hold() -> None:
+    rows = chain_of([start_mark("gateway-1", event(0).time, ()), event(1)])
+    head = ChainHead("gateway-1", 2, rows[-1].hash, event(1).time)
+    reader, _ = source(lines(*(encode_row(row) for row in rows), END))
+    verification = await checked(reader, [head], (), Verifier(NOW), PlainProgress())
+    assert "Unanchored: rows 1 to 2 of chain gateway-1" in report(verification)[0]
+    assert not verification.holds
 
 
 def test_a_copy_of_the_anchors_is_read_and_anything_else_is_a_usage_error(tmp_path: Path) -> None:
@@ -254,7 +275,8 @@ async def test_a_chain_is_read_page_by_page_and_on_past_a_damaged_row() -> None:
         lines(encode_row(rows[4]), END),
     )
     head = ChainHead("gateway-1", 5, rows[4].hash, rows[4].event.time)
-    verification = await checked(reader, [head], (), PlainProgress())
+    verifier = Verifier(datetime.fromisoformat(head.time))
+    verification = await checked(reader, [head], (), verifier, PlainProgress())
     assert [item.message for item in verification.findings] == [
         f"row 4 of chain gateway-1: {damaged.message}"
     ]

@@ -1,11 +1,13 @@
 import asyncio
 import sqlite3
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 
 from aos.audit.lines import decode_row
+from aos.audit.signing import HeadSigner
 from aos.audit.verification import Verifier
 from aos.gateway.audit.api import MAX_READERS
 from aos.gateway.audit.parameters import MAX_ROWS
@@ -52,10 +54,11 @@ async def test_what_is_read_can_be_verified(tmp_path: Path) -> None:
     async with served(tmp_path, event(1), event(2)) as it:
         it.verdicts.allow("get", "audit")
         heads = (await it.ask("/v1/audit/heads")).items
-        verifier = Verifier()
+        verifier = Verifier(datetime.now(UTC))
         for row in (await it.rows(chain="gateway-1"))[:-1]:
             verifier.take(decode_row(orjson.dumps(row)))
-        assert verifier.finish(await it.store.heads(), []).holds
+        known = await it.store.heads()
+        assert verifier.finish(known, [HeadSigner().sign(head) for head in known]).holds
     assert [head["sequence"] for head in heads] == [3]
 
 
