@@ -138,9 +138,8 @@ def test_what_was_given_is_what_is_rendered() -> None:
     assert values_of(people[0]["subjects"], "name") == [*NAMES, 'a"b: {c}', "#d"]
     claim = one(rendered(VOLUME), "PersistentVolumeClaim", "aos-gateway-store")
     assert at(claim, "spec.storageClassName") == EXPONENT
-    webhooks = json.loads(
-        str(at(one(found, "Secret", "aos-notifications"), "stringData")["notifications.json"])
-    )  # type: ignore[call-overload, index]
+    (written,) = values_of(one(found, "Secret", "aos-notifications"), "notifications.json")
+    webhooks = json.loads(str(written))
     assert [webhook["name"] for webhook in webhooks] == [NUMBER, NOTHING]
     assert webhooks[1]["url"].endswith("?a={b}: #c\u0085")
 
