@@ -254,13 +254,15 @@ class Actor:
                 self._objects.forget(kind, namespace, name, known.uid)
 
     async def delete(self, namespace: str, deletions: Sequence[Deletion]) -> None:
-        """Delete objects that are still the same."""
+        """Delete objects that are still the same; what is not the operator's own it may not delete, and leaves."""
         for item in deletions:
             self._count("delete", item.kind)
             try:
                 await self._client.delete(RESOURCES[item.kind], item.name, namespace=namespace, uid=item.uid)
             except (NotFound, Conflict):
                 _log.debug("%s %s/%s is gone already", item.kind, namespace, item.name)
+            except Forbidden as error:
+                _log.warning("%s %s/%s stays: %s", item.kind, namespace, item.name, error.message)
 
     async def write_status(self, kind: str, raw: JsonObject, status: JsonObject) -> None:
         """Write the operator's part of a status, provided that the object is still as it was observed.

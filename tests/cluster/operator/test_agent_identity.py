@@ -18,9 +18,12 @@ from aos.kube.resources import (
     SERVICE_ACCOUNTS,
     Resource,
 )
+from aos.model.agent import Agent
 from aos.model.base import JsonObject
+from aos.reconcile.pod import PodMaker
+from aos.reconcile.settings import Platform
 from tests.cluster.operator.conftest import user_kubeconfig
-from tests.cluster.operator.rig import Rig
+from tests.cluster.operator.rig import AGENT_SPEC, Rig
 
 ACCOUNT = "aos-agent-enricher"
 POD_SPEC: JsonObject = {"serviceAccountName": ACCOUNT, "containers": [{"name": "a", "image": "x"}]}
@@ -194,13 +197,15 @@ async def test_attack_30_no_secret_holds_an_agents_lasting_token(rig: Rig) -> No
 async def agent_pod(rig: Rig) -> None:
     """Create a pod of an agent's account as the operator does."""
     await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
-    container: JsonObject = {
-        "name": "a",
-        "image": "x",
-        "resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "1"}},
-    }
-    spec: JsonObject = {"serviceAccountName": ACCOUNT, "containers": [container]}
-    await rig.operator.create(PODS, rig.manifest(PODS, "agent", spec, {"aos.dev/agent": "enricher"}))
+    metadata: JsonObject = {"name": "enricher", "namespace": rig.namespace, "uid": "agent-uid"}
+    amounts: JsonObject = {"requests": {"cpu": "20m"}, "limits": {"cpu": "1"}}
+    agent = Agent.parse({"metadata": metadata, "spec": {**AGENT_SPEC, "runtime": {"resources": amounts}}})
+    platform = Platform(gateway_address="10.96.0.7", authorities="certificate")
+    maker = PodMaker(agent, "enricher-12345678", rig.settings.operator, platform)
+    pod = maker.kept_warm("agent")
+    # Garbage collection would take it, as there is no such Agent.
+    loose = {name: value for name, value in child(pod, "metadata").items() if name != "ownerReferences"}
+    await rig.operator.create(PODS, {**pod, "metadata": loose})
 
 
 @pytest.mark.parametrize(
@@ -218,7 +223,15 @@ async def test_attack_30_nobody_changes_what_binds_an_agents_pod(rig: Rig, metad
     ("subresource", "change"),
     [
         ("", {"image": "evil"}),
-        ("resize", {"resources": {"requests": {"cpu": "20m"}, "limits": {"cpu": "2"}}}),
+        (
+            "resize",
+            {
+                "resources": {
+                    "requests": {"cpu": "20m", "memory": "96Mi"},
+                    "limits": {"cpu": "2", "memory": "256Mi"},
+                }
+            },
+        ),
     ],
     ids=["image", "resize"],
 )

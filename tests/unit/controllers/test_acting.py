@@ -175,6 +175,12 @@ async def test_which_task_has_a_name_is_read_from_the_api_server() -> None:
     assert await actor(Script({"get Task": refusal(NotFound)})).read_task_uid("sales", "t1") == ""
 
 
+async def test_what_it_may_not_delete_is_left_and_keeps_nothing_else_from_going() -> None:
+    script = Script({"delete Pod": refusal(Forbidden)})
+    await actor(script).delete("sales", [Deletion("Pod", "p", "u"), Deletion("Role", "r", "u")])
+    assert script.asked == ["delete Pod", "delete Role"]
+
+
 async def test_what_is_gone_already_is_deleted_enough() -> None:
     script = Script({"delete Pod": refusal(NotFound), "delete Role": refusal(Conflict)})
     await actor(script).delete("sales", [Deletion("Pod", "p", "u"), Deletion("Role", "r", "u")])

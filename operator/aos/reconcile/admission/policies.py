@@ -7,6 +7,7 @@ from aos.reconcile.admission.approval_requests import approval_requests
 from aos.reconcile.admission.audit_anchors import audit_anchors
 from aos.reconcile.admission.credential_roles import credential_roles
 from aos.reconcile.admission.input_size import input_size
+from aos.reconcile.admission.operator_children import operator_children
 from aos.reconcile.admission.shape import Who, service_account
 from aos.reconcile.admission.status_ownership import status_ownership
 from aos.reconcile.admission.task_lineage import task_lineage
@@ -35,6 +36,7 @@ def admission_policies(operator_username: str, gateway_username: str) -> list[Js
         task_run(who),
         workflow_runs(who),
         input_size(),
+        operator_children(who),
         credential_roles(who),
         tool_credentials(),
         webhook_credentials(),
