@@ -34,6 +34,7 @@ _IMAGE_REASONS: Final = frozenset(
         "SignatureValidationFailed",
     }
 )
+_CREATING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _NODE_LOST_REASONS: Final = frozenset(
     {"NodeLost", "DeletionByTaintManager", "DeletionByPodGC", "NodeShutdown", "Terminated", "Shutdown"}
 )
@@ -125,8 +126,8 @@ class ObservedPod:
         node: where it runs; empty before it is scheduled.
         scheduled_at: when it got its node.
         unschedulable: why no node can take it; empty otherwise.
-        image_problem: why its image can't be had; empty otherwise.
-        waiting: what else keeps its container from starting; empty otherwise.
+        image_problem: which of its containers has an image that can't be had, and why; empty otherwise.
+        waiting: which of its containers does not start, or keeps ending, for another reason, and which; empty otherwise.
         is_running: whether its container runs or ran.
         restarts: how often its container was started anew.
         last_ending: how its container ended before it was last started anew; empty if it was not.
@@ -242,6 +243,7 @@ class _State(_View):
 
 class _ContainerStatus(_View):
     name: str = ""
+    started: bool | None = None
     restart_count: int = 0
     state: _State = _State()
     last_state: _State = _State()
@@ -266,6 +268,7 @@ class _PodStatus(_View):
     message: str = ""
     start_time: datetime | None = None
     conditions: tuple[_Condition, ...] = ()
+    init_container_statuses: tuple[_ContainerStatus, ...] = ()
     container_statuses: tuple[_ContainerStatus, ...] = ()
 
 
@@ -346,8 +349,8 @@ def observe_pod(raw: Mapping[str, JsonValue]) -> ObservedPod:
         node=pod.spec.node_name,
         scheduled_at=scheduled.last_transition_time if scheduled and scheduled.status == "True" else None,
         unschedulable=_unschedulable(scheduled),
-        image_problem=_waiting(state, images=True),
-        waiting=_waiting(state, images=False),
+        image_problem=_hindrance(status, images=True),
+        waiting=_hindrance(status, images=False),
         is_running=state.running is not None or state.terminated is not None,
         restarts=container.restart_count,
         last_ending=_told(last) if last else "",
@@ -398,15 +401,24 @@ def _unschedulable(scheduled: _Condition | None) -> str:
     return _joined(scheduled.reason, scheduled.message)
 
 
-def _waiting(state: _State, *, images: bool) -> str:
-    waiting = state.waiting
-    if waiting is None or (waiting.reason in _IMAGE_REASONS) is not images:
+def _hindrance(status: _PodStatus, *, images: bool) -> str:
+    """Return what keeps the first container that something keeps from running; one that starts first counts first."""
+    statuses = (*status.init_container_statuses, *status.container_statuses)
+    told = ((item.name, _waiting(item, images=images)) for item in statuses)
+    return next((shortened(f"container {name}: {said}") for name, said in told if said), "")
+
+
+def _waiting(container: _ContainerStatus, *, images: bool) -> str:
+    waiting, last = container.state.waiting, container.last_state.terminated
+    # Not its last words: they may hold what the agent worked on, and this is told in events too.
+    ended = f"exit code {last.exit_code}, {last.reason}" if last else ""
+    if waiting is None:
+        # Between two attempts of a container that never comes up, it runs for a moment.
+        return f"started anew: {ended}" if ended and container.started is False and not images else ""
+    if waiting.reason in _CREATING or (waiting.reason in _IMAGE_REASONS) is not images:
         return ""
-    return (
-        ""
-        if waiting.reason in ("ContainerCreating", "PodInitializing")
-        else _joined(waiting.reason, waiting.message)
-    )
+    said = _joined(waiting.reason, waiting.message)
+    return f"{said} ({ended})" if ended and not images else said
 
 
 def _node_lost(status: _PodStatus) -> str:

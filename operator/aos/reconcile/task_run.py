@@ -35,7 +35,7 @@ def run_step(observed: ObservedTask, recorded: TaskPod, settings: OperatorSettin
 
 def _started(found: ObservedPod) -> Verdict:
     if found.is_running or found.phase is PodPhase.RUNNING or found.has_ended:
-        return yes(Reason.RUNNING)
+        return yes(Reason.RUNNING, "" if found.has_ended else found.waiting)
     if found.image_problem:
         return no(Reason.IMAGE_PULL_FAILED, found.image_problem)
     if found.unschedulable:

@@ -78,15 +78,58 @@ def test_a_pod_without_a_status_is_pending() -> None:
 )
 def test_an_image_that_can_not_be_pulled_is_told(reason: str) -> None:
     found = observe_pod(stored(container({"waiting": {"reason": reason, "message": "denied"}})))
-    assert found.image_problem == f"{reason}: denied"
+    assert found.image_problem == f"container agent: {reason}: denied"
     assert found.waiting == ""
 
 
 def test_another_hindrance_is_told_and_mere_creation_is_none() -> None:
     hindered = observe_pod(stored(container({"waiting": {"reason": "CreateContainerError", "message": "x"}})))
-    assert hindered.waiting == "CreateContainerError: x"
+    assert hindered.waiting == "container agent: CreateContainerError: x"
     assert hindered.image_problem == ""
     assert observe_pod(stored(container({"waiting": {"reason": "ContainerCreating"}}))).waiting == ""
+
+
+LOOP: JsonObject = {"reason": "CrashLoopBackOff", "message": "back-off 10s"}
+ENDED: JsonObject = {"terminated": {"exitCode": 1, "reason": "Error", "message": "secret words"}}
+
+
+@pytest.mark.parametrize(
+    ("helper", "image_problem", "waiting"),
+    [
+        ({"state": {"waiting": {"reason": "PodInitializing"}}}, "", ""),
+        (
+            {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}},
+            "container aos-helper: ImagePullBackOff: not found",
+            "",
+        ),
+        (
+            {"state": {"waiting": {"reason": "CreateContainerError", "message": "x"}}},
+            "",
+            "container aos-helper: CreateContainerError: x",
+        ),
+        (
+            {"state": {"waiting": LOOP}, "lastState": ENDED, "restartCount": 9},
+            "",
+            "container aos-helper: CrashLoopBackOff: back-off 10s (exit code 1, Error)",
+        ),
+        (
+            {"state": {"running": {}}, "lastState": ENDED, "started": False},
+            "",
+            "container aos-helper: started anew: exit code 1, Error",
+        ),
+        ({"state": {"running": {}}, "lastState": ENDED, "started": True}, "", ""),
+        ({"state": {"running": {}}, "started": False}, "", ""),
+    ],
+)
+def test_what_keeps_the_helper_from_running_is_told_with_its_name(
+    helper: JsonObject, image_problem: str, waiting: str
+) -> None:
+    status: JsonObject = {
+        **container({"waiting": {"reason": "PodInitializing"}}),
+        "initContainerStatuses": [{"name": "aos-helper", **helper}],
+    }
+    found = observe_pod(stored(status))
+    assert (found.image_problem, found.waiting) == (image_problem, waiting)
 
 
 def test_scheduling_is_told() -> None:

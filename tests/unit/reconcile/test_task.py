@@ -221,6 +221,22 @@ OPEN: Sequence[Row] = (
         ("Unknown", "Running"),
     ),
     Row(
+        "the agent runs and its helper keeps ending",
+        running(
+            pod("Running", is_running=True, waiting="container aos-helper: CrashLoopBackOff"), status=STARTING
+        ),
+        ("True", "Running"),
+        ("Unknown", "Running"),
+        "container aos-helper: CrashLoopBackOff",
+    ),
+    Row(
+        "the helper keeps ending before the agent starts",
+        running(pod(waiting="container aos-helper: CrashLoopBackOff"), status=STARTING),
+        ("False", "Starting"),
+        ("Unknown", "Pending"),
+        "container aos-helper: CrashLoopBackOff",
+    ),
+    Row(
         "its node is away for a moment",
         running(pod("Running", node="node-1"), status=STARTING, nodes=away_for(20)),
         ("True", "Running"),
