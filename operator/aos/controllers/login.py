@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 import kopf
-from kubernetes.aio import config
-from kubernetes.aio.client.configuration import Configuration
+
+from aos.kube.library import Configuration, config
 
 
 async def connection_info(kubeconfig: Path | None) -> kopf.ConnectionInfo:

@@ -12,11 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from kubernetes.aio import config
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-
 from aos.kube.kubeconfig import read_context
+from aos.kube.library import Configuration, RESTClientObject, config
 
 REFRESH_SECONDS: Final = 60
 """Tokens and certificates are read anew at least this often: a kubelet or a plugin may have rotated them."""
