@@ -150,7 +150,8 @@ async def test_the_time_in_which_people_decide_is_not_the_agents(world: World) -
     first = datetime.now(UTC) + timedelta(seconds=6)
     world.gateway.task = scripted(updating(), {"output": GOOD}, deadline=first.isoformat())
     held = world.gateway.held["crm.update_contact"] = ["ApprovalPending"] * 10_000
-    running = asyncio.create_task(run_agent(world.settings))
+    rarely = replace(world.settings.bounds, retry_pause_seconds=0.2, max_retry_pause_seconds=0.2)
+    running = asyncio.create_task(run_agent(replace(world.settings, bounds=rarely)))
     while not world.gateway.calls:  # noqa: ASYNC110 - the gateway of these tests sets no event
         await asyncio.sleep(0.01)
     later = first + timedelta(minutes=1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from aos.gateway.control.asked import Finished, Ticket
 from aos.gateway.journal import CallOutcome
 from aos.policy.decision import DecisionReason
+from aos.store.settings import StoreSettings
 from aos.store.sqlite import SqliteStore
 from tests.unit.gateway_control.make import FAST, asked, caller, effective, policy
 from tests.unit.gateway_control.world import controlled
@@ -16,12 +17,14 @@ POLICY = policy(
     limits=[{"name": "calls", "calls": LIMIT, "per": "1h", "scope": "Namespace"}],
     loops={"maxIdenticalCalls": 1000},
 )
+# SQLite gives its lock to whoever asks at the right moment: on a busy machine that may be the other one for long.
+PATIENT = StoreSettings(lock_wait_seconds=30, answer_seconds=60)
 DONE = Finished(CallOutcome.ANSWERED, DecisionReason.ALLOWED, 0)
 
 
 async def main(path: Path, chain: str, calls: int) -> None:
     """Make calls, four at once, and print how many were let through."""
-    store = SqliteStore(path, chain)
+    store = SqliteStore(path, chain, PATIENT)
     await store.open()
     by = caller(effective(POLICY))
     admitted = 0

@@ -1,5 +1,6 @@
 """What ``hack.test`` leaves out because it passed before; programs stand for the runs, and a small repository for this one."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,6 +36,7 @@ def runs(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repeat:
     monkeypatch.setattr(layers, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(layers, "_prepare", lambda names: None)
     monkeypatch.setenv("AOS_CLUSTER_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("PATH", str(Path(shutil.which("git") or "git").parent))
     for name in ("CI", "FRESH", "KUBECONFIG", "AOS_E2E_POSTGRES_URL"):
         monkeypatch.delenv(name, raising=False)
 
