@@ -26,8 +26,10 @@ from aos.kube.client import ApiClient, Selection
 from aos.kube.objects import child, key_of
 from aos.kube.resources import AGENTS, CLUSTER_POLICIES, NAMESPACES, POLICIES, TOOLS, Resource
 from aos.model.agent import Agent
+from aos.model.approval import ReviewTime
 from aos.model.base import JsonObject
 from aos.model.cluster_policy import ClusterPolicy
+from aos.model.names import review_request
 from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy.decision import Call, Effect
@@ -39,6 +41,8 @@ T = TypeVar("T")
 MAX_ROWS: Final = 50_000
 MAX_FILE_BYTES: Final = 1_048_576
 TOOL: Final = "tool"
+_JUDGED: Final = frozenset({"agents", "namespaces", "rules", "approvals", "autonomy"})
+"""Fields of a policy that decide by themselves; what the others would do depends on what is not on record."""
 _AFTER_ASKING: Final = frozenset(
     {
         RefusalCode.APPROVAL_PENDING,
@@ -67,6 +71,30 @@ class DiffRequest:
     style: DataFormat | None
 
 
+@dataclass(frozen=True, slots=True)
+class NotJudged:
+    """What a verdict says nothing about.
+
+    Attributes:
+        parts: of the candidates, each as ``Policy NAME, FIELD``.
+        calls: recorded requests to models and handoffs.
+    """
+
+    parts: tuple[str, ...] = ()
+    calls: int = 0
+
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        found = []
+        if self.parts:
+            found.append(
+                f"not judged: {'; '.join(self.parts)}: what they would refuse or ask for depends on more than is on record"
+            )
+        if self.calls:
+            found.append(f"not judged: {self.calls} requests to models and handoffs; only calls of tools are")
+        return found
+
+
 async def diff_policy(connection: Connection, place: AuditPlace, request: DiffRequest) -> ExitCode:
     """Print what would change; FAILURE if anything would.
 
@@ -86,11 +114,12 @@ async def diff_policy(connection: Connection, place: AuditPlace, request: DiffRe
             rows, end = await read(AuditSource(client, place), query, said)
         policies = await _policies(client, place.namespace, candidates)
     replayed = replay(policies, recorded(rows))
+    left_out = not_judged(candidates, rows)
     if request.style is None:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        print("\n".join(report(replayed, width)))
+        print("\n".join(report(replayed, left_out, width)))
     else:
-        print(as_data(data(replayed), request.style))
+        print(as_data(data(replayed, left_out), request.style))
     if end.more:
         print(f"only the first {end.rows} rows were judged; ask for fewer --hours", file=sys.stderr)
     changed = {Outcome.NOW_ALLOWED, Outcome.NOW_HELD, Outcome.NOW_DENIED}
@@ -115,22 +144,24 @@ def load(text: str, name: str, namespace: str) -> list[Policy | ClusterPolicy]:
 
 def recorded(rows: Sequence[AuditRow]) -> list[RecordedCall]:
     """Return the tool calls among the rows, each once: by its intent, or by its refusal."""
-    return [
-        _recorded(row.event)
-        for row in rows
-        if row.event.subject == TOOL and row.event.phase in {Phase.INTENT, Phase.REFUSAL} and row.event.agent
-    ]
+    return [_recorded(event) for event in _calls(rows) if event.subject == TOOL]
 
 
-def report(replayed: Sequence[Replayed], width: int | None) -> list[str]:
-    """Return what would change, for people."""
+def not_judged(candidates: Sequence[Policy | ClusterPolicy], rows: Sequence[AuditRow]) -> NotJudged:
+    """Return what of the candidates and of the record a replay says nothing about."""
+    parts = [f"{item.kind} {item.metadata.name}, {part}" for item in candidates for part in _unjudged(item)]
+    return NotJudged(tuple(parts), sum(event.subject != TOOL for event in _calls(rows)))
+
+
+def report(replayed: Sequence[Replayed], left_out: NotJudged, width: int | None) -> list[str]:
+    """Return what would change, and what is not judged, for people."""
     counts = Counter(item.outcome for item in replayed)
     summary = (
         f"{len(replayed)} recorded calls: {counts[Outcome.NOW_DENIED]} would be denied,"
         f" {counts[Outcome.NOW_HELD]} would be held, {counts[Outcome.NOW_ALLOWED]} would be allowed, {counts[Outcome.SAME]} stay as they are,"
         f" {counts[Outcome.UNKNOWN]} can't be told"
     )
-    lines = [summary]
+    lines = [summary, *left_out.lines()]
     grouped = Counter(_row(item) for item in replayed if item.outcome is not Outcome.SAME)
     if grouped:
         rows = tuple((*row[:-1], str(count), row[-1]) for row, count in sorted(grouped.items()))
@@ -138,8 +169,8 @@ def report(replayed: Sequence[Replayed], width: int | None) -> list[str]:
     return lines
 
 
-def data(replayed: Sequence[Replayed]) -> JsonObject:
-    """Return what would change, for programs."""
+def data(replayed: Sequence[Replayed], left_out: NotJudged) -> JsonObject:
+    """Return what would change, and what is not judged, for programs."""
     counts = Counter(item.outcome.value for item in replayed)
     changes: list[JsonValue] = [
         {
@@ -153,13 +184,37 @@ def data(replayed: Sequence[Replayed]) -> JsonObject:
         for item in replayed
         if item.outcome is not Outcome.SAME
     ]
-    return {"calls": len(replayed), "counts": dict(counts), "changes": changes}
+    return {
+        "calls": len(replayed),
+        "counts": dict(counts),
+        "changes": changes,
+        "notJudged": {"parts": list(left_out.parts), "calls": left_out.calls},
+    }
 
 
 def _row(item: Replayed) -> tuple[str, str, str, str]:
     words = {Outcome.NOW_DENIED: "denied", Outcome.NOW_HELD: "held", Outcome.NOW_ALLOWED: "allowed"}
     call = item.recorded.call
     return words.get(item.outcome, "unknown"), item.recorded.agent, f"{call.tool}.{call.action}", item.message
+
+
+def _calls(rows: Sequence[AuditRow]) -> list[AuditEvent]:
+    """Return the one row of each call that tells how it was decided."""
+    return [row.event for row in rows if row.event.phase in {Phase.INTENT, Phase.REFUSAL} and row.event.agent]
+
+
+def _unjudged(candidate: Policy | ClusterPolicy) -> list[str]:
+    """Return the fields of a candidate that have no part in the verdict."""
+    spec = candidate.spec
+    fields = [
+        field.alias or name
+        for name, field in type(spec).model_fields.items()
+        if name not in _JUDGED and getattr(spec, name) != field.default
+    ]
+    afterwards = [
+        f"reviews by approval {rule.name}" for rule in spec.approvals if rule.review is ReviewTime.AFTER
+    ]
+    return [*fields, *afterwards]
 
 
 def _recorded(event: AuditEvent) -> RecordedCall:
@@ -178,7 +233,9 @@ def _recorded(event: AuditEvent) -> RecordedCall:
 
 
 def _recorded_effect(event: AuditEvent) -> Effect:
-    if event.approvals or event.effect == Effect.HOLD or event.reason in _AFTER_ASKING:
+    # By a review people look at a call that was made: nobody was asked before.
+    asked_before = set(event.approvals) - {review_request(event.call)}
+    if asked_before or event.effect == Effect.HOLD or event.reason in _AFTER_ASKING:
         return Effect.HOLD
     return Effect.DENY if event.effect == Effect.DENY else Effect.ALLOW
 
