@@ -15,6 +15,11 @@ _CLASS_UID: Final = 6003
 _CATEGORY_UID: Final = 6
 _OTHER: Final = 99
 _ACTIVITIES: Final = {"Read": (2, "Read"), "Write": (3, "Update"), "Delete": (4, "Delete")}
+_DENIED: Final = (2, "Denied", 2, "Blocked")
+_HELD: Final = (_OTHER, "Held", 14, "Delayed")
+_ALLOWED: Final = (1, "Allowed", 1, "Allowed")
+_APPROVED: Final = (1, "Allowed", 8, "Approved")
+"""Action and disposition of the profile Security Control, each by number and name."""
 _USER_NAME: Final = 4
 """Type of an observable."""
 _CLOUD_EVENT_TYPE: Final = "dev.aos.audit"
@@ -26,6 +31,7 @@ def ocsf(row: AuditRow) -> JsonObject:
     activity_id, activity = _ACTIVITIES.get(event.access, (_OTHER, event.subject.capitalize() or "Other"))
     severity_id, severity = (1, "Informational") if event.effect != "Deny" else (3, "Medium")
     status_id, status = _status(event)
+    action_id, action, disposition_id, disposition = _verdict(event)
     actor: JsonObject = {"app_name": event.agent or "aos"}
     if event.requested_by:
         actor["user"] = {"name": event.requested_by, "type_id": 0, "type": "Unknown"}
@@ -46,9 +52,10 @@ def ocsf(row: AuditRow) -> JsonObject:
         "status": status,
         "status_code": event.reason,
         "status_detail": event.outcome,
-        "action_id": 2 if event.effect == "Deny" else 1,
-        "action": "Denied" if event.effect == "Deny" else "Allowed",
-        "disposition_id": 2 if event.effect == "Deny" else 1,
+        "action_id": action_id,
+        "action": action,
+        "disposition_id": disposition_id,
+        "disposition": disposition,
         "actor": actor,
         "api": {
             "operation": event.action or event.name,
@@ -113,9 +120,21 @@ def _said(event: AuditEvent) -> JsonValue:
     return said
 
 
+def _verdict(event: AuditEvent) -> tuple[int, str, int, str]:
+    match event.effect:
+        case "Deny":
+            return _DENIED
+        case "Hold":
+            return _HELD
+        case _:
+            return _APPROVED if event.approvers else _ALLOWED
+
+
 def _status(event: AuditEvent) -> tuple[int, str]:
     if event.phase is Phase.INTENT:
         return 0, "Unknown"
+    if event.effect == "Hold":
+        return _OTHER, "Held"
     if event.effect == "Deny" or event.outcome in {"Failed", "Refused", "Aborted", "ErrorAnswered"}:
         return 2, "Failure"
     return 1, "Success"

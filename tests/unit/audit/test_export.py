@@ -52,6 +52,7 @@ def test_an_ocsf_event_has_what_the_class_requires() -> None:
         (replace(EVENT, phase=Phase.INTENT, outcome=""), 3, 0, 1),
         (replace(EVENT, phase=Phase.REFUSAL, effect="Deny", outcome="Refused"), 3, 2, 2),
         (replace(EVENT, outcome="Failed"), 3, 2, 1),
+        (replace(EVENT, phase=Phase.REFUSAL, effect="Hold", outcome="Refused"), 3, 99, 99),
     ],
 )
 def test_ocsf_tells_what_was_done_whether_it_worked_and_whether_it_was_let_through(
@@ -60,6 +61,22 @@ def test_ocsf_tells_what_was_done_whether_it_worked_and_whether_it_was_let_throu
     said = exported(event)
     assert (said["activity_id"], said["status_id"], said["action_id"]) == (activity, status, action)
     assert said["type_uid"] == 600_300 + activity
+
+
+@pytest.mark.parametrize(
+    ("event", "names"),
+    [
+        (EVENT, ("Allowed", 1, "Allowed", "Success")),
+        (replace(EVENT, approvers=("ana@example.com Approve",)), ("Allowed", 8, "Approved", "Success")),
+        (replace(EVENT, effect="Deny", outcome="Refused"), ("Denied", 2, "Blocked", "Failure")),
+        (replace(EVENT, effect="Hold", outcome="Refused"), ("Held", 14, "Delayed", "Held")),
+    ],
+)
+def test_ocsf_calls_a_call_that_waits_for_people_neither_allowed_nor_denied(
+    event: AuditEvent, names: tuple[str, int, str, str]
+) -> None:
+    said = exported(replace(event, phase=Phase.REFUSAL))
+    assert (said["action"], said["disposition_id"], said["disposition"], said["status"]) == names
 
 
 def test_a_cloud_event_has_the_required_attributes_and_the_whole_row() -> None:
