@@ -13,4 +13,4 @@ def test_helm_test_finds_both_parts_ready_and_the_gateway_closed(
     said = installed.kubectl("logs", "aos-test", "-n", SYSTEM)
     assert "gateway: ready (200)" in said
     assert "operator: ready (200)" in said
-    assert "gateway: refuses a caller without a token" in said
+    assert "gateway: refuses a caller without a token (401 NoToken)" in said
