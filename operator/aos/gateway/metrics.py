@@ -48,6 +48,8 @@ METRICS: Final[Mapping[str, str]] = {
     "aos_gateway_refusals_total": "Requests refused before a decision, by code.",
     "aos_gateway_journal_failures_total": "Entries that could not be written.",
     "aos_gateway_admissions_total": "Calls that were let through (Admitted), repeated (Duplicate) or refused, by subject and result.",
+    "aos_gateway_data_findings_total": "Calls that held data of a class, or whose answers did, by data class and direction (in, out); of what"
+    " policy blocks, the reason of the refusal tells.",
     "aos_gateway_store_seconds_total": "Time spent waiting for the store, by operation.",
     "aos_gateway_store_operations_total": "Operations that the store carried out, by operation.",
     "aos_gateway_store_failures_total": "Operations that the store did not carry out, by operation.",
@@ -138,6 +140,7 @@ class GatewayMetrics:
         self._upstream_seconds: dict[str, float] = {}
         self._journal_failures = 0
         self._admissions: Counter[tuple[str, str]] = Counter()
+        self._findings: Counter[tuple[str, str]] = Counter()
         self._store_seconds: dict[str, float] = {}
         self._store_operations: Counter[str] = Counter()
         self._store_failures: Counter[str] = Counter()
@@ -154,6 +157,7 @@ class GatewayMetrics:
         meter.create_observable_counter("aos_gateway_refusals", [self._observe_refusals])
         meter.create_observable_counter("aos_gateway_journal_failures", [self._observe_failures])
         meter.create_observable_counter("aos_gateway_admissions", [self._observe_admissions])
+        meter.create_observable_counter("aos_gateway_data_findings", [self._observe_findings])
         meter.create_observable_counter(
             "aos_gateway_store", [_observer("operation", self._store_seconds)], unit="s"
         )
@@ -197,6 +201,12 @@ class GatewayMetrics:
     def admission(self, subject: str, result: str) -> None:
         """Count one call that asked to be let through."""
         self._admissions[subject, result] += 1
+
+    def findings(self, data_classes: Iterable[str], direction: str) -> None:
+        """Count one call with data of these classes."""
+        for name in data_classes:
+            is_one_more = (name, direction) not in self._findings and len(self._findings) >= MAX_SERIES
+            self._findings[OTHERS if is_one_more else name, direction] += 1
 
     def store(self, operation: str, seconds: float) -> None:
         """Count one operation of the store, and how long it took."""
@@ -280,6 +290,10 @@ class GatewayMetrics:
     def _observe_admissions(self, _: CallbackOptions) -> Iterable[Observation]:
         for (subject, result), count in list(self._admissions.items()):
             yield Observation(count, {"subject": subject, "result": result})
+
+    def _observe_findings(self, _: CallbackOptions) -> Iterable[Observation]:
+        for (name, direction), count in list(self._findings.items()):
+            yield Observation(count, {"data_class": name, "direction": direction})
 
     def _observe_release_seconds(self, _: CallbackOptions) -> Iterable[Observation]:
         yield Observation(self._release_seconds)

@@ -86,6 +86,18 @@ class Reason(StrEnum):
     CIRCUIT_OPEN = "CircuitOpen"
     LOOP_DETECTED = "LoopDetected"
     TOO_MANY_TASK_CALLS = "TooManyTaskCalls"
+    DATA_BLOCKED = "DataBlocked"
+    DATA_TOO_LARGE = "DataTooLarge"
+    URL_NOT_ALLOWED = "UrlNotAllowed"
+    PROJECTION_FAILED = "ProjectionFailed"
+    RECORD_BUSY = "RecordBusy"
+    RECORD_UNKNOWN = "RecordUnknown"
+    DUPLICATE_IN_FLIGHT = "DuplicateInFlight"
+    TOO_MANY_VISITS = "TooManyVisits"
+    DELEGATE_NOT_ALLOWED = "DelegateNotAllowed"
+    DELEGATE_NOT_READY = "DelegateNotReady"
+    TOO_MANY_APPROVALS = "TooManyApprovals"
+    REVIEW_BACKLOG = "ReviewBacklog"
     WAITING = "Waiting"
     QUORUM_REACHED = "QuorumReached"
     REJECTED = "Rejected"
@@ -123,14 +135,36 @@ class Reason(StrEnum):
     EXPRESSION_FAILED = "ExpressionFailed"
 
 
-BOUND_REASONS: Final = (
+COUNTED_REASONS: Final = (
     Reason.BUDGET_EXCEEDED,
     Reason.LIMIT_EXCEEDED,
     Reason.CIRCUIT_OPEN,
     Reason.LOOP_DETECTED,
     Reason.TOO_MANY_TASK_CALLS,
 )
-"""Reasons of WithinBounds that the gateway refuses calls for, under the same names; of several the first is told."""
+"""Reasons of WithinBounds that something is counted for, which most often time frees."""
+
+BOUND_REASONS: Final = (
+    *COUNTED_REASONS,
+    Reason.DATA_BLOCKED,
+    Reason.DATA_TOO_LARGE,
+    Reason.URL_NOT_ALLOWED,
+    Reason.PROJECTION_FAILED,
+    Reason.DELEGATE_NOT_ALLOWED,
+    Reason.DELEGATE_NOT_READY,
+    Reason.TOO_MANY_TASKS,
+    Reason.TOO_MANY_VISITS,
+    Reason.TOO_DEEP,
+    Reason.TOO_MANY_APPROVALS,
+    Reason.REVIEW_BACKLOG,
+    Reason.RECORD_UNKNOWN,
+    Reason.RECORD_BUSY,
+    Reason.DUPLICATE_IN_FLIGHT,
+)
+"""Reasons of WithinBounds that the gateway refuses calls for, under the same names; of several the first is told.
+
+None of them are those that other conditions tell, that end by themselves, or that concern one call alone.
+"""
 
 WEBHOOK_REASONS: Final = frozenset({Reason.CREDENTIALS_MISSING, Reason.NOT_OBSERVED})
 """Reasons for which a Workflow is not Ready by its webhooks alone: what else starts runs of it does so."""

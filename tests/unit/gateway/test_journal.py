@@ -168,6 +168,7 @@ def test_every_metric_is_documented_and_every_documented_metric_is_shown(kept: K
     kept.journal.record(replace(ENTRY, prompt_tokens=1))
     kept.journal.refused(Refusal(404, RefusalCode.NOT_FOUND, "nothing"), "10.0.0.7")
     kept.metrics.admission("tool", "Admitted")
+    kept.metrics.findings(["pii"], "in")
     kept.metrics.store("admit", 0.002)
     kept.metrics.store_failure("admit")
     kept.metrics.audit_loss()

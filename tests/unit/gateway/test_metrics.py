@@ -19,6 +19,7 @@ def test_agents_and_tools_that_come_without_end_are_counted_as_one(monkeypatch: 
         counted.call(call_of(f"agent-{number}"), 0.1, 0.1)
         counted.tokens(TokenLabels("sales", f"agent-{number}", "default", "prompt"), 10)
         counted.retry(f"sales/tool-{number}")
+        counted.findings([f"tool-{number}"], "in")
     counted.call(call_of("agent-0"), 0.1, 0.1)
     shown = counted.exposition().decode()
     counted.close()
@@ -26,6 +27,7 @@ def test_agents_and_tools_that_come_without_end_are_counted_as_one(monkeypatch: 
         ("aos_gateway_calls_total", 2, 3),
         ("aos_gateway_tokens_total", 10, 30),
         ("aos_gateway_retries_total", 1, 3),
+        ("aos_gateway_data_findings_total", 1, 3),
     ):
         rows = rows_of(shown, metric)
         assert len(rows) == 3

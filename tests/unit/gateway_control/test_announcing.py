@@ -3,7 +3,8 @@ from collections.abc import Mapping
 import pytest
 from pydantic import JsonValue
 
-from aos.gateway.control.announcing import QUIET_SECONDS, EventAnnouncer
+from aos.gateway.control.announcing import QUIET_SECONDS, Announcers, EventAnnouncer
+from aos.gateway.control.persisting import PersistingBounds
 from aos.gateway.refusal import RefusalCode, Refused
 from aos.kube.events import EventRecorder
 from aos.kube.resources import Resource
@@ -48,6 +49,18 @@ async def test_a_refusal_is_an_event_on_the_agent() -> None:
         "uid": "uid-enricher",
     }
     assert event["note"] == "Task t1: calls of tool crm exceed it"
+
+
+async def test_a_write_that_was_not_made_again_is_an_event_that_warns_of_nothing() -> None:
+    kept = KeptEvents()
+    recorder = EventRecorder(kept, controller="aos.dev/gateway", instance="gateway-0")
+    announcer = Announcers((EventAnnouncer(recorder), PersistingBounds()))
+    for _ in range(3):
+        announcer.repeated(caller(effective()), "crm.update was not made again")
+    await recorder.flush()
+    (event,) = kept.created
+    assert (event["reason"], event["type"], event["action"]) == ("DuplicateAnswered", "Normal", "AnswerCall")
+    assert event["note"] == "Task t1: crm.update was not made again"
 
 
 async def test_the_same_is_said_of_an_agent_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,23 @@ async def test_a_limit_that_is_used_up_refuses_and_says_which_and_until_when(hel
     assert held.news.told == [("enricher", "LimitExceeded", refused.note)]
 
 
+async def test_what_was_found_in_calls_and_their_answers_is_counted_once_by_class_and_direction(
+    held: Held,
+) -> None:
+    by = caller(effective(policy(limits=[TWO])))
+    for number in range(3):
+        found = frozenset({"pii", "secret"} if number else {"pii"})
+        given = await held.calls.admit_tool(
+            replace(asked(by, arguments={"id": str(number)}), data_classes=found)
+        )
+        if isinstance(given, Ticket):
+            held.calls.finish(given, replace(DONE, data_classes=frozenset({"health"})))
+    shown = held.metrics.exposition().decode()
+    for data_class, direction, count in (("pii", "in", 3), ("secret", "in", 2), ("health", "out", 2)):
+        labels = f'{{data_class="{data_class}",direction="{direction}"}}'
+        assert f"aos_gateway_data_findings_total{labels} {count}.0" in shown
+
+
 async def test_a_call_that_was_not_made_spends_nothing(held: Held) -> None:
     by = caller(effective(policy(limits=[TWO])))
     for number in range(5):
@@ -223,6 +240,13 @@ async def test_an_identical_write_of_another_task_is_answered_with_the_first_one
     assert (repeated.result, repeated.task) == (b'{"content":[]}', "t1")
     *_, row = await held.rows()
     assert (row.outcome, row.effect, row.task, row.call) == ("Duplicate", "Allow", "t2", repeated.call)
+    assert held.news.told[1:] == [
+        (
+            "enricher",
+            "DuplicateAnswered",
+            "crm.update_contact was not made again: Task t1 of agent enricher made the identical call, and its answer was given",
+        )
+    ]
     assert isinstance(await held.calls.admit_tool(one), Ticket)
 
 

@@ -5,7 +5,7 @@ import pytest
 from aos.gateway.control.announcing import Announcers
 from aos.gateway.control.persisting import MAX_BOUNDS, QUIET_SECONDS, Exceeded, PersistingBounds
 from aos.gateway.refusal import RefusalCode, Refused
-from aos.model.conditions import BOUND_REASONS, Reason
+from aos.model.conditions import BOUND_REASONS, COUNTED_REASONS, Reason
 from aos.policy.decision import Effect
 from tests.unit.gateway_control.make import caller, effective
 
@@ -106,9 +106,7 @@ def test_another_policy_begins_anew(bounds: Bounds) -> None:
     assert bounds.told() == [None]
 
 
-def test_of_several_bounds_the_gravest_is_told_and_what_is_no_bound_never(bounds: Bounds) -> None:
-    bounds.refuse(RefusalCode.RECORD_BUSY, 100)
-    assert bounds.told() == []
+def test_of_several_bounds_the_gravest_is_told(bounds: Bounds) -> None:
     bounds.refuse(RefusalCode.CIRCUIT_OPEN, 100, "")
     (told,) = bounds.told()
     assert told
@@ -117,6 +115,49 @@ def test_of_several_bounds_the_gravest_is_told_and_what_is_no_bound_never(bounds
     (told,) = bounds.told()
     assert told
     assert told.reason is Reason.BUDGET_EXCEEDED
+
+
+@pytest.mark.parametrize("reason", BOUND_REASONS)
+def test_whatever_calls_stay_refused_for_is_told_once(bounds: Bounds, reason: Reason) -> None:
+    code, told = RefusalCode(reason.value), []
+    for _ in range(600):
+        bounds.refuse(code, 1 if reason in COUNTED_REASONS else 500, NAME)
+        told += bounds.told()
+        bounds.now += 1
+    assert [(each.reason, each.frees_at) for each in told if each] == [(reason, None)]
+
+
+@pytest.mark.parametrize(
+    "code", sorted(set(RefusalCode) - {RefusalCode(each.value) for each in BOUND_REASONS})
+)
+def test_what_other_conditions_tell_or_concerns_one_call_is_not_told(
+    bounds: Bounds, code: RefusalCode
+) -> None:
+    for _ in range(600):
+        bounds.refuse(code, 500)
+        bounds.now += 1
+    assert bounds.told() == []
+
+
+def test_a_single_refusal_that_counts_nothing_is_not_told_however_long_its_cause_may_last(
+    bounds: Bounds,
+) -> None:
+    bounds.refuse(RefusalCode.RECORD_BUSY, 600)
+    assert bounds.told() == []
+
+
+def test_calls_that_are_refused_for_one_reason_persist_whatever_each_is_refused_for(bounds: Bounds) -> None:
+    told = []
+    for number in range(61):
+        bounds.refuse(RefusalCode.RECORD_BUSY, 600, f"held by Task t{number}")
+        told += bounds.told()
+        bounds.now += 10
+    assert told == [
+        Exceeded(Reason.RECORD_BUSY, "held by Task t6"),
+        Exceeded(Reason.RECORD_BUSY, "held by Task t36"),
+    ]
+    bounds.now += QUIET_SECONDS
+    assert bounds.told() == [None]
 
 
 def test_what_is_remembered_is_bounded(bounds: Bounds, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from aos.gateway.approvals.marks import Marks
 from aos.gateway.approvals.reviews import ReviewDesk
 from aos.gateway.approvals.trail import ApprovalTrail
 from aos.gateway.caller import Caller
+from aos.gateway.control.announcing import DUPLICATE_ANSWERED
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
 from aos.gateway.control.retries import RetryBudget
@@ -35,6 +36,9 @@ class KeptNews:
 
     def announce(self, caller: Caller, refused: Refused) -> None:
         self.told.append((caller.agent, refused.reason.value, refused.note))
+
+    def repeated(self, caller: Caller, note: str) -> None:
+        self.told.append((caller.agent, DUPLICATE_ANSWERED, note))
 
 
 @dataclass

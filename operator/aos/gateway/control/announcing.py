@@ -1,4 +1,4 @@
-"""Tells people of refusals: events on the Agent, few enough to be read."""
+"""Tells people of refusals, and of writes that were not made again: events on the Agent, few enough to be read."""
 
 import time
 from collections import OrderedDict
@@ -15,6 +15,9 @@ QUIET_SECONDS: Final = 60.0
 """The same is said of an agent once in this time; how often it happens is in the metrics."""
 MAX_REMEMBERED: Final = 10_000
 ACTION: Final = "RefuseCall"
+ACTION_REPEATED: Final = "AnswerCall"
+DUPLICATE_ANSWERED: Final = "DuplicateAnswered"
+"""Reason of the event that a write was answered with what an identical one gave."""
 
 
 class EventAnnouncer:
@@ -27,7 +30,14 @@ class EventAnnouncer:
 
     def announce(self, caller: Caller, refused: Refused) -> None:
         """Say it on the Agent, unless the same was said of it a moment ago."""
-        key = (caller.namespace, caller.agent, refused.reason.value)
+        self._say(caller, EventType.WARNING, refused.reason.value, ACTION, refused.note)
+
+    def repeated(self, caller: Caller, note: str) -> None:
+        """Say it on the Agent, unless the same was said of it a moment ago."""
+        self._say(caller, EventType.NORMAL, DUPLICATE_ANSWERED, ACTION_REPEATED, note)
+
+    def _say(self, caller: Caller, kind: EventType, reason: str, action: str, note: str) -> None:
+        key = (caller.namespace, caller.agent, reason)
         now = self._clock()
         said_at = self._said.get(key)
         if said_at is not None and now - said_at < QUIET_SECONDS:
@@ -45,10 +55,10 @@ class EventAnnouncer:
                 namespace=metadata.namespace,
                 uid=metadata.uid,
             ),
-            reason=refused.reason.value,
-            action=ACTION,
-            note=f"Task {caller.task.metadata.name}: {refused.note}",
-            type=EventType.WARNING,
+            reason=reason,
+            action=action,
+            note=f"Task {caller.task.metadata.name}: {note}",
+            type=kind,
         )
 
 
@@ -62,3 +72,8 @@ class Announcers:
         """Let each say it."""
         for announcer in self._announcers:
             announcer.announce(caller, refused)
+
+    def repeated(self, caller: Caller, note: str) -> None:
+        """Let each say it."""
+        for announcer in self._announcers:
+            announcer.repeated(caller, note)

@@ -61,15 +61,20 @@ MAX_KEPT: Final = 10_000
 _BACKOFF: Final = Backoff(initial_seconds=0.1, cap_seconds=5)
 _CALL_BYTES: Final = 16
 _ADMITTED: Final = "Admitted"
+_IN: Final = "in"
+_OUT: Final = "out"
 
 _log = logging.getLogger(__name__)
 
 
 class Announcer(Protocol):
-    """Tells people of a refusal."""
+    """Tells people of refusals, and of writes that were not made since they had been made."""
 
     def announce(self, caller: Caller, refused: Refused) -> None:
         """Say it where they look, soon; returns at once and never raises."""
+
+    def repeated(self, caller: Caller, note: str) -> None:
+        """Say so that a write was answered with what an identical one gave."""
 
 
 class CallControl:
@@ -107,7 +112,7 @@ class CallControl:
         ticket = self._ticket(asked)
         result = await self._take(self._admission(ticket, None), ticket)
         if isinstance(result, Admitted):
-            self._metrics.admission(asked.subject.value, _ADMITTED)
+            self._count(asked, _ADMITTED)
             return ticket
         return self._turned_away(ticket, result)
 
@@ -125,10 +130,11 @@ class CallControl:
         ticket = self._ticket(asked, lease.record if lease else "")
         result = await self._take(self._admission(ticket, lease), ticket)
         if isinstance(result, Admitted):
-            self._metrics.admission(asked.subject.value, _ADMITTED)
+            self._count(asked, _ADMITTED)
             return replace(ticket, sent_as=result.sent_as) if result.sent_as else ticket
         if isinstance(result, Duplicate) and result.result is not None:
-            self._metrics.admission(asked.subject.value, CallOutcome.DUPLICATE.value)
+            self._count(asked, CallOutcome.DUPLICATE.value)
+            self._announcer.repeated(asked.caller, verdicts.repeated(asked, result))
             self._append(events.repetition(ticket.call, asked, ticket.record))
             return Repeated(ticket.call, result.result, result.task, result.agent)
         return self._turned_away(ticket, result)
@@ -139,6 +145,7 @@ class CallControl:
         It shares the transaction of the next admission, which is made on what it settled; or has one of its own, soon.
         """
         self._release_soon()
+        self._metrics.findings(finished.data_classes, _OUT)
         self._held.append(_completion(ticket, finished))
 
     def barred(self, asked: AskedCall) -> Refused | None:
@@ -277,8 +284,12 @@ class CallControl:
         self._record_refusal(ticket.call, ticket.asked, refused)
         return refused
 
+    def _count(self, asked: AskedCall, result: str) -> None:
+        self._metrics.admission(asked.subject.value, result)
+        self._metrics.findings(asked.data_classes, _IN)
+
     def _record_refusal(self, call: str, asked: AskedCall, refused: Refused) -> None:
-        self._metrics.admission(asked.subject.value, refused.reason.value)
+        self._count(asked, refused.reason.value)
         self.announce(asked.caller, refused)
         self._append(events.refusal(call, asked, refused.reason))
 

@@ -1,16 +1,16 @@
-"""Bounds that an agent's calls stay refused for: what is told of them, and no more often than it changes. No I/O."""
+"""What an agent's calls stay refused for: what is told of it, and no more often than it changes. No I/O."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from aos.gateway.caller import Caller
 from aos.gateway.refusal import Refused
 from aos.model.base import JsonObject
-from aos.model.conditions import BOUND_REASONS, Reason
+from aos.model.conditions import BOUND_REASONS, COUNTED_REASONS, Reason
 
 PERSISTS_SECONDS: Final = 60.0
 """A bound that frees later than this persists; so does one for which calls were refused for so long."""
@@ -19,9 +19,9 @@ GAP_SECONDS: Final = 60.0
 QUIET_SECONDS: Final = 300.0
 """A bound for which nothing was refused for so long is no longer told."""
 RETOLD_SECONDS: Final = 300.0
-"""When a bound frees is told anew at most once in this time."""
+"""When a bound frees, and which call is refused of several for one reason, is told anew at most once in this time."""
 MAX_AGENTS: Final = 10_000
-MAX_BOUNDS: Final = 8
+MAX_BOUNDS: Final = 24
 """Agents, and bounds of each, that are remembered; the ones refused longest ago are forgotten."""
 MAX_BOUND_LENGTH: Final = 512
 
@@ -35,11 +35,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Exceeded:
-    """A bound that an agent's calls are refused for.
+    """What an agent's calls are refused for.
 
     Attributes:
         reason: the code of the refusals.
-        bound: its name for people: policy, part and scope; of a circuit what fails.
+        bound: its name for people: policy, part and scope; of what is not counted why the calls are refused.
         frees_at: when enough is free, in whole seconds; None where it is soon, or time alone does not free it.
     """
 
@@ -55,9 +55,10 @@ class Exceeded:
 
 @dataclass(slots=True)
 class _Row:
-    """Refusals for one bound, none further apart than `GAP_SECONDS`; times are monotonic seconds.
+    """Refusals for one bound, or one reason that counts nothing, none further apart than `GAP_SECONDS`; times are monotonic seconds.
 
     Attributes:
+        bound: as the last one named it.
         digest: of the policy that they were made by.
         first_at: when the row began.
         last_at: when the last one came.
@@ -65,6 +66,7 @@ class _Row:
         persists: whether it is worth telling.
     """
 
+    bound: str
     digest: str
     first_at: float
     last_at: float
@@ -110,12 +112,19 @@ class PersistingBounds:
         now = self._clock()
         agent = (caller.namespace, caller.agent)
         rows = self._rows.setdefault(agent, OrderedDict())
-        key = (reason, str(refused.facts.get("bound") or refused.note)[:MAX_BOUND_LENGTH])
-        wait = refused.retry_after_seconds
-        row = rows.setdefault(key, _Row(caller.policy.digest, now, now, None))
+        bound = str(refused.facts.get("bound") or refused.note)[:MAX_BOUND_LENGTH]
+        # What counts nothing is one row, whichever calls it refuses; when one of them may be tried again says nothing of the next.
+        is_counted = reason in COUNTED_REASONS
+        key = (reason, bound if is_counted else "")
+        wait = refused.retry_after_seconds if is_counted else None
+        row = rows.setdefault(key, _Row(bound, caller.policy.digest, now, now, None))
         row.again(caller.policy.digest, now, None if wait is None else now + wait)
+        row.bound = bound
         _bound(rows, key, MAX_BOUNDS)
         _bound(self._rows, agent, MAX_AGENTS)
+
+    def repeated(self, caller: Caller, note: str) -> None:
+        """Nothing was refused."""
 
     def changes(self, digest_of: Callable[[str, str], str]) -> Mapping[AgentKey, Exceeded | None]:
         """Return what is to be told since the last time; None for agents of which nothing persists any more.
@@ -148,15 +157,17 @@ class PersistingBounds:
         if not lasting:
             return None
         key = min(lasting, key=lambda item: (BOUND_REASONS.index(item[0]), item[1]))
-        frees_at = rows[key].frees_at
+        reason, bound, frees_at = key[0], rows[key].bound, rows[key].frees_at
         if frees_at is None or frees_at - now <= PERSISTS_SECONDS:
-            return Exceeded(*key)
+            return Exceeded(reason, bound)
         wall = self._wall_clock() + frees_at - now
-        return Exceeded(*key, datetime.fromtimestamp(wall, UTC).replace(microsecond=0))
+        return Exceeded(reason, bound, datetime.fromtimestamp(wall, UTC).replace(microsecond=0))
 
     def _is_news(self, told: _Told, exceeded: Exceeded, now: float) -> bool:
-        if replace(told.exceeded, frees_at=None) != replace(exceeded, frees_at=None):
+        if told.exceeded.reason is not exceeded.reason:
             return True
+        if told.exceeded.bound != exceeded.bound:
+            return exceeded.reason in COUNTED_REASONS or now - told.at >= RETOLD_SECONDS
         before = told.exceeded.frees_at
         is_due = before is None or before.timestamp() <= self._wall_clock()
         return is_due and exceeded.frees_at != before and now - told.at >= RETOLD_SECONDS

@@ -89,6 +89,14 @@ def in_flight(asked: AskedCall, found: Duplicate) -> Refused:
     )
 
 
+def repeated(asked: AskedCall, found: Duplicate) -> str:
+    """Return what people are told of a write that was answered with what an identical one gave."""
+    return (
+        f"{_name(asked)} was not made again: Task {found.task} of agent {found.agent} made the identical call, and its"
+        " answer was given"
+    )
+
+
 def record_unknown(asked: AskedCall, why: str) -> Refused:
     """Return the refusal of a write whose record can't be told."""
     return Refused(

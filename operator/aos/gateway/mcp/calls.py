@@ -170,6 +170,8 @@ class ToolCalls:
         checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
             record.reason = checked.reason
+        else:
+            self._control.metrics.findings(checked.found, "out")
         self._write(call, record, self._clock() - started_at)
         if isinstance(checked, Refused):
             return answers.refused(call.request, checked)
