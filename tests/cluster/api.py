@@ -34,6 +34,7 @@ from aos.model.base import JsonObject
 
 _RETRIES = 10
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 KINDS = {
     **{
         resource.kind.lower(): resource
@@ -74,6 +75,7 @@ class Api:
             pair.flush()
             self._tls.load_cert_chain(pair.name)
         self._address = urlsplit(cluster["server"]).netloc
+        self._kinds: dict[str, dict[str, tuple[str, bool]]] = {}
 
     def request(
         self,
@@ -115,6 +117,39 @@ class Api:
         resource = KINDS[str(manifest["kind"]).lower()]
         query = {"fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
         return self.request("POST", resource.path(namespace), manifest, **query)
+
+    def try_apply(self, manifest: JsonObject) -> None:
+        """Ask whether an object of any kind that is served would be taken; what it doesn't know of the object is refused.
+
+        Raises:
+            RefusedError: it would not.
+        """
+        group, kind = str(manifest["apiVersion"]), str(manifest["kind"])
+        metadata = manifest["metadata"]
+        assert isinstance(metadata, dict)
+        names, is_namespaced = self._served(group)[kind]
+        path = f"/apis/{group}" if "/" in group else f"/api/{group}"
+        if is_namespaced:
+            path += f"/namespaces/{metadata.get('namespace', 'default')}"
+        asked = {"fieldValidation": "Strict", "dryRun": "All"}
+        if "name" in metadata:
+            target = f"{path}/{names}/{metadata['name']}"
+            self.request("PATCH", target, manifest, APPLY_PATCH, fieldManager="test", force="true", **asked)
+        else:
+            # What gets its name from the API server can't be applied.
+            self.request("POST", f"{path}/{names}", manifest, **asked)
+
+    def _served(self, group: str) -> dict[str, tuple[str, bool]]:
+        """Return what the kinds of a group and version are called in paths, and whether they are namespaced."""
+        if group not in self._kinds:
+            found = self.request("GET", f"/apis/{group}" if "/" in group else f"/api/{group}")["resources"]
+            assert isinstance(found, list)
+            self._kinds[group] = {
+                str(item["kind"]): (str(item["name"]), bool(item["namespaced"]))
+                for item in found
+                if isinstance(item, dict) and "/" not in str(item["name"])
+            }
+        return self._kinds[group]
 
     def get(self, resource: Resource, namespace: str, name: str) -> JsonObject:
         """Return an object."""
