@@ -7,7 +7,7 @@ from aos.gateway.control import events
 from aos.gateway.control.asked import Finished, Tokens
 from aos.gateway.journal import CallOutcome
 from aos.gateway.refusal import RefusalCode
-from aos.policy.decision import DecisionReason
+from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import RuleReference
 from tests.unit.gateway_control.make import asked, asked_of_model, caller, effective, task, tool
 
@@ -67,6 +67,16 @@ def test_the_cost_of_an_outcome_is_what_it_cost() -> None:
     known = replace(DONE, tokens=Tokens(3, 4), cost_micro_usd=7)
     assert events.outcome("c", model, "", known).cost_micro_usd == 7
     assert events.outcome("c", model, "", DONE).cost_micro_usd == 500
+
+
+def test_the_outcome_of_a_call_that_was_refused_at_last_is_a_denial() -> None:
+    made = asked(caller(effective()), "update_contact")
+    refused = Finished(
+        CallOutcome.REFUSED, RefusalCode.APPROVAL_STALE, 0.1, released=True, effect=Effect.DENY
+    )
+    assert events.outcome("c", made, "", refused).effect == "Deny"
+    failed = Finished(CallOutcome.FAILED, RefusalCode.UPSTREAM_TIMEOUT, 0.1)
+    assert events.outcome("c", made, "", failed).effect == "Allow"
 
 
 def test_a_write_that_was_answered_without_being_sent_is_allowed_and_has_one_row() -> None:

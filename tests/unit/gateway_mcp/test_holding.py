@@ -254,6 +254,7 @@ async def test_a_record_that_changes_in_the_last_moment_gives_everything_back(
         assert at.sent == 1
         *_, intent, outcome = await at.front.held.rows()
         assert (intent.phase, outcome.phase, outcome.outcome) == (Phase.INTENT, Phase.OUTCOME, "Refused")
+        assert (intent.effect, outcome.effect, outcome.reason) == ("Allow", "Deny", "ApprovalStale")
         monkeypatch.undo()
         await at.people.marked(second.metadata.name, "overtaken")
         assert not (await at.call("get_contact")).is_error

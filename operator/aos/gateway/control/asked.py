@@ -10,7 +10,7 @@ from aos.gateway.caller import Caller
 from aos.gateway.journal import CallOutcome, Subject
 from aos.gateway.refusal import RefusalCode
 from aos.model.tool import ToolAction
-from aos.policy.decision import DecisionReason
+from aos.policy.decision import DecisionReason, Effect
 from aos.policy.effective import RuleReference
 from aos.policy.obligations import Obligations
 from aos.store.interface import Charge
@@ -138,6 +138,7 @@ class Finished:
         cost_micro_usd: what the tokens really cost; None where that is not known, as above.
         result: what answers an identical write of another Task; None where what came of this one is not known.
         data_classes: classes of data that were found on the way out.
+        effect: Deny where the call was let through, and refused all the same before it was made.
     """
 
     outcome: CallOutcome
@@ -149,3 +150,4 @@ class Finished:
     cost_micro_usd: int | None = None
     result: bytes | None = None
     data_classes: frozenset[str] = frozenset()
+    effect: Effect = Effect.ALLOW

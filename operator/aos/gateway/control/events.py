@@ -51,7 +51,7 @@ def outcome(call: str, asked: AskedCall, record: str, finished: Finished) -> Aud
         known = finished.cost_micro_usd
         cost = asked.obligations.cost_micro_usd + (asked.cost_micro_usd if known is None else known)
     said = _Said(
-        Effect.ALLOW,
+        finished.effect,
         finished.reason,
         finished.outcome,
         finished.tokens or _NO_TOKENS,

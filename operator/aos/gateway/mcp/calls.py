@@ -219,6 +219,7 @@ class ToolCalls:
                     undone=record.undone,
                     result=record.result,
                     data_classes=record.found,
+                    effect=record.effect,
                 ),
             )
             self._write(call, record, seconds, ticket.asked.approvals)
