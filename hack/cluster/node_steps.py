@@ -24,6 +24,8 @@ OUTER = "unshare"
 _START_SECONDS = 10.0
 _IMPORT_SECONDS = 300.0
 _ANSWER_SECONDS = 1.0
+# Each look by kubectl costs a tenth of a second of a processor that the node needs to come up.
+_LOOK_SECONDS = 0.4
 _LOG_LINES = 12
 _OK = 200
 _USERS = {
@@ -141,13 +143,13 @@ class Steps:
 
     def wait_for_node(self, since: datetime | None) -> None:
         """Wait until the node says Ready in this life, not in one before, and pods can be made and find DNS."""
-        self._wait(lambda: self.node_ready(since), "the node is not Ready", "kubelet")
+        self._wait(lambda: self.node_ready(since), "the node is not Ready", "kubelet", _LOOK_SECONDS)
         kubectl = self._kubectl()
 
         def account() -> bool:
             return kubectl.run("get", "serviceaccount/default", "--namespace=default").ok
 
-        self._wait(account, "there is no default service account", "kube-controller-manager")
+        self._wait(account, "there is no default service account", "kube-controller-manager", _LOOK_SECONDS)
         rollout = ("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=60s")
         self._wait(lambda: kubectl.run(*rollout).ok, "the DNS server is not available", "kubelet")
 
@@ -185,12 +187,14 @@ class Steps:
     def _log(self, name: str) -> Path:
         return self._state / "log" / f"{name}.log"
 
-    def _wait(self, condition: Callable[[], bool], problem: str, log: str) -> None:
+    def _wait(
+        self, condition: Callable[[], bool], problem: str, log: str, every_seconds: float = 0.05
+    ) -> None:
         def settled() -> bool:
             self.init()
             return condition()
 
-        if not wait_until(settled, self._patience_seconds):
+        if not wait_until(settled, self._patience_seconds, every_seconds):
             raise self._failed(f"{problem} after {self._patience_seconds:.0f} s", log)
 
     def _failed(self, problem: str, log: str) -> NotReadyError:

@@ -78,16 +78,16 @@ class Access:
                 )
 
     def wait_ready(self, namespace: str, *objects: str, seconds: int) -> None:
-        """Wait for the condition Ready.
+        """Wait for the condition Ready of all of these.
 
         Raises:
-            DemoError: it is not True in time; the message says what it is.
+            DemoError: it is not True of one in time; the message says what it is.
         """
+        waiting = ("-n", namespace, "--for=condition=Ready")
+        if self.kubectl.run("wait", *objects, *waiting, f"--timeout={seconds}s").ok:
+            return
         for item in objects:
-            answer = self.kubectl.run(
-                "wait", item, "-n", namespace, "--for=condition=Ready", f"--timeout={seconds}s"
-            )
-            if not answer.ok:
+            if not self.kubectl.run("wait", item, *waiting, "--timeout=0s").ok:
                 path = '{range .status.conditions[*]}{.type}={.status} {.reason}: {.message}{"\\n"}{end}'
                 said = self.kubectl.run("get", item, "-n", namespace, "-o", f"jsonpath={path}").stdout.strip()
                 raise DemoError(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from pydantic import JsonValue
@@ -159,10 +160,11 @@ print(json.dumps(sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execut
 
 
 def install_teams(aos: Installation, settings: Settings) -> None:
-    """Apply the examples that come on top of sales."""
+    """Apply the examples that come on top of sales, all at once: each waits for its systems."""
     access = Access(aos.node, paths())
-    for one in OTHERS:
-        apply_example(access, settings, one)
+    with ThreadPoolExecutor(len(OTHERS)) as pool:
+        for _ in pool.map(lambda one: apply_example(access, settings, one), OTHERS):
+            pass
 
 
 def forget(aos: Installation) -> None:

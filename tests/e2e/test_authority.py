@@ -11,7 +11,8 @@ from tests.e2e.deaths import kill
 from tests.e2e.installation import SYSTEM, Installation, JsonObject, at, wait_for
 from tests.e2e.warming import name_of, ready, scout
 
-UNTIL_IT_SIGNS = timedelta(seconds=30)
+UNTIL_IT_SIGNS = timedelta(seconds=15)
+"""Three times as long as an operator takes to be back and to renew the pod."""
 DONE: JsonObject = {"output": {"done": True}}
 
 
