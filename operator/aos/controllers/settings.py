@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from aos.model.agent import Quantity, ResourceAmounts, Resources
+from aos.model.agent import ResourceAmounts, Resources
 from aos.model.environment import EnvironmentSettings, Port
 from aos.model.names import GATEWAY_ADMIN_PORT
+from aos.model.quantity import CpuQuantity, MemoryQuantity, quantity
 from aos.model.workflow_run import DEFAULT_RUN_TASKS
 from aos.reconcile.settings import HostUsers, OperatorSettings
 
@@ -72,12 +73,12 @@ class ControllerSettings(EnvironmentSettings):
         default=HostUsers.AUTO,
         description="Whether agent pods share the node's user ids: `true`; `false` gives each a user namespace of its own (`hostUsers: false`), which nodes must support; `auto` does so where every node that may take the pod says that its runtime can.",
     )
-    agent_cpu_request: Quantity = Field(default="50m", description="CPU request of agents that give none.")
-    agent_memory_request: Quantity = Field(
+    agent_cpu_request: CpuQuantity = Field(default="50m", description="CPU request of agents that give none.")
+    agent_memory_request: MemoryQuantity = Field(
         default="96Mi", description="Memory request of agents that give none."
     )
-    agent_cpu_limit: Quantity = Field(default="500m", description="CPU limit of agents that give none.")
-    agent_memory_limit: Quantity = Field(
+    agent_cpu_limit: CpuQuantity = Field(default="500m", description="CPU limit of agents that give none.")
+    agent_memory_limit: MemoryQuantity = Field(
         default="256Mi", description="Memory limit of agents that give none."
     )
     task_history_limit: int = Field(
@@ -133,6 +134,15 @@ class ControllerSettings(EnvironmentSettings):
         default=None,
         description="File with the webhooks that are told of requests for approval; see [notifications.md](notifications.md).",
     )
+
+    @field_validator("agent_cpu_limit", "agent_memory_limit")
+    @classmethod
+    def _is_no_less_than_the_request(cls, limit: str, info: ValidationInfo) -> str:
+        name = str(info.field_name).replace("limit", "request")
+        request = str(info.data.get(name, ""))
+        if request and quantity(request) > quantity(limit):
+            raise ValueError(f"it must be at least {cls.variable_of(name)} ({request})")
+        return limit
 
     @property
     def operator(self) -> OperatorSettings:

@@ -1,9 +1,9 @@
 """Agent: who it is, what it is told, what it asks for."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aos.model.approval import AutonomyLevel
 from aos.model.base import (
@@ -19,6 +19,7 @@ from aos.model.base import (
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
 from aos.model.names import MAX_NAME_LENGTH
+from aos.model.quantity import CpuQuantity, MemoryQuantity, amount_rules, quantity
 from aos.model.tool import Risk
 
 MAX_INSTRUCTIONS_BYTES = 65_536
@@ -28,8 +29,7 @@ MAX_DELEGATES = 32
 MAX_CAPABILITIES = 16
 MAX_REPLICAS = 50
 MAX_WARM = 10
-
-Quantity = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi)?$")]
+_RESOURCES = ("cpu", "memory")
 
 
 class Owner(ApiModel):
@@ -86,17 +86,43 @@ class MessageSchema(ApiModel):
 
 
 class ResourceAmounts(ApiModel):
-    """Amounts of processor and memory, as Kubernetes writes them."""
+    """Amounts of processor and memory, as Kubernetes writes them.
 
-    cpu: Quantity | None = None
-    memory: Quantity | None = None
+    Attributes:
+        cpu: processors, 1m to 1024.
+        memory: bytes, 1Mi to 16Ti.
+    """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = amount_rules()
+
+    cpu: CpuQuantity | None = None
+    memory: MemoryQuantity | None = None
 
 
 class Resources(ApiModel):
     """What the pod may use; limits are always set, by the operator's defaults where left out here."""
 
+    cel_rules: ClassVar[tuple[CelRule, ...]] = tuple(
+        CelRule(
+            rule="!has(self.requests) || !has(self.limits)"
+            f" || !has(self.requests.{name}) || !has(self.limits.{name})"
+            f" || quantity(self.requests.{name}).compareTo(quantity(self.limits.{name})) <= 0",
+            message=f"requests.{name} must be at most limits.{name}",
+            field_path=".requests",
+        )
+        for name in _RESOURCES
+    )
+
     requests: ResourceAmounts = ResourceAmounts()
     limits: ResourceAmounts = ResourceAmounts()
+
+    @model_validator(mode="after")
+    def _requests_are_within_limits(self) -> Self:
+        for name in _RESOURCES:
+            request, limit = getattr(self.requests, name), getattr(self.limits, name)
+            if request and limit and quantity(request) > quantity(limit):
+                raise ValueError(f"requests.{name} must be at most limits.{name}")
+        return self
 
 
 class RuntimeMode(StrEnum):

@@ -1,37 +1,8 @@
 """What a pod may use: what the Agent says, filled up with defaults that never contradict it."""
 
-import re
-from decimal import Decimal
-from typing import Final
-
 from aos.model.agent import ResourceAmounts, Resources
 from aos.model.base import JsonObject
-
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|M|Mi|G|Gi)?")
-_UNITS: Final = {
-    "": Decimal(1),
-    "m": Decimal("0.001"),
-    "k": Decimal(1000),
-    "M": Decimal(1000) ** 2,
-    "G": Decimal(1000) ** 3,
-    "Ki": Decimal(1024),
-    "Mi": Decimal(1024) ** 2,
-    "Gi": Decimal(1024) ** 3,
-}
-
-
-def quantity(text: str) -> Decimal:
-    """Return an amount as a number.
-
-    Raises:
-        ValueError: it is not written as the API's ``Quantity`` allows.
-    """
-    found = _QUANTITY.fullmatch(text)
-    if found is None:
-        raise ValueError(
-            f"{text!r} is no quantity: write a number with m, k, Ki, M, Mi, G or Gi, as in 256Mi"
-        )
-    return Decimal(found[1]) * _UNITS[found[2] or ""]
+from aos.model.quantity import quantity
 
 
 def container_resources(asked: Resources, defaults: Resources) -> JsonObject:

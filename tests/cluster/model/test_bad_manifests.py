@@ -47,6 +47,33 @@ BAD = (
     Bad("Agent", "spec.runtime.mode", "Daemon", 'spec.runtime.mode: Unsupported value: "Daemon"'),
     Bad("Agent", "spec.runtime.image", "; rm", "spec.runtime.image"),
     Bad("Agent", "spec.runtime.resources.limits.cpu", "much", "spec.runtime.resources.limits.cpu"),
+    *(
+        Bad("Agent", f"spec.runtime.resources.limits.{name}", value, f"spec.runtime.resources.limits.{name}")
+        for name, value in (
+            ("cpu", "0"),
+            ("cpu", "0m"),
+            ("cpu", "0.0001"),
+            ("cpu", "1025"),
+            ("cpu", "1Gi"),
+            ("memory", "0"),
+            ("memory", "100m"),
+            ("memory", "1023Ki"),
+            ("memory", "17Ti"),
+            ("memory", "99999999999999999999999Gi"),
+        )
+    ),
+    Bad(
+        "Agent",
+        "spec.runtime.resources.requests",
+        {"cpu": "501m"},
+        "requests.cpu must be at most limits.cpu",
+    ),
+    Bad(
+        "Agent",
+        "spec.runtime.resources.requests",
+        {"memory": "1Gi"},
+        "requests.memory must be at most limits.memory",
+    ),
     Bad("Agent", "spec.suspend", "yes", "spec.suspend"),
     Bad("Agent", "spec.autonomy", "Free", 'spec.autonomy: Unsupported value: "Free"'),
     Bad("Agent", "metadata.name", "a" * 53, "metadata.name must be a DNS label of at most 52 characters"),

@@ -1,7 +1,7 @@
 import pytest
 
 from aos.model.agent import Resources
-from aos.reconcile.resources import container_resources, quantity
+from aos.reconcile.resources import container_resources
 from tests.unit.reconcile.make import SETTINGS
 
 
@@ -31,15 +31,3 @@ def test_limits_and_requests_are_always_there_and_never_contradict(
 ) -> None:
     found = container_resources(Resources.model_validate(asked), SETTINGS.default_resources)
     assert found == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("1", 1), ("500m", 0.5), ("1.5k", 1500), ("1Ki", 1024), ("2M", 2e6), ("1Gi", 2**30)]
-)
-def test_quantities_are_read_as_kubernetes_writes_them(text: str, number: float) -> None:
-    assert float(quantity(text)) == number
-
-
-def test_what_is_no_quantity_is_refused() -> None:
-    with pytest.raises(ValueError, match="is no quantity"):
-        quantity("1Zi")
