@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import unquote
 
 from pydantic import JsonValue
 
 from aos.inspection import folding
+from aos.inspection.authority import FurtherHosts, goes_on
 from aos.inspection.hosts import Host, HostError, lists_exactly, matches, parse_host
 
 MAX_DECODINGS: Final = 3
@@ -27,12 +28,14 @@ _REFUSED_SCHEMES: Final = frozenset(
 _MAYBE: Final = re.compile(r"[.:%]|//|\\\\|localhost", re.IGNORECASE)
 _UNPLAIN: Final = re.compile(r"[%\\&\x00-\x1f\x7f]")
 _URL: Final = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):(?P<slashes>[/\\]{2,})|(?P<special>https?|wss?|ftp):(?P<few>[/\\]?)(?=[^\s/\\])",
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):(?P<slashes>[/\\]{2,})|(?P<special>https?|wss?|ftp):(?P<few>[/\\]?)(?![/\\])",
     re.IGNORECASE,
 )
 # Bounded, and so are schemes: what is looked at for each of many URLs must not reach to the end of the text.
 _AUTHORITY: Final = re.compile(r"[^\s<>\"'`{}|^/?#]{0,1024}")
-_RELATIVE: Final = re.compile(r"(?:^|(?<=[\s=\"'(,\[]))(?P<slashes>[/\\]{2,})(?P<rest>[^\s/\\<>\"'`{}|^]+)")
+_RELATIVE: Final = re.compile(
+    r"(?:^|(?<=[\s=\"'(,\[]))(?P<slashes>[/\\]{2,})(?=[^\s/\\])(?P<rest>[^\s/\\<>\"'`{}|^?#]*)"
+)
 _OPAQUE: Final = re.compile(r"(?:url:)*(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):(?=\S)", re.IGNORECASE)
 _BARE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::[0-9]{1,5})?(?:[/?#].*)?", re.DOTALL)
 _SUSPECT: Final = re.compile(
@@ -42,7 +45,6 @@ _SUSPECT: Final = re.compile(
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+(?:%[\w.-]*)?")
 _IGNORED: Final = re.compile(r"[\t\r\n]")
 _PORT: Final = re.compile(r":[0-9]*$")
-_AUTHORITY_END: Final = re.compile(r"[/?#]")
 _PUNCTUATION: Final = ").,;!*"
 
 
@@ -156,36 +158,40 @@ def _check_schemes(where: str, text: str, allowed: frozenset[frozenset[str]]) ->
     opaque = _OPAQUE.match(text)
     if opaque and opaque["scheme"].lower() in _REFUSED_SCHEMES:
         return _refused_scheme(where, opaque["scheme"])
+    further: FurtherHosts | None = None
     for match in _URL.finditer(text):
-        problem = _check_url(where, match, allowed)
+        scheme = match["scheme"] or match["special"]
+        if scheme.lower() in _REFUSED_SCHEMES:
+            return _refused_scheme(where, scheme)
+        start = match.end()
+        authority = _AUTHORITY.match(text, start)
+        end = authority.end() if authority else start
+        problem = _check_authority(where, match["slashes"] or match["few"] or "", text[start:end], allowed)
+        if problem is None and goes_on(text, match.start(), end):
+            further = further or FurtherHosts(text)
+            problem = _check_further(where, further.behind(match.start(), start), allowed)
         if problem is not None:
             return problem
     return None
 
 
 def _check_relative(where: str, text: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    further: FurtherHosts | None = None
     for match in _RELATIVE.finditer(text):
-        if match.start() == 0 or _looks_like_host(match["rest"]):
-            problem = _check_authority(where, match["slashes"], match["rest"], allowed)
-            if problem is not None:
-                return problem
+        leads = match.start() == 0 or _looks_like_host(match["rest"])
+        problem = _check_authority(where, match["slashes"], match["rest"], allowed) if leads else None
+        if problem is None and goes_on(text, match.start(), match.end()):
+            further = further or FurtherHosts(text)
+            behind = further.behind(match.start(), match.start("rest"), alone=leads)
+            problem = _check_further(where, behind, allowed)
+        if problem is not None:
+            return problem
     return None
 
 
-def _check_url(where: str, match: re.Match[str], allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
-    scheme = match["scheme"] or match["special"]
-    if scheme.lower() in _REFUSED_SCHEMES:
-        return _refused_scheme(where, scheme)
-    authority = _AUTHORITY.match(match.string, match.end())
-    return _check_authority(
-        where, match["slashes"] or match["few"] or "", authority[0] if authority else "", allowed
-    )
-
-
 def _check_authority(
-    where: str, slashes: str, rest: str, allowed: frozenset[frozenset[str]]
+    where: str, slashes: str, authority: str, allowed: frozenset[frozenset[str]]
 ) -> UrlProblem | None:
-    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
     if not authority:
         return None
     if "\\" in slashes or "\\" in authority:
@@ -199,6 +205,22 @@ def _check_authority(
     except HostError as error:
         return UrlProblem(where, "", f"the host of a URL can't be judged: {error}")
     return _judge(where, host, allowed)
+
+
+def _check_further(
+    where: str, behind: Iterator[Host], allowed: frozenset[frozenset[str]]
+) -> UrlProblem | None:
+    try:
+        for host in behind:
+            problem = _judge(where, host, allowed)
+            if problem is not None:
+                return replace(problem, message=f"{problem.message}; {_READ_ON}")
+    except HostError as error:
+        return UrlProblem(where, "", f"what follows the host of a URL can't be judged: {error}; {_READ_ON}")
+    return None
+
+
+_READ_ON: Final = "some programs count what follows a URL's host to it, so put / right after the host"
 
 
 def _judge(where: str, host: Host, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
@@ -237,10 +259,8 @@ def _check_bare(where: str, text: str, allowed: frozenset[frozenset[str]]) -> Ur
 
 
 def _looks_like_host(rest: str) -> bool:
-    authority = _AUTHORITY_END.split(rest, maxsplit=1)[0]
-    return (
-        "." in authority.strip(".") or authority.startswith("[") or authority.lower().startswith("localhost")
-    )
+    host = rest.rpartition("@")[2]
+    return "." in host.strip(".") or host.startswith("[") or host.lower().startswith("localhost")
 
 
 def _without_port(authority: str) -> str:

@@ -1,7 +1,12 @@
+import re
+
 import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from aos.inspection.urls import check_urls
+from tests.unit.inspection.readers import LISTED, leads_astray, lenient, rfc, whatwg
 from tests.unit.inspection.test_hosts import INSIDE
 
 NONE: frozenset[frozenset[str]] = frozenset()
@@ -16,13 +21,18 @@ REFUSED = [
     "jar:http://example.com!/", "url:file:///etc/passwd", "data:text/html,x", "javascript:alert(1)", "php://filter",
     "s3://bucket/key", "foo://crm/x", "http://kubernetes", "http://a..b/", "http://1.2.3.4.5/",
     "169.254.169.254", "169.254.169.254/latest/meta-data", "10.0.0.1:80/x", "[::1]:80", "::1", "fd00::1",
+    "http://example.com'@127.0.0.1/", "http://example.com @127.0.0.1/", "see http://example.com}@127.0.0.1/", "http://'@127.0.0.1/",
+    "http:'@127.0.0.1/", "http: @127.0.0.1/", "//example.com'@127.0.0.1/", "//'@127.0.0.1", "src=//x@localhost/", "src=//x'@127.0.0.1/",
+    "http://example.com'.localhost/", "http://example.com'[::1]/", "http://010.0.0.1/", "http://fa\u00df.example/",
     "localhost", "localhost:8080", "crm.sales.svc", "crm.sales.svc.cluster.local:80/mcp", "metadata.google.internal/x",
 ]  # fmt: skip
 PASSED = [
     "https://example.com/a?b=c", "see https://bücher.example/x, ok", "https://example.com.", "https://8.8.8.8/", "8.8.8.8",
     "report.pdf", "a: b", "12:30:45", "// comment", "C:\\dir\\x", "mailto:a@b.example", "and/or", "use http:// or https://",
     "the ratio is 3:4", "urn:isbn:123", "Re: file: x", "data is: here", "100%", "1.2.3", "key=value", "std::vector", "",
-    "a//b", "\\d+",
+    "a//b", "\\d+", "http://example.com is it, mail a@b.example", "see http://example.com cc @anna", "// @ts-check", "x = 1 //TODO @anna",
+    '{"u":"http://example.com","by":"@anna","mail":"a@b.example"}', 'see "http://example.com" or mail a@b.example',
+    "use http: or https: @anna", "<a href='http://example.com'>@ anna</a>",
 ]  # fmt: skip
 
 
@@ -72,6 +82,13 @@ def lists(*patterns: tuple[str, ...]) -> frozenset[frozenset[str]]:
         ("10.0.0.1", lists(("10.0.0.1",)), True),
         ("report.pdf", lists(("example.com",)), True),
         ("file:///x", lists(("x",)), False),
+        ("http://a.example'@b.example/", lists(("a.example",)), False),
+        ("http://a.example'@b.example/", lists(("a.example", "b.example")), True),
+        ("http://a.example @b.example/", lists(("a.example",)), False),
+        ("http://a.example'.b.example/", lists(("a.example", "b.example")), False),
+        ("http://a.example'.b.example/", lists(("a.example", "*.b.example")), True),
+        ("//a.example\\@b.example/", lists(("a.example",)), False),
+        ("http://fa\u00df.example/", lists(("fass.example",)), False),
     ],
 )
 def test_with_lists_a_host_must_match_in_each_and_inside_ones_by_their_very_name(
@@ -80,6 +97,61 @@ def test_with_lists_a_host_must_match_in_each_and_inside_ones_by_their_very_name
     assert (check_urls({"url": url}, allowed) is None) is passes
 
 
-@pytest.mark.parametrize("text", ["http://a.example/", "http:", "a", "//a.example", "x://"])
+def test_what_is_read_behind_a_host_is_told_with_the_way_out() -> None:
+    problem = check_urls("http://example.com'@10.0.0.1", NONE)
+    assert problem is not None
+    assert problem.host == "10.0.0.1"
+    assert problem.message.endswith(
+        "; some programs count what follows a URL's host to it, so put / right after the host"
+    )
+    problem = check_urls("http://example.com'@010.0.0.1", NONE)
+    assert problem is not None
+    assert "octal" in problem.message
+    assert "put / right after the host" in problem.message
+
+
+PIECES = st.sampled_from(
+    ["http://", "https:", "//", "allowed.example", "evil.example", "127.0.0.1", "010.0.0.1", "0x7f.1", "[::1]", "localhost", "x", "80",
+     "see ", "@", "@", ":", ".", "'", '"', " ", "\t", "\n", "\v", "\x01", "\\", "/", "?", "#", "{", "}", "<", ">", "|", "^", "`", "(", ")", "[",
+     "]", ",", ";", "=", "%40", "%2e", "%27", "\u00df", "\u200d", "\u3002", "\uff20", "\u3000", "\xa0"]
+)  # fmt: skip
+STARTS = st.sampled_from(
+    ["", "http://allowed.example", "see http://allowed.example", '{"u":"http://allowed.example', "//x"]
+)
+
+
+@settings(max_examples=200)
+@given(
+    start=STARTS,
+    rest=st.lists(PIECES, max_size=7).map("".join),
+    stops=st.sets(st.sampled_from("'\"{}<>|^`)")),
+    listed=st.booleans(),
+)
+@example(start="http://allowed.example", rest="'@127.0.0.1/", stops=set(), listed=False)
+@example(start="http://allowed.example", rest=" @evil.example/", stops=set(), listed=True)
+@example(start="see http://allowed.example", rest="'.evil.example", stops=set(), listed=True)
+def test_attack_14_no_program_reads_a_host_in_what_passes_that_it_may_not_reach(
+    start: str, rest: str, stops: set[str], *, listed: bool
+) -> None:
+    text = start + rest
+    # Two slashes and a blank begin a comment.
+    assume(re.match(r"\s*[/\\]{2,}\s", text) is None)
+    if check_urls({"url": text}, lists(tuple(LISTED)) if listed else NONE) is None:
+        read = {*rfc(text), *whatwg(text), *lenient(text, "".join(stops))}
+        assert not [host for host in read if leads_astray(host, listed=listed)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://a.example/",
+        "http:",
+        "a",
+        "//a.example",
+        "x://",
+        "http:a.b'",
+        "'http:a.b @c.d\n",
+    ],
+)
 def test_long_texts_are_judged_in_linear_time(text: str) -> None:
     check_urls({"url": text * (400_000 // len(text))}, NONE)
