@@ -134,6 +134,18 @@ async def test_a_call_that_was_not_made_spends_nothing(held: Held) -> None:
         await held.settled()
 
 
+@pytest.mark.parametrize(("released", "undone"), [(True, False), (False, True), (False, False)])
+async def test_only_a_call_that_was_certainly_not_made_leaves_its_record_to_others(
+    held: Held, *, released: bool, undone: bool
+) -> None:
+    given = await held.calls.admit_tool(asked(caller(effective()), "update_contact"))
+    assert isinstance(given, Ticket)
+    held.calls.finish(given, replace(DONE, outcome=CallOutcome.FAILED, released=released, undone=undone))
+    await held.settled()
+    other = await held.calls.admit_tool(asked(caller(effective(), task("t2")), "update_contact"))
+    assert isinstance(other, Ticket) is released
+
+
 async def test_a_budget_is_reserved_by_estimate_and_settled_by_use(held: Held) -> None:
     by = caller(effective(policy(budgets=[BUDGET])))
     for number in range(3):
@@ -314,13 +326,74 @@ async def test_what_the_agent_ran_is_kept_with_its_rows_when_its_revision_is_lon
     assert await held.store.document(intent.revision_digest) == canonical_json(content)
 
 
+class SlowToKeep(SqliteStore):
+    """Keeps documents once it is let."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "gateway-0-1")
+        self.let = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def put_document(self, digest: str, content: bytes) -> None:
+        self.asked.append(digest)
+        await self.let.wait()
+        await super().put_document(digest, content)
+
+
+async def test_no_intent_names_a_policy_that_is_not_kept_yet_and_once_it_is_nobody_waits(
+    tmp_path: Path,
+) -> None:
+    store = SlowToKeep(tmp_path / "store.db")
+    await store.open()
+    by = caller(effective())
+    async with controlled(store, FAST) as held:
+        both = [asyncio.create_task(held.calls.admit_tool(asked(by))) for _ in range(2)]
+        asking = asyncio.create_task(held.calls.ask(asked(by), ""))
+        gone = asyncio.create_task(held.calls.admit_tool(asked(by)))
+        await asyncio.sleep(0.05)
+        gone.cancel()
+        assert [row async for row in store.rows(AuditQuery(agent=by.agent))] == []
+        assert not any(task.done() for task in (*both, asking))
+        store.let.set()
+        assert all(isinstance(given, Ticket) for given in await asyncio.gather(*both))
+        await asking
+        assert len(await held.rows()) == 3
+        store.let.clear()
+        assert isinstance(await held.calls.admit_tool(asked(by)), Ticket)
+        assert store.asked == [by.policy.digest]
+    await store.close()
+
+
+async def test_a_call_whose_policy_can_not_be_kept_is_denied_and_tried_again(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db", "gateway-0-1", StoreSettings(max_document_bytes=10))
+    await store.open()
+    async with controlled(store, FAST) as held:
+        made = asked(caller(effective()))
+        for _ in range(2):
+            refused = await held.calls.admit_tool(made)
+            assert isinstance(refused, Refused)
+            assert refused.reason is RefusalCode.STORE_UNAVAILABLE
+        with pytest.raises(StoreUnavailableError, match="could not be kept"):
+            await held.calls.ask(made, "")
+        assert {row.phase for row in await held.rows()} == {Phase.REFUSAL}
+    await store.close()
+
+
+async def test_what_the_row_of_a_refusal_names_is_kept_too(held: Held) -> None:
+    by = caller(effective())
+    held.calls.refuse(asked(by), Refused(Effect.DENY, DecisionReason.NOT_ALLOWED, "no rule allows it"))
+    (row,) = await held.rows()
+    assert await held.store.document(row.policy_digest) == by.policy.document()
+
+
 async def test_attack_23_who_goes_away_while_the_store_grants_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = SqliteStore(path, "gateway-0-1")
     await store.open()
     by = caller(effective(policy(limits=[TWO])))
     async with opened(store), controlled(store, FAST) as held:
-        await store.ping()
+        held.calls.refuse(asked(by), Refused(Effect.DENY, DecisionReason.NOT_ALLOWED, "to keep its policy"))
+        await held.settled()
         with sqlite3.connect(path, isolation_level=None) as other:
             other.execute("BEGIN IMMEDIATE")
             waiting = asyncio.create_task(held.calls.admit_tool(asked(by)))
@@ -332,7 +405,7 @@ async def test_attack_23_who_goes_away_while_the_store_grants_leaves_nothing_beh
         await held.settled()
         limit = next(charge for charge in Charges().of(asked(by)) if charge.resource == "calls")
         assert await store.used([(limit.counter, limit.window_seconds)]) == {limit.counter: 0}
-        assert [row.outcome for row in await held.rows()] in ([], ["", "Aborted"])
+        assert [row.outcome for row in (await held.rows())[1:]] in ([], ["", "Aborted"])
     await store.close()
 
 

@@ -99,7 +99,7 @@ class CallControl:
         self._held: list[Completion] = []
         self._settling = 0
         self._rows: list[AuditEvent] = []
-        self._kept: OrderedDict[str, None] = OrderedDict()
+        self._kept: OrderedDict[str, asyncio.Task[bool] | None] = OrderedDict()
 
     async def admit(self, asked: AskedCall) -> Ticket | Refused:
         """Reserve what a model request or a handoff takes, and write its intent, durably.
@@ -170,8 +170,13 @@ class CallControl:
         """Write, durably, that people are asked about a call.
 
         Raises:
-            StoreUnavailableError: it could not be written.
+            StoreUnavailableError: it could not be written, or not what it names.
         """
+        keeping = self._keep(asked.caller)
+        if keeping and not await _are_kept(keeping):
+            raise StoreUnavailableError(
+                "what the row names, the agent's policy or what it runs, could not be kept"
+            )
         await self._store.append((events.asking(new_call(), asked, record),))
 
     async def written(self) -> None:
@@ -231,7 +236,9 @@ class CallControl:
         """Ask the store; None if it can't be sure. What it may have granted to nobody is given back."""
         if self.pending >= MAX_PENDING:
             return None
-        self._keep(ticket.asked.caller)
+        keeping = self._keep(ticket.asked.caller)
+        if keeping and not await _are_kept(keeping):
+            return None
         asked_at = self._clock()
         # What is settled is handed to the store before what is asked for.
         self._release()
@@ -248,27 +255,41 @@ class CallControl:
         self._metrics.store("admit", self._clock() - asked_at)
         return result
 
-    def _keep(self, caller: Caller) -> None:
-        """Keep what the digests of a row stand for, once, so that it can be read in years."""
-        self._keep_document(caller.policy.digest, caller.policy.document)
+    def _keep(self, caller: Caller) -> list[asyncio.Task[bool]]:
+        """Keep what the digests of a row stand for, once, so that it can be read in years; return what is not kept yet."""
+        documents = [(caller.policy.digest, caller.policy.document)]
         if caller.running is not None and caller.running.digest:
-            self._keep_document(caller.running.digest, caller.running.document)
+            documents.append((caller.running.digest, caller.running.document))
+        kept = self._kept
+        return [
+            keeping
+            for digest, content in documents
+            if (keeping := kept[digest] if digest in kept else self._keep_document(digest, content))
+            is not None
+        ]
 
-    def _keep_document(self, digest: str, content: Callable[[], bytes]) -> None:
-        if digest in self._kept:
-            return
-        self._kept[digest] = None
+    def _keep_document(self, digest: str, content: Callable[[], bytes]) -> "asyncio.Task[bool]":
+        keeping = self._kept[digest] = self._background.start(self._put(digest, content()))
         while len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
-        self._background.start(self._put(digest, content()))
+        return keeping
 
-    async def _put(self, digest: str, content: bytes) -> None:
+    async def _put(self, digest: str, content: bytes) -> bool:
+        """Keep a document; whether it is kept."""
         try:
             await self._store.put_document(digest, content)
         except StoreUnavailableError as error:
             self._kept.pop(digest, None)
             self._metrics.store_failure("put_document")
-            _log.warning("the document %s is not kept yet: %s", digest, error)
+            _log.warning(
+                "calls are denied since the document %s, which their rows name, is not kept: %s",
+                digest,
+                error,
+            )
+            return False
+        if digest in self._kept:
+            self._kept[digest] = None
+        return True
 
     def _give_back(self, ticket: Ticket) -> None:
         """Release what may have been granted though nobody heard of it: nothing was sent.
@@ -291,6 +312,8 @@ class CallControl:
     def _record_refusal(self, call: str, asked: AskedCall, refused: Refused) -> None:
         self._count(asked, refused.reason.value)
         self.announce(asked.caller, refused)
+        # Beside the row, which lets nothing through.
+        self._keep(asked.caller)
         self._append(events.refusal(call, asked, refused.reason))
 
     def _release_soon(self) -> None:
@@ -362,12 +385,19 @@ class CallControl:
             await asyncio.sleep(_BACKOFF.delay_seconds(failures))
 
 
+async def _are_kept(keeping: Sequence[asyncio.Task[bool]]) -> bool:
+    """Wait for documents; whether all of them are kept. They go on being kept if nobody waits any more."""
+    done, _ = await asyncio.wait(keeping)
+    return not any(each.cancelled() or each.exception() or not each.result() for each in done)
+
+
 def _completion(ticket: Ticket, finished: Finished) -> Completion:
     return Completion(
         call=ticket.call,
         settled=settled(ticket.asked, ticket.charges, finished),
         result=finished.result,
         forget_duplicate=finished.released or finished.undone,
+        forget_lease=finished.released,
         outcome=events.outcome(ticket.call, ticket.asked, ticket.record, finished),
     )
 
