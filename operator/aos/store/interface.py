@@ -55,7 +55,7 @@ class LeaseRequest:
         task: the holder's name, for people.
         agent: the holder's agent.
         namespace: the holder's namespace.
-        seconds: how long the lease lasts after this call; asking again renews it.
+        seconds: how long the lease lasts after this call; a further call renews it.
     """
 
     record: str
@@ -169,6 +169,7 @@ class Completion:
         settled: units really used, by counter; counters that are not named keep what was reserved; 0 gives all back.
         result: what answers an identical write; None where this write is not to be repeated from here.
         forget_duplicate: whether the write certainly did not happen, so that an identical one is none.
+        forget_lease: whether the call certainly was not made, so that its record is held as it was before.
         outcome: the audit row.
     """
 
@@ -176,6 +177,7 @@ class Completion:
     settled: Mapping[str, int] = field(default_factory=dict)
     result: bytes | None = None
     forget_duplicate: bool = False
+    forget_lease: bool = False
     outcome: AuditEvent | None = None
 
 

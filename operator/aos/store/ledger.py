@@ -78,7 +78,7 @@ def finish(cells: Cells, completion: Completion, now_ms: int, max_result_bytes: 
     if completion.settled:
         _settle(cells, call, dict(completion.settled))
     if call.record:
-        _end_lease(cells, call, completion.call, now_ms)
+        _end_lease(cells, call, completion, now_ms)
     result = completion.result
     if result is not None and len(result) > max_result_bytes:
         result = None
@@ -168,8 +168,8 @@ def _lease(cells: Cells, request: LeaseRequest, call: str, now_ms: int, expires_
             calls={},
         )
     held.calls = {other: until for other, until in held.calls.items() if until > now_ms}
+    # Of what was held before, and of what this call adds once it is done, the call itself changes nothing.
     held.calls[call] = expires_ms + request.seconds * 1000
-    held.until_ms = max(held.until_ms, now_ms + request.seconds * 1000)
     cells.dirty_leases.add(request.record)
 
 
@@ -185,12 +185,14 @@ def _settle(cells: Cells, call: OpenCall, settled: dict[str, int]) -> None:
         settled[counter] = 0
 
 
-def _end_lease(cells: Cells, call: OpenCall, name: str, now_ms: int) -> None:
+def _end_lease(cells: Cells, call: OpenCall, completion: Completion, now_ms: int) -> None:
     held = cells.leases[call.record]
     # Freed, or taken by another Task since.
-    if held is None or held.calls.pop(name, None) is None:
+    if held is None or held.calls.pop(completion.call, None) is None:
         return
-    if not held.task_ended:
+    # A call that was made again took the record over from one that may still be under way.
+    was_not_made = completion.forget_lease and not any(write.sent_as for write in call.writes)
+    if not held.task_ended and not was_not_made:
         held.until_ms = max(held.until_ms, now_ms + call.lease_seconds * 1000)
     cells.dirty_leases.add(call.record)
 

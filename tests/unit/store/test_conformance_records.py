@@ -36,6 +36,22 @@ async def test_a_lease_ends_by_itself(store: Store) -> None:
     assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
 
 
+async def test_a_call_that_was_certainly_not_made_leaves_its_record_as_it_was(backend: Backend) -> None:
+    store, other = await backend.open(), await backend.open()
+    for made in (False, True):
+        call = admission(lease=lease(task="a"))
+        await store.admit(call)
+        assert isinstance(await other.admit(admission(lease=lease(task="b"))), RecordBusy)
+        await store.finish(Completion(call.call, forget_lease=not made))
+        assert bool(await other.leases("")) is made
+    lost = admission(lease=lease(task="a"))
+    await other.admit(lost)
+    await other.finish(Completion(lost.call, forget_lease=True))
+    assert isinstance(await store.admit(admission(lease=lease(task="b"))), RecordBusy)
+    await store.free_lease("contact/1", "sales")
+    assert await store.admit(admission(lease=lease(task="b"))) == Admitted()
+
+
 async def test_a_lease_lasts_while_its_call_may_be_under_way(store: Store) -> None:
     await store.admit(admission(lease=lease(task="a", seconds=0), expires_seconds=600))
     assert isinstance(await store.admit(admission(lease=lease(task="b"))), RecordBusy)
@@ -212,6 +228,17 @@ async def test_a_write_that_was_made_again_and_this_time_certainly_not_is_still_
     assert await store.admit(admission(duplicates=step(2), call="second")) == Admitted("first")
     await store.finish(Completion("second", result=b"an error of the tool", forget_duplicate=True))
     assert await store.admit(admission(duplicates=step(3), call="third")) == Admitted("first")
+
+
+async def test_a_write_made_again_and_this_time_certainly_not_holds_the_record_for_the_one_before(
+    store: Store,
+) -> None:
+    await store.admit(admission(duplicates=step(1), call="first", lease=lease(task="a"), task="a"))
+    await store.end_task("a-uid")
+    again = admission(duplicates=step(2), call="second", lease=lease(task="b"), task="b")
+    assert await store.admit(again) == Admitted("first")
+    await store.finish(Completion("second", forget_duplicate=True, forget_lease=True))
+    assert isinstance(await store.admit(admission(lease=lease(task="c"))), RecordBusy)
 
 
 async def test_a_write_that_does_no_harm_twice_and_was_certainly_not_made_is_a_new_one(store: Store) -> None:

@@ -91,6 +91,43 @@ def test_of_two_calls_of_a_lease_the_one_under_way_keeps_it() -> None:
     assert held.expires_ms == NOW + 1020
 
 
+def until_of(cells: Cells) -> int:
+    """Return when the lease of contact/1 ends, after `NOW`; 0 where it is not held."""
+    held = cells.leases["contact/1"]
+    assert held is not None
+    return max(held.expires_ms - NOW, 0)
+
+
+def held_by_calls(*calls: str) -> Cells:
+    cells = Cells(60)
+    for call in calls:
+        asked = admission(call=call, lease=lease(seconds=60), expires_seconds=600)
+        assert admit(known(cells, asked), asked, NOW) == Admitted()
+    return cells
+
+
+def test_a_call_that_was_not_made_leaves_its_record_as_it_was() -> None:
+    cells = held_by_calls("lost")
+    assert until_of(cells) == 660_000
+    finish(cells, Completion("lost", forget_lease=True), NOW + 10, 100)
+    assert until_of(cells) == 0
+
+
+def test_a_call_that_was_not_made_takes_nothing_from_others_of_its_task() -> None:
+    cells = held_by_calls("made", "lost", "under-way")
+    finish(cells, Completion("made"), NOW + 10, 100)
+    finish(cells, Completion("lost", forget_lease=True), NOW + 20, 100)
+    assert until_of(cells) == 660_000
+    finish(cells, Completion("under-way", forget_lease=True), NOW + 30, 100)
+    assert until_of(cells) == 60_010
+
+
+def test_an_error_of_a_write_that_does_no_harm_twice_holds_its_record() -> None:
+    cells = held_by_calls("failed")
+    finish(cells, Completion("failed", forget_duplicate=True), NOW + 10, 100)
+    assert until_of(cells) == 60_010
+
+
 def test_a_call_is_finished_once_even_within_one_transaction() -> None:
     asked = admission(charge(amount=5), call="c")
     cells = known(Cells(60), asked)

@@ -397,6 +397,7 @@ def _completion(ticket: Ticket, finished: Finished) -> Completion:
         settled=settled(ticket.asked, ticket.charges, finished),
         result=finished.result,
         forget_duplicate=finished.released or finished.undone,
+        forget_lease=finished.released,
         outcome=events.outcome(ticket.call, ticket.asked, ticket.record, finished),
     )
 
