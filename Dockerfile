@@ -1,5 +1,6 @@
 # The one image of AOS: operator, gateway, CLI and the programs of the examples.
-ARG BASE=docker.io/library/python:3.13-slim
+# A tag is moved, a digest is not: this is 3.13.15 on Debian trixie. `docker buildx imagetools inspect python:3.13-slim` tells the newest.
+ARG BASE=docker.io/library/python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 
 # What builds and installs; nothing of it stays in the image. The two secrets are optional: the machine's own pip
 # configuration and certificate authorities, for builders that reach the package index only through them.
