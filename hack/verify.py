@@ -70,7 +70,7 @@ def _operator_is_no_package() -> bool:
 CHECKS = (
     Check("format", _program("ruff", "format", "--check", ".")),
     Check("lint", _program("ruff", "check", ".")),
-    Check("types", _program("mypy")),
+    Check("types", _program("mypy", "--num-workers=auto")),
     Check("layers", _program("lint-imports")),
     Check("generated files", _program("python", "-m", "hack.generate", "--check")),
     Check("operator/ is no package", _operator_is_no_package),
