@@ -67,6 +67,8 @@ POSTGRES: Final[JsonObject] = {
 VOLUME: Final[JsonObject] = {"gateway": {"store": {"storageClass": EXPONENT}}}
 LONG: Final = ("CustomResourceDefinition", "ValidatingAdmissionPolicy")
 KIND: Final = re.compile(r'^kind: "?(\w+)"?$', re.MULTILINE)
+CONTROL: Final = re.compile(r"(if|else|end|range|with|define|fail)\b|\$\w+ :?=")
+SAFE: Final = re.compile(r"\| (quote|int|nindent \d+)$")
 TEXTS: Final = frozenset({"namespace", "name", "key", "secretName", "claimName", "cidr", "storageClassName"})
 MAPS: Final = frozenset({"labels", "annotations", "matchLabels", "stringData", "nodeSelector"})
 
@@ -110,6 +112,18 @@ def one(found: list[JsonObject], kind: str, name: str) -> JsonObject:
 
 def values_of(item: JsonValue, wanted: str) -> list[JsonValue]:
     return [content for _, name, content in fields(item) if name == wanted]
+
+
+def test_no_template_writes_a_value_as_it_is() -> None:
+    bare = [
+        f"{path.name}: {action}"
+        for path in sorted((CHART / "templates").rglob("*.yaml"))
+        # The kinds are whole files; admission policies have values within the texts of expressions alone.
+        if path.name not in {"crds.yaml", "admission.yaml"}
+        for action in re.findall(r"{{-? *(.*?) *-?}}", path.read_text(encoding="utf-8"))
+        if not CONTROL.match(action) and not SAFE.search(action)
+    ]
+    assert bare == []
 
 
 @pytest.mark.parametrize("more", [POSTGRES, VOLUME], ids=["postgres", "volume"])
