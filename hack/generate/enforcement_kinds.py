@@ -82,6 +82,10 @@ _AGENT: Final[Mapping[str, Held]] = {
         "reconcile.containers reconcile.revision",
         "reconcile/test_containers.py::test_an_own_image_has_no_credential_and_one_way_to_the_gateway",
     ),
+    "runtime.imagePullSecrets": held_by(
+        "reconcile.pod",
+        "reconcile/test_children.py::test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_file",
+    ),
     "runtime.runtimeClassName": held_by(
         "reconcile.pod",
         "reconcile/test_children.py::test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_file",

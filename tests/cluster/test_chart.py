@@ -188,6 +188,25 @@ def test_what_can_not_work_is_refused_with_the_way_out(
     assert says in done.stderr
 
 
+def test_agents_get_their_image_with_the_secrets_that_are_named(render: Render) -> None:
+    def said(*arguments: str) -> list[JsonValue]:
+        found = manifests(render(*arguments))
+        operator = next(
+            item
+            for item in found
+            if (item["kind"], at(item, "metadata.name")) == ("Deployment", "aos-operator")
+        )
+        containers = objects_in(at(operator, "spec.template.spec.containers"))
+        return [
+            item["value"]
+            for item in objects_in(containers[0]["env"])
+            if item["name"] == "AOS_AGENT_IMAGE_PULL_SECRETS"
+        ]
+
+    assert said() == []
+    assert said('--set-json=agentImagePullSecrets=[{"name":"a"},{"name":"on"}]') == ["a,on"]
+
+
 def test_anchors_are_copied_to_the_volume_that_is_named(render: Render) -> None:
     found = manifests(render("--set=operator.auditAnchors.existingClaim=anchors"))
     operator = next(

@@ -35,6 +35,11 @@ class ControllerSettings(EnvironmentSettings):
         max_length=512,
         description="Image of agents that name none; it runs with the argument `agent`.",
     )
+    agent_image_pull_secrets: tuple[str, ...] = Field(
+        default=(),
+        max_length=8,
+        description="Names (comma-separated) of Secrets that agents' pods get that image with; each namespace with agents needs its own.",
+    )
     kubeconfig: Path | None = Field(
         default=None, description="Kubeconfig to use; without it `KUBECONFIG` or the pod's service account."
     )
@@ -150,6 +155,7 @@ class ControllerSettings(EnvironmentSettings):
         return OperatorSettings(
             namespace=self.namespace,
             agent_image=self.agent_image,
+            agent_image_pull_secrets=self.agent_image_pull_secrets,
             operator_service_account=self.operator_service_account,
             gateway_service_account=self.gateway_service_account,
             default_resources=Resources(

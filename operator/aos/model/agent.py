@@ -15,6 +15,7 @@ from aos.model.base import (
     Glob,
     JsonObject,
     ObjectName,
+    ReferenceName,
 )
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition, KeyReference
@@ -29,6 +30,7 @@ MAX_DELEGATES = 32
 MAX_CAPABILITIES = 16
 MAX_REPLICAS = 50
 MAX_WARM = 10
+MAX_PULL_SECRETS = 8
 _RESOURCES = ("cpu", "memory")
 
 
@@ -156,6 +158,8 @@ class Runtime(ApiModel):
         a2a: the image is an A2A server; else it fetches its Task from ``AOS_GATEWAY_URL`` itself.
         replicas: of a Service; 1 if nothing says.
         drain: how long a pod of a Service that is to go may still work on its Task; 30s if nothing says, at most 1h.
+        image_pull_secrets: Secrets of the agent's namespace, of type kubernetes.io/dockerconfigjson, that the kubelet gets the image
+            with; neither AOS nor the pod sees them.
         warm: of OnDemand: pods that are kept started for Tasks to come; each still does one Task alone. 0 if nothing says.
     """
 
@@ -189,6 +193,9 @@ class Runtime(ApiModel):
     drain: DurationString | None = None
     warm: int | None = Field(default=None, ge=0, le=MAX_WARM)
     image: str = Field(default="", max_length=512, pattern=r"^(|[A-Za-z0-9][A-Za-z0-9._:/@-]*)$")
+    image_pull_secrets: tuple[ReferenceName, ...] = Field(
+        default=(), max_length=MAX_PULL_SECRETS, json_schema_extra=LIST_AS_SET
+    )
     runtime_class_name: str = Field(
         default="",
         max_length=253,

@@ -161,6 +161,10 @@ def _spec(agent: Agent, settings: OperatorSettings, platform: Platform, contents
         },
         **contents,
     }
+    # The helper beside an own image comes from where the built-in runtime does.
+    pull_secrets = dict.fromkeys((*agent.spec.runtime.image_pull_secrets, *settings.agent_image_pull_secrets))
+    if pull_secrets:
+        spec["imagePullSecrets"] = [{"name": name} for name in pull_secrets]
     if agent.spec.runtime.runtime_class_name:
         spec["runtimeClassName"] = agent.spec.runtime.runtime_class_name
     return spec

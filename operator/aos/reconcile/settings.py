@@ -31,6 +31,7 @@ class OperatorSettings:
     Attributes:
         namespace: of the operator and the gateway.
         agent_image: image of agents that name none; it must understand the argument ``agent``.
+        agent_image_pull_secrets: names of Secrets that the kubelet gets ``agent_image`` with, where an agent's namespace has them.
         operator_service_account: under whose name the operator acts.
         gateway_service_account: under whose name the gateway acts.
         default_resources: what an agent's pod gets where its Agent does not say.
@@ -48,6 +49,7 @@ class OperatorSettings:
 
     namespace: str
     agent_image: str
+    agent_image_pull_secrets: tuple[str, ...] = ()
     operator_service_account: str = "aos-operator"
     gateway_service_account: str = GATEWAY_SERVICE
     default_resources: Resources = DEFAULT_RESOURCES

@@ -21,7 +21,7 @@ GOOD: Mapping[str, str] = {
         delegates: [copywriter, lead-enricher]
         input: {schema: {type: object}}
         output: {schema: {type: object}}
-        runtime: {mode: OnDemand, resources: {limits: {cpu: 500m, memory: 128Mi}}}
+        runtime: {mode: OnDemand, imagePullSecrets: [team-registry], resources: {limits: {cpu: 500m, memory: 128Mi}}}
     """,
     "Tool": """
         type: MCP

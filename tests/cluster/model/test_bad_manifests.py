@@ -46,6 +46,19 @@ BAD = (
     Bad("Agent", "spec.input", {}, "spec.input.schema: Required value"),
     Bad("Agent", "spec.runtime.mode", "Daemon", 'spec.runtime.mode: Unsupported value: "Daemon"'),
     Bad("Agent", "spec.runtime.image", "; rm", "spec.runtime.image"),
+    Bad("Agent", "spec.runtime.imagePullSecrets", ["Team"], "spec.runtime.imagePullSecrets[0]"),
+    Bad(
+        "Agent",
+        "spec.runtime.imagePullSecrets",
+        ["a", "a"],
+        'spec.runtime.imagePullSecrets[1]: Duplicate value: "a"',
+    ),
+    Bad(
+        "Agent",
+        "spec.runtime.imagePullSecrets",
+        [f"a{number}" for number in range(9)],
+        "spec.runtime.imagePullSecrets: Too many",
+    ),
     Bad("Agent", "spec.runtime.resources.limits.cpu", "much", "spec.runtime.resources.limits.cpu"),
     *(
         Bad("Agent", f"spec.runtime.resources.limits.{name}", value, f"spec.runtime.resources.limits.{name}")

@@ -61,6 +61,9 @@ async def owners(rig: Rig) -> Owners:
     return Owners(uid_of(agent), uid_of(await rig.make(TOOLS, "crm", TOOL_SPEC)))
 
 
+OWN_IMAGE: JsonObject = {"image": "team/agent:7", "imagePullSecrets": ["team-registry"]}
+
+
 def agent(rig: Rig, owners: Owners, runtime: JsonObject | None = None) -> Agent:
     metadata: JsonObject = {"name": "enricher", "namespace": rig.namespace, "uid": owners.agent}
     return Agent.parse({"metadata": metadata, "spec": {**AGENT_SPEC, "runtime": runtime or {}}})
@@ -89,7 +92,7 @@ def made(rig: Rig, owners: Owners = NOBODY) -> dict[str, tuple[Resource, JsonObj
         "Pod": (PODS, maker(rig, owners).kept_warm("enricher-warm-1")),
         "Pod of an own image": (
             PODS,
-            maker(rig, owners, {"image": "team/agent:7"}).kept_warm("enricher-warm-2"),
+            maker(rig, owners, OWN_IMAGE).kept_warm("enricher-warm-2"),
         ),
     }
 

@@ -22,6 +22,7 @@ def test_every_variable_is_read() -> None:
             **GIVEN,
             "AOS_AGENT_MEMORY_LIMIT": "1Gi",
             "AOS_HOST_USERS": "false",
+            "AOS_AGENT_IMAGE_PULL_SECRETS": "registry, mirror",
             "AOS_TASK_HISTORY_LIMIT": "3",
             "AOS_KUBECONFIG": "some/config",
             "AOS_OPERATOR_SERVICE_ACCOUNT": "op",
@@ -30,6 +31,7 @@ def test_every_variable_is_read() -> None:
     assert settings.kubeconfig == Path("some/config")
     assert settings.operator.default_resources.limits.memory == "1Gi"
     assert settings.operator.host_users is HostUsers.OWN
+    assert settings.operator.agent_image_pull_secrets == ("registry", "mirror")
     assert settings.operator.task_history_limit == 3
     assert settings.operator.operator_username == "system:serviceaccount:aos-system:op"
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from typing import cast
 
 import pytest
+from pydantic import JsonValue
 
 from aos.model.base import JsonObject
 from aos.reconcile.children import (
@@ -45,6 +46,7 @@ def test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_f
         {
             "runtime": {
                 "image": "registry.example/team/agent:7",
+                "imagePullSecrets": ["team-registry"],
                 "runtimeClassName": "gvisor",
                 "resources": {"requests": {"memory": "1Gi"}, "limits": {"cpu": "10m"}},
             }
@@ -54,6 +56,23 @@ def test_the_pod_of_an_agent_with_its_own_image_runtime_and_resources_is_as_on_f
         namespace="aos-system", agent_image="registry.example/aos:1", host_users=HostUsers.OWN
     )
     check("pod-own-image", pod(task(), own, "enricher-12345678", settings, PLATFORM, 30))
+
+
+@pytest.mark.parametrize(
+    ("own", "of_all", "expected"),
+    [
+        ([], (), None),
+        (["a"], (), [{"name": "a"}]),
+        ([], ("b",), [{"name": "b"}]),
+        (["a", "b"], ("b", "c"), [{"name": "a"}, {"name": "b"}, {"name": "c"}]),
+    ],
+)
+def test_images_are_got_with_the_secrets_of_the_agent_and_of_the_installation(
+    own: list[JsonValue], of_all: tuple[str, ...], expected: JsonValue
+) -> None:
+    settings = replace(SETTINGS, agent_image_pull_secrets=of_all)
+    made = pod(task(), ready_agent({"runtime": {"imagePullSecrets": own}}), "r", settings, PLATFORM, 30)
+    assert cast("JsonObject", made["spec"]).get("imagePullSecrets") == expected
 
 
 def test_the_pod_is_locked_down() -> None:
