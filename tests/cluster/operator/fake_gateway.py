@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,11 @@ from aiohttp import web
 from aos.audit.signing import SignedHead
 from aos.kube.client import ApiClient
 from aos.kube.errors import NotFound
-from aos.kube.objects import child, key_of, text
+from aos.kube.informer import Informer
+from aos.kube.objects import child, text
 from aos.kube.resources import AGENTS, SECRETS
 from aos.model.base import JsonObject
+from aos.model.meta import ObjectKey
 
 TOKEN: Final = "the operator's own token"
 _POLL_SECONDS: Final = 0.05
@@ -34,7 +36,7 @@ class FakeGateway:
         webhooks: what it says of the webhooks of Workflows; told again and again.
         head: where its audit chain stands; None for none.
         refused: connections with another token than the operator's.
-        poll_seconds: how often it looks at the agents; each look is a list of them all.
+        poll_seconds: how often it looks for what to tell.
     """
 
     def __init__(self, admin: ApiClient, namespace: str, address: str, port: int) -> None:
@@ -60,22 +62,18 @@ class FakeGateway:
         try:
             site = web.TCPSite(runner, self._address, self._port, ssl_context=await self._tls())
             await site.start()
-            while True:
-                await self._poll()
-                await asyncio.sleep(self.poll_seconds)
+            async with asyncio.TaskGroup() as group:
+                agents = Informer(self._admin, AGENTS, _digest_of)
+                group.create_task(agents.run())
+                group.create_task(self._follow(agents.items))
         finally:
             await runner.cleanup()
 
-    async def _poll(self) -> None:
-        found = {}
-        async for agent in self._admin.list(AGENTS):
-            key = key_of(agent)
-            digest = text(child(child(agent, "status"), "policy"), "digest")
-            if digest:
-                found[key.namespace, key.name] = digest
-        # Only now: a list that was on its way when the pause began may hold what came after it.
-        if not self.paused:
-            self._digests = found
+    async def _follow(self, agents: Mapping[ObjectKey, str]) -> None:
+        while True:
+            if not self.paused:
+                self._digests = {(key.namespace, key.name): asked for key, asked in agents.items() if asked}
+            await asyncio.sleep(self.poll_seconds)
 
     async def _report(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -127,6 +125,10 @@ class FakeGateway:
                     path.write_bytes(base64.b64decode(text(data, path.name)))
                 context.load_cert_chain(str(paths[0]), str(paths[1]))
             return context
+
+
+def _digest_of(agent: JsonObject) -> str:
+    return text(child(child(agent, "status"), "policy"), "digest")
 
 
 def own_address() -> str:
