@@ -14,12 +14,12 @@ _INSIDE_SUFFIXES: Final = (
     "svc", "cluster.local", "default", "test", "invalid", "onion",
 )  # fmt: skip
 """Of names that are resolved inside a network or a cluster, or nowhere."""
-_POINTING_INSIDE: Final = (
+POINTING_INSIDE: Final = (
     "nip.io", "sslip.io", "xip.io", "localtest.me", "lvh.me", "vcap.me", "lacolhost.com", "local.gd",
 )  # fmt: skip
 """Public names whose records point at loopback, or at whatever address their name says."""
 _INSIDE_ENDINGS: Final = tuple(f".{suffix}" for suffix in _INSIDE_SUFFIXES)
-_POINTING_ENDINGS: Final = tuple(f".{suffix}" for suffix in _POINTING_INSIDE)
+_POINTING_ENDINGS: Final = tuple(f".{suffix}" for suffix in POINTING_INSIDE)
 _METADATA_NAMES: Final = frozenset({"metadata", "metadata.google.internal", "metadata.goog", "instance-data"})
 _METADATA_ADDRESSES: Final = frozenset(
     ipaddress.ip_address(address)

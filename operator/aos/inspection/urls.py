@@ -10,7 +10,15 @@ from pydantic import JsonValue
 
 from aos.inspection import folding
 from aos.inspection.authority import FurtherHosts, goes_on
-from aos.inspection.hosts import Host, HostError, lists_exactly, matches, parse_host
+from aos.inspection.hosts import (
+    POINTING_INSIDE,
+    Host,
+    HostError,
+    lists_exactly,
+    matches,
+    numeric_readings,
+    parse_host,
+)
 
 MAX_DECODINGS: Final = 3
 """How many percent-encodings over each other are undone."""
@@ -37,14 +45,24 @@ _RELATIVE: Final = re.compile(
     r"(?:^|(?<=[\s=\"'(,\[]))(?P<slashes>[/\\]{2,})(?=[^\s/\\])(?P<rest>[^\s/\\<>\"'`{}|^?#]*)"
 )
 _OPAQUE: Final = re.compile(r"(?:url:)*(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30}):(?=\S)", re.IGNORECASE)
-_BARE: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?::[0-9]{1,5})?(?:[/?#].*)?", re.DOTALL)
-_SUSPECT: Final = re.compile(
-    r"\[.*\]|0\.0\.0\.0|[1-9][0-9]{0,2}(?:\.[0-9]{1,3}){3}\.?|(?:.*\.)?(?:localhost|svc|cluster\.local|internal|metadata\.goog)\.?",
-    re.IGNORECASE,
-)
+_HOST: Final = r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[\w.-]+)(?P<behind>(?::[0-9]*)?(?:[/?#\\].*)?)"
+_BARE: Final = re.compile(_HOST, re.DOTALL)
+_BARE_USER: Final = re.compile(rf"(?:[^/?#\\]*@)?{_HOST}", re.DOTALL)
+_NUMBERS: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){1,3}")
+_CERTAIN: Final = re.compile(r"[^.]*(?:\.[^.]*){3}|.*x[0-9a-f].*|0[0-9]{2,}\..*")
+"""Numbers that are an address and no version, date, time or amount: four; with a hexadecimal one; an octal one first."""
+_LOOPBACK: Final = "127."
+_MAIL_ENDINGS: Final = (".internal", ".intranet", ".corp", ".lan", ".localdomain")
+"""Of domains in which people have mail addresses, too."""
+_BARE_ENDINGS: Final = (
+    "]", ".localhost", ".svc", ".cluster.local", ".metadata.goog", ".kubernetes.default",
+    *_MAIL_ENDINGS, *(f".{name}" for name in POINTING_INSIDE),
+)  # fmt: skip
+"""Of texts that are a host for certain; what ends otherwise may be the name of a file or a setting."""
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]+(?:%[\w.-]*)?")
 _IGNORED: Final = re.compile(r"[\t\r\n]")
 _PORT: Final = re.compile(r":[0-9]*$")
+_AUTHORITY_END: Final = re.compile(r"[/?#\\]")
 _PUNCTUATION: Final = ").,;!*"
 
 
@@ -243,19 +261,50 @@ def _judge_inside(where: str, host: Host, allowed: frozenset[frozenset[str]]) ->
 
 
 def _check_bare(where: str, text: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
-    """Check a text that is a host and nothing else, or starts with one: a tool may well put a scheme before it.
+    """Check a text that is a host with or without user, port and path: a tool may well put a scheme before it.
 
     Lists do not bear on it, since a file's name looks the same.
     """
     if text.count(":") > 1 and _IPV6.fullmatch(text):
         text = f"[{text}]"
-    bare = _BARE.fullmatch(text)
-    if bare is None or _SUSPECT.fullmatch(bare["host"]) is None:
+    if "@" not in text:
+        return _check_host(where, _BARE.fullmatch(text), allowed, user=False)
+    problem = _check_host(where, _BARE_USER.fullmatch(text), allowed, user=True)
+    if problem is None and text.count("@") > 1:
+        # What programs read that take the first @, and not the last, for the end of user information.
+        first = text.find("@")
+        if _AUTHORITY_END.search(text, 0, first) is None:
+            return _check_host(where, _BARE.match(text, first + 1), allowed, user=True)
+    return problem
+
+
+def _check_host(
+    where: str, bare: re.Match[str] | None, allowed: frozenset[frozenset[str]], *, user: bool
+) -> UrlProblem | None:
+    if bare is None:
+        return None
+    name = bare["host"].lower().removesuffix(".")
+    if name[:1].isdigit() and _NUMBERS.fullmatch(name):
+        is_address = _CERTAIN.fullmatch(name) or (name.startswith(_LOOPBACK) and (user or bare["behind"]))
+        return _check_numbers(where, name, allowed) if is_address else None
+    if not f".{name}".endswith(_BARE_ENDINGS):
+        return None
+    if user and not bare["behind"] and f".{name}".endswith(_MAIL_ENDINGS):
         return None
     try:
-        return _judge_inside(where, parse_host(bare["host"]), allowed)
-    except HostError:
-        return None
+        return _judge_inside(where, parse_host(name), allowed)
+    except HostError as error:
+        return None if name[0] == "[" else UrlProblem(where, "", f"a host can't be judged: {error}")
+
+
+def _check_numbers(where: str, name: str, allowed: frozenset[frozenset[str]]) -> UrlProblem | None:
+    for address in numeric_readings(name):
+        # 0.1.2.3 is a version, which leads nowhere.
+        if address.packed[0] or not int(address):
+            problem = _judge_inside(where, Host(str(address), address), allowed)
+            if problem is not None:
+                return problem
+    return None
 
 
 def _looks_like_host(rest: str) -> bool:

@@ -22,15 +22,26 @@ REFUSED = [
     "s3://bucket/key", "foo://crm/x", "http://kubernetes", "http://a..b/", "http://1.2.3.4.5/",
     "169.254.169.254", "169.254.169.254/latest/meta-data", "10.0.0.1:80/x", "[::1]:80", "::1", "fd00::1",
     "http://example.com'@127.0.0.1/", "http://example.com @127.0.0.1/", "see http://example.com}@127.0.0.1/", "http://'@127.0.0.1/",
-    "http:'@127.0.0.1/", "http: @127.0.0.1/", "//example.com'@127.0.0.1/", "//'@127.0.0.1", "src=//x@localhost/", "src=//x'@127.0.0.1/",
+    "http:'@127.0.0.1/", "http: @127.0.0.1/", "//example.com'@127.0.0.1/", "//'@127.0.0.1", "src=//x@localhost/",
+    "src=//x'@127.0.0.1/",
     "http://example.com'.localhost/", "http://example.com'[::1]/", "http://010.0.0.1/", "http://fa\u00df.example/",
+    "0177.0.0.1", "010.0.0.1", "0x7f.1", "0177.1", "127.1:80", "127.1/latest", "u@127.1", "127.0.0.1.nip.io",
+    "a.10.0.0.1.sslip.io:80/x", "a@10.0.0.1@example.com/", "a@example.com@10.0.0.1", "kubernetes.default",
+    "kubernetes.default:443/api", "root@localhost", "u@x.internal/latest", "printer.lan", "localhost.localdomain", "lvh.me",
+    "127.0.0.0x", "0xa9.254.169.254", "0.0.0.0", "-a.127.0.0.1.nip.io", "0251.0376.0251.0376", "10.0.0.0/8", "127.0.0.1:/x",  # noqa: S104 - to be refused
+    "127.0.0.1:000080/",
     "localhost", "localhost:8080", "crm.sales.svc", "crm.sales.svc.cluster.local:80/mcp", "metadata.google.internal/x",
 ]  # fmt: skip
 PASSED = [
     "https://example.com/a?b=c", "see https://bücher.example/x, ok", "https://example.com.", "https://8.8.8.8/", "8.8.8.8",
     "report.pdf", "a: b", "12:30:45", "// comment", "C:\\dir\\x", "mailto:a@b.example", "and/or", "use http:// or https://",
     "the ratio is 3:4", "urn:isbn:123", "Re: file: x", "data is: here", "100%", "1.2.3", "key=value", "std::vector", "",
-    "a//b", "\\d+", "http://example.com is it, mail a@b.example", "see http://example.com cc @anna", "// @ts-check", "x = 1 //TODO @anna",
+    "127.1", "10.5", "0.5", "10.0.1", "10.5/12", "0.5:1", "10.02.2024", "00.30", "10.0x", "10.025", "10.050.000", "0.1.2.3",
+    "10.0.19041.1", "node@10.1", "alice@team.internal", "bob@corp.lan", "settings.default", "app.local", ".env.local:3",
+    "2130706433", "0x7f000001", "metadata/labels", "kubernetes", "user@host", "[1.5]", "1.2.3.4.5", "0x1.8p3", "x/@10.0.0.1",
+    "a@b@c",
+    "a//b", "\\d+", "http://example.com is it, mail a@b.example", "see http://example.com cc @anna", "// @ts-check",
+    "x = 1 //TODO @anna",
     '{"u":"http://example.com","by":"@anna","mail":"a@b.example"}', 'see "http://example.com" or mail a@b.example',
     "use http: or https: @anna", "<a href='http://example.com'>@ anna</a>",
 ]  # fmt: skip
@@ -52,6 +63,16 @@ def test_attack_14_inside_hosts_are_refused_in_every_notation(host: str) -> None
 @pytest.mark.parametrize("text", PASSED)
 def test_other_text_passes(text: str) -> None:
     assert check_urls({"a": text, "b": 1, "c": None}, NONE) is None
+
+
+@pytest.mark.parametrize("user", ["", "@", "u@", "u:p@", "x y@", "a@b.example@"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "169.254.169.254", "0177.0.0.1", "0x7f.1", "127.0.0.1.", "[::1]", "localhost", "127.0.0.1.nip.io", "crm.sales.svc"],
+)  # fmt: skip
+def test_attack_14_what_a_scheme_would_make_a_url_that_leads_inside_is_refused(user: str, host: str) -> None:
+    for behind in ("", ":80", ":", "/x", ":80/x@y", "\\x", "?x", "#x"):
+        assert check_urls({"host": f"{user}{host}{behind}"}, NONE) is not None
 
 
 def test_a_problem_says_where_it_is_and_what_helps() -> None:
@@ -80,6 +101,10 @@ def lists(*patterns: tuple[str, ...]) -> frozenset[frozenset[str]]:
         ("http://0x0a000001/", lists(("10.0.0.1",)), True),
         ("http://10.0.0.2/", lists(("10.0.0.1",)), False),
         ("10.0.0.1", lists(("10.0.0.1",)), True),
+        ("u@10.0.0.1/x", lists(("10.0.0.1",)), True),
+        ("0x7f.1", lists(("127.0.0.1",)), True),
+        ("010.0.0.1", lists(("10.0.0.1",)), True),
+        ("0177.0.0.1", lists(("10.0.0.1",)), False),
         ("report.pdf", lists(("example.com",)), True),
         ("file:///x", lists(("x",)), False),
         ("http://a.example'@b.example/", lists(("a.example",)), False),
