@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -174,16 +175,26 @@ async def test_a_damaged_counter_denies_what_needs_it_and_nothing_else(tmp_path:
     await store.close()
 
 
-async def test_a_settlement_is_on_disk_soon_and_before_a_head_is_told(tmp_path: Path) -> None:
+async def test_a_settlement_is_on_disk_soon_and_before_a_head_is_told_or_signed(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db", "c", StoreSettings(outcome_sync_seconds=0.01))
     await store.open()
-    for look in (store.heads, lambda: asyncio.sleep(0.5)):
+    looks: list[Callable[[], Awaitable[object]]] = [store.heads, store.ping, lambda: asyncio.sleep(0.5)]
+    seen = []
+    for look in looks:
         call = admission(charge())
         await store.admit(call)
         await store.finish(completion(call.call))
-        assert not store._writer.synchronised
+        seen.append((store._writer.synchronised, store.written()))
         await look()
-        assert store._writer.synchronised
+        seen.append((store._writer.synchronised, store.written()))
+    assert [(is_on_disk, head and head.sequence) for is_on_disk, head in seen] == [
+        (False, 2),
+        (True, 3),
+        (False, 4),
+        (True, 5),
+        (False, 6),
+        (True, 7),
+    ]
     await store.close()
 
 
