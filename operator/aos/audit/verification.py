@@ -18,7 +18,7 @@ MOST_FINDINGS: Final = 100
 ANCHORED_WITHIN_SECONDS: Final = 180
 """Rows that are older than this are anchored while gateways and the operator work: they sign each 20 s and anchor each 60 s."""
 LIMITS: Final = (
-    "Rows of the last 3 minutes may not be anchored yet: they are linked, but whoever can write the store could still cut them off, replace them or add to them.",
+    "Rows of the last 3 minutes, and of the 3 minutes after a chain's last anchored row, may have no anchor: they are linked, but whoever can write the store could still cut them off, replace them or add to them.",
     "Of a chain that has no anchor of its own, only the start of a later one tells: what was in the store when that began.",
     "A gateway that lies before it writes a row, or writes none, is not found out by this.",
     "Arguments and results are not in the trail; only the digest of the arguments is.",
@@ -51,7 +51,10 @@ class FindingKind(StrEnum):
     BAD_ANCHOR = "BadAnchor"
     """An anchor's signature does not hold, or two anchors of a chain have different keys."""
     UNANCHORED = "Unanchored"
-    """Rows that should be anchored by now are not: no anchor covers them, and no start of a chain that is anchored."""
+    """Rows that should be anchored by now are not: no anchor covers them, and no start of a chain that is anchored.
+
+    What a gateway wrote in its last minutes may be so: if it was killed, or the operator restarted with it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ class _Chain:
 
     Attributes:
         due: sequence of the last row that should be anchored by now; 0 if none should.
-        due_time: when that was written, as it says.
+        due_time: the latest time that such a row has.
     """
 
     name: str
@@ -188,11 +191,11 @@ class Verifier:
             now: from before the anchors were fetched.
         """
         within = timedelta(seconds=ANCHORED_WITHIN_SECONDS)
-        self._recent, self._ahead = _moment(now - within), _moment(now + within)
+        self._recent, self._ahead = _text(now - within), _text(now + within)
         self._chains: dict[str, _Chain] = {}
         self._gaps: dict[tuple[str, int], list[_Mark]] = {}
         self._starts: list[tuple[str, ChainHead]] = []
-        self._covered: dict[str, int] = {}
+        self._covered: dict[str, ChainHead] = {}
         self._claims: list[_Claim] = []
         self._findings: list[Finding] = []
         self._unreadable: set[tuple[str, int]] = set()
@@ -216,7 +219,7 @@ class Verifier:
         chain.keep(row)
         # All rows write their time in one form, so that texts compare as times do. One from the future is nobody's.
         if not self._recent <= row.event.time <= self._ahead:
-            chain.due, chain.due_time = row.sequence, row.event.time
+            chain.due, chain.due_time = row.sequence, max(chain.due_time, row.event.time)
 
     def unreadable(self, chain: str, sequence: int, why: str) -> None:
         """Note a row that the store has and nobody can read."""
@@ -292,14 +295,18 @@ class Verifier:
         while vouched:
             newly = set()
             for head in vouched:
-                if head.sequence > self._covered.get(head.chain, 0):
-                    self._covered[head.chain] = head.sequence
+                if head.sequence > self._covered_to(head.chain):
+                    self._covered[head.chain] = head
                     newly.add(head.chain)
             vouched = [head for chain, head in self._starts if chain in newly]
 
     def _counts(self, mark: _Mark) -> bool:
         """Whether a gap mark is vouched for; without any anchor nothing is."""
-        return mark.sequence <= self._covered.get(mark.chain, 0)
+        return mark.sequence <= self._covered_to(mark.chain)
+
+    def _covered_to(self, chain: str) -> int:
+        covered = self._covered.get(chain)
+        return covered.sequence if covered is not None else 0
 
     def _doubts(self, chain: str, sequence: int) -> str:
         """Return what to say of gap marks there that do not count."""
@@ -348,8 +355,9 @@ class Verifier:
             )
 
     def _judge_coverage(self, chain: _Chain) -> None:
-        first = self._covered.get(chain.name, 0) + 1
-        if chain.due < first:
+        covered = self._covered.get(chain.name)
+        first = covered.sequence + 1 if covered is not None else 1
+        if chain.due < first or (covered is not None and chain.due_time <= _within(covered)):
             return
         which = f"row {first}" if first == chain.due else f"rows {first} to {chain.due}"
         ahead = ", ahead of this machine's clock" if chain.due_time > self._ahead else ""
@@ -358,7 +366,7 @@ class Verifier:
             FindingKind.UNANCHORED,
             chain.name,
             first,
-            f"{which} of chain {chain.name}, the last of {chain.due_time}{ahead}: covered by no anchor, {known}; unless the"
+            f"{which} of chain {chain.name}, until {chain.due_time}{ahead}: covered by no anchor, {known}; unless the"
             " operator, or the gateway's way to it, was away then, somebody else wrote there",
         )
 
@@ -412,7 +420,7 @@ class Verifier:
                 chain.rows,
                 chain.last,
                 anchored.get(chain.name, 0),
-                self._covered.get(chain.name, 0),
+                self._covered_to(chain.name),
             )
 
     def _find(self, kind: FindingKind, row: AuditRow, what: str) -> None:
@@ -439,9 +447,18 @@ def verify(
     return verifier.finish(heads, anchors)
 
 
-def _moment(time: datetime) -> str:
+def _text(time: datetime) -> str:
     """Return a time as rows have it."""
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _within(head: ChainHead) -> str:
+    """Return until when a row after ``head`` may have been written that no anchor covers; nothing if its time is none."""
+    try:
+        time = datetime.fromisoformat(head.time)
+    except ValueError:
+        return ""
+    return _text(time + timedelta(seconds=ANCHORED_WITHIN_SECONDS)) if time.tzinfo is not None else ""
 
 
 def _digest(text: str) -> bytes:

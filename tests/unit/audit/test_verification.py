@@ -311,9 +311,7 @@ def test_attack_27_without_anchors_nothing_that_should_have_one_holds() -> None:
     assert verify(rows, [head_of(rows[-1])], []).holds
     verification = verify(rows, [head_of(rows[-1])], [], after=LATER)
     assert found(verification) == {(K.UNANCHORED, 1)}
-    assert (
-        "rows 1 to 6 of chain gateway-1, the last of 2026-01-02T03:04:05" in verification.findings[0].message
-    )
+    assert "rows 1 to 6 of chain gateway-1, until 2026-01-02T03:04:05" in verification.findings[0].message
     assert "there are no anchors" in verification.findings[0].message
 
 
@@ -328,10 +326,31 @@ def test_attack_27_a_chain_that_somebody_made_up_whole_is_told_once_it_should_be
     assert verification.unanchored == 3
 
 
+def longer(rows: Rows, *times: str) -> Rows:
+    """Return the chain with more rows, of these times of its day."""
+    more = [replace(event(9), time=f"2026-01-02T{time}.000000Z") for time in times]
+    return chain_of([*(row.event for row in rows), *more], rows[0].chain)
+
+
 def test_attack_27_rows_that_somebody_added_to_a_chain_that_has_ended_are_told() -> None:
-    rows = trail()
-    longer = relinked([*rows, link("gateway-1", 7, rows[-1].hash, event(7))])
-    assert found(verify(longer, [], [anchor(rows[-1])], after=LATER)) == {(K.UNANCHORED, 7)}
+    rows = longer(trail(), "09:00:00")
+    assert found(verify(rows, [], [anchor(rows[5])], after=timedelta(hours=7))) == {(K.UNANCHORED, 7)}
+    rows = longer(trail(), "09:00:00", "03:04:09")
+    assert found(verify(rows, [], [anchor(rows[5])], after=timedelta(hours=7))) == {(K.UNANCHORED, 7)}
+
+
+def test_what_a_gateway_wrote_in_its_last_minutes_may_have_no_anchor_and_is_counted() -> None:
+    rows = longer(trail(), "03:06:00", "03:07:05")
+    verification = verify(rows, [], [anchor(rows[5])], after=timedelta(days=1))
+    assert verification.holds
+    assert verification.unanchored == 2
+
+
+def test_an_anchor_of_no_time_excuses_no_row_after_it() -> None:
+    rows = longer(trail(), "03:06:00")
+    for time in ("", "2026-01-02T03:04:05"):
+        head = replace(head_of(rows[5]), time=time)
+        assert found(verify(rows, [], [SIGNER.sign(head)], after=timedelta(hours=1))) == {(K.UNANCHORED, 7)}
 
 
 def test_attack_27_a_row_from_the_future_is_no_young_one() -> None:
@@ -342,11 +361,10 @@ def test_attack_27_a_row_from_the_future_is_no_young_one() -> None:
 
 
 def test_of_a_chain_that_goes_on_only_what_is_old_should_be_anchored() -> None:
-    rows = trail()
-    young = replace(event(9), time="2026-01-02T03:08:59.000000Z")
-    longer = [*rows, link("gateway-1", 7, rows[-1].hash, young)]
-    assert verify(longer, [], [anchor(rows[-1])], after=LATER).holds
-    assert found(verify(longer, [], [anchor(rows[3])], after=LATER)) == {(K.UNANCHORED, 5)}
+    rows = longer(trail(), "03:09:00", "03:09:01", "03:11:59")
+    now = timedelta(minutes=8)
+    assert verify(rows, [], [anchor(rows[7])], after=now).holds
+    assert found(verify(rows, [], [anchor(rows[5])], after=now)) == {(K.UNANCHORED, 7)}
 
 
 def test_a_gateway_that_lived_for_less_than_a_minute_is_vouched_for_by_the_anchored_start_of_the_next() -> (
