@@ -455,10 +455,10 @@ def _text(time: datetime) -> str:
 def _within(head: ChainHead) -> str:
     """Return until when a row after ``head`` may have been written that no anchor covers; nothing if its time is none."""
     try:
-        time = datetime.fromisoformat(head.time)
-    except ValueError:
+        time = datetime.fromisoformat(head.time) + timedelta(seconds=ANCHORED_WITHIN_SECONDS)
+    except (ValueError, OverflowError):
         return ""
-    return _text(time + timedelta(seconds=ANCHORED_WITHIN_SECONDS)) if time.tzinfo is not None else ""
+    return _text(time) if time.tzinfo is not None else ""
 
 
 def _digest(text: str) -> bytes:

@@ -348,7 +348,7 @@ def test_what_a_gateway_wrote_in_its_last_minutes_may_have_no_anchor_and_is_coun
 
 def test_an_anchor_of_no_time_excuses_no_row_after_it() -> None:
     rows = longer(trail(), "03:06:00")
-    for time in ("", "2026-01-02T03:04:05"):
+    for time in ("", "2026-01-02T03:04:05", "9999-12-31T23:59:59Z"):
         head = replace(head_of(rows[5]), time=time)
         assert found(verify(rows, [], [SIGNER.sign(head)], after=timedelta(hours=1))) == {(K.UNANCHORED, 7)}
 
