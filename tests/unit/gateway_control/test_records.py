@@ -7,6 +7,7 @@ from aos.gateway.caller import Caller
 from aos.gateway.control.records import (
     RecordUnknownError,
     duplicate_checks,
+    in_full,
     is_kept,
     lease_request,
     system_of,
@@ -68,6 +69,27 @@ def test_a_namespace_that_is_called_svc_is_no_other_one() -> None:
     spellings = ("http://crm.svc/", "http://crm.svc.svc/", "http://crm.svc.svc.cluster.local/")
     assert {system_of(url) for url in spellings} == {"crm.svc:80"}
     assert system_of("http://crm/") == "crm:80"
+
+
+@pytest.mark.parametrize(
+    ("url", "full"),
+    [
+        ("http://crm:8080/mcp", "http://crm.aos-system:8080/mcp"),
+        ("http://crm/mcp", "http://crm.aos-system/mcp"),
+        *(
+            (url, url)
+            for url in (
+                "http://crm.desk/mcp",
+                "http://localhost:80/mcp",
+                "http://[::1]:80/mcp",
+                "http://[[:/mcp",
+                "",
+            )
+        ),
+    ],
+)
+def test_a_service_that_is_named_alone_is_one_of_the_gateways_own_namespace(url: str, full: str) -> None:
+    assert in_full(url, "aos-system") == full
 
 
 def test_a_write_of_which_policy_redacts_a_part_is_not_identical_to_the_whole_one() -> None:

@@ -110,6 +110,16 @@ async def test_a_call_has_its_two_rows_and_its_record() -> None:
     assert intent.arguments_digest.startswith("sha256:")
 
 
+async def test_a_tool_named_without_a_namespace_is_the_service_beside_the_gateway() -> None:
+    async with scripted(BOTH) as (url, _, _), gateway() as front:
+        plain = tool(url)
+        await serve_for(front, working(effective(of=plain)), plain)
+        front.caller = working(effective(of=tool("http://crm:9/mcp")))
+        await call(front, "update_contact")
+        intent, *_ = await front.held.rows()
+    assert intent.record.endswith("crm.aos-system:9/mcp/contact/7")
+
+
 async def test_a_denial_has_one_row() -> None:
     async with scripted(BOTH) as (url, _, _), gateway() as front:
         denied = policy(rules=[{"name": "no", "effect": "Deny", "tools": [{"name": "*"}]}])

@@ -22,6 +22,7 @@ ATTEMPT_SECONDS: Final = 86_400
 
 _SERVICE: Final = ".svc"
 _LONG_SERVICE: Final = f"{_SERVICE}.cluster.local"
+_LOCAL: Final = "localhost"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -124,11 +125,24 @@ def _system_key(asked: AskedCall) -> str:
 
 
 @lru_cache(maxsize=4096)
+def in_full(url: str, namespace: str) -> str:
+    """Return a Tool's URL with ``namespace``, the gateway's own, where it names a Service alone: there its name is looked up."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    host, colon, port = parts.netloc.partition(":")
+    if not host or host.lower() == _LOCAL or "." in host or "[" in host:
+        return url
+    return parts._replace(netloc=f"{host}.{namespace}{colon}{port}").geturl()
+
+
+@lru_cache(maxsize=4096)
 def system_of(url: str) -> str:
     """Return one spelling of a Tool's URL: two Tools that reach one place are one system.
 
     The names by which pods reach a Service in any namespace (``NAME.NAMESPACE``, with ``.svc``, with ``.svc.cluster.local``)
-    become the shortest. A name without a dot is left: for every Tool it means a Service of the gateway's own namespace.
+    become the shortest.
     """
     try:
         parts = urlsplit(url)

@@ -15,7 +15,7 @@ from aos.gateway.control.asked import AskedCall, Finished, Repeated, Ticket
 from aos.gateway.control.control import CallControl
 from aos.gateway.control.guard import ToolGuard
 from aos.gateway.control.likeness import likeness
-from aos.gateway.control.records import is_kept
+from aos.gateway.control.records import in_full, is_kept
 from aos.gateway.control.retries import BACKOFF, RetryBudget, may_repeat
 from aos.gateway.journal import CallOutcome, Entry, Journal, Subject, arguments_digest
 from aos.gateway.mcp import answers
@@ -103,6 +103,7 @@ class ToolCalls:
         self._journal = journal
         self._control = control
         self._gate = Gate(control.desk, control.reviews, control.calls, catalogue)
+        self._namespace = settings.namespace
         self._max_attempts = settings.max_call_attempts
         self._max_kept_result_bytes = settings.max_kept_result_bytes
         self._clock = clock
@@ -120,7 +121,7 @@ class ToolCalls:
         if isinstance(judged, Refused):
             return self._refuse(call, _asked_in_vain(call, digest, judged), judged, started_at)
         sendable = await request_inspected(call, judged)
-        asked = _asked(call, judged, digest, sendable)
+        asked = _asked(call, judged, digest, sendable, self._namespace)
         if isinstance(sendable, Refused):
             return self._refuse(call, asked, sendable, started_at)
         passed = await self._gate.let(call, judged, asked)
@@ -330,7 +331,9 @@ def _asked_in_vain(call: ToolCall, digest: str, refused: Refused) -> AskedCall:
     )
 
 
-def _asked(call: ToolCall, cleared: Cleared, digest: str, sendable: Sendable | Refused) -> AskedCall:
+def _asked(
+    call: ToolCall, cleared: Cleared, digest: str, sendable: Sendable | Refused, namespace: str
+) -> AskedCall:
     sent = sendable if isinstance(sendable, Sendable) else _NOTHING
     return AskedCall(
         caller=call.caller,
@@ -343,7 +346,7 @@ def _asked(call: ToolCall, cleared: Cleared, digest: str, sendable: Sendable | R
         arguments_digest=digest,
         likeness=likeness(call.arguments),
         declared=cleared.action.declared,
-        system=cleared.tool.spec.url or system_of_memory(cleared.tool, call.caller.task),
+        system=in_full(cleared.tool.spec.url, namespace) or system_of_memory(cleared.tool, call.caller.task),
         account=_account(cleared.tool),
         data_classes=sent.found,
     )
