@@ -62,6 +62,7 @@ class Story:
         self._reasons: dict[str, str] = {}
         self._events: set[str] = set()
         self._pod = ""
+        self._image = ""
         self._result = False
         self._requests: dict[str, ApprovalRequest] = {}
 
@@ -119,6 +120,9 @@ class Story:
         if task.status.pod and task.status.pod.name != self._pod:
             self._pod = task.status.pod.name
             yield f"pod {self._pod}" + (f", revision {task.status.revision}" if task.status.revision else "")
+        if task.status.image_id and task.status.image_id != self._image:
+            self._image = task.status.image_id
+            yield f"image {self._image}"
         for condition in task.status.conditions:
             said = (condition.type, condition.reason, condition.message)
             if said not in self._told and not self._adds_nothing(condition):

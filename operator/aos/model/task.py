@@ -26,6 +26,7 @@ from aos.model.workflow_step import MAX_ITEMS, StepName
 
 DEFAULT_DEADLINE = "10m"
 MAX_DEADLINE_SECONDS = 86_400
+MAX_IMAGE_ID_LENGTH = 1024
 MAX_LINEAGE = 16
 MAX_RUN_BUDGETS = 4
 
@@ -165,6 +166,7 @@ class TaskStatus(ApiModel):
     """What became of a task: result and usage from the gateway, the rest from the operator.
 
     Attributes:
+        image_id: what the agent's container ran, as the node says it, with the image's digest; the revision names the image as its Agent does.
         deadline: when its time is up, once people were asked about one of its calls: its clock stands while they decide.
         waiting_for: the ApprovalRequest that it waits for; empty while it waits for none.
         waited_seconds: how long it waited for people, but for what it still waits for.
@@ -177,6 +179,7 @@ class TaskStatus(ApiModel):
     waited_seconds: int = Field(default=0, ge=0)
     revision: str = Field(default="", max_length=253)
     pod: TaskPod | None = None
+    image_id: str = Field(default="", max_length=MAX_IMAGE_ID_LENGTH, alias="imageID")
     start_time: datetime | None = None
     completion_time: datetime | None = None
     result: TaskResult | None = None

@@ -42,8 +42,18 @@ def check_agent(spec: AgentSpec, there: Surroundings) -> Verdict:
         *_delegates(spec, there.agents),
     ]
     if not found:
-        return yes(Reason.ACCEPTED)
+        return yes(Reason.ACCEPTED, _advice(spec))
     return no(found[0].reason, "; ".join(problem.message for problem in found))
+
+
+def _advice(spec: AgentSpec) -> str:
+    """Return what is no problem and people should know; empty for nothing."""
+    if not spec.runtime.image or "@" in spec.runtime.image:
+        return ""
+    return (
+        "spec.runtime.image is not pinned by a digest (NAME@sha256:...): what its tag names may change without a new revision;"
+        " status.imageID of a Task says what ran"
+    )
 
 
 def _instructions(spec: AgentSpec, text: str | None) -> Iterator[Verdict]:

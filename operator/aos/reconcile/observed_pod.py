@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from aos.model.meta import ObjectMeta
@@ -19,6 +19,7 @@ from aos.model.names import (
     LABEL_AGENT,
     LABEL_TASK,
 )
+from aos.model.task import MAX_IMAGE_ID_LENGTH
 from aos.reconcile.conditions import shortened
 from aos.reconcile.containers import CONTAINER
 from aos.reconcile.pod import ANNOTATION_REVISION
@@ -129,6 +130,7 @@ class ObservedPod:
         image_problem: which of its containers has an image that can't be had, and why; empty otherwise.
         waiting: which of its containers does not start, or keeps ending, for another reason, and which; empty otherwise.
         is_running: whether its container runs or ran.
+        image_id: what its container runs, as its node says it, with the digest; empty before the node has the image.
         restarts: how often its container was started anew.
         last_ending: how its container ended before it was last started anew; empty if it was not.
         last_exit_code: its exit code then.
@@ -163,6 +165,7 @@ class ObservedPod:
     image_problem: str = ""
     waiting: str = ""
     is_running: bool = False
+    image_id: str = ""
     restarts: int = 0
     last_ending: str = ""
     last_exit_code: int = 0
@@ -244,6 +247,7 @@ class _State(_View):
 class _ContainerStatus(_View):
     name: str = ""
     started: bool | None = None
+    image_id: str = Field(default="", alias="imageID")
     restart_count: int = 0
     state: _State = _State()
     last_state: _State = _State()
@@ -352,6 +356,7 @@ def observe_pod(raw: Mapping[str, JsonValue]) -> ObservedPod:
         image_problem=_hindrance(status, images=True),
         waiting=_hindrance(status, images=False),
         is_running=state.running is not None or state.terminated is not None,
+        image_id=container.image_id[:MAX_IMAGE_ID_LENGTH],
         restarts=container.restart_count,
         last_ending=_told(last) if last else "",
         last_exit_code=last.exit_code if last else 0,

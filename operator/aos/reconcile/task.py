@@ -98,7 +98,7 @@ def _plan(observed: ObservedTask, step: Step, settings: OperatorSettings, now: d
         adopt=_adoption(observed, step, settings, now),
         delete=_strays(observed, step),
         status=status,
-        events=() if status is None else _events(task, step, after),
+        events=() if status is None else _events(task, step, after, _image(observed, step)),
         requeue_after_seconds=_look_again(observed, step, now),
     )
 
@@ -113,17 +113,18 @@ def _status(
     task = observed.task
     waits = observed.waiting if step.ended is None else replace(observed.waiting, request="")
     before = task.status
-    generation = task.metadata.generation
+    generation, image = task.metadata.generation, _image(observed, step)
     if (
         step.record is None
         and step.ended is None
+        and image == before.image_id
         and unchanged(before.conditions, after)
         and before.observed_generation == generation
         and waits == Waiting(before.waiting_for, before.waited_seconds, before.deadline)
     ):
         return None
     status: JsonObject = {"observedGeneration": generation, "conditions": list(as_json(after))}
-    status |= _record(task, step, now) | _waiting(waits)
+    status |= _record(task, step, now) | _waiting(waits) | ({"imageID": image} if image else {})
     if step.ended is not None:
         status["completionTime"] = _moment(now)
     return status
@@ -141,6 +142,13 @@ def _record(task: Task, step: Step, now: datetime) -> JsonObject:
     if before.start_time is not None:
         said["startTime"] = _moment(before.start_time)
     return said
+
+
+def _image(observed: ObservedTask, step: Step) -> str:
+    """Return what the Task's pod ran first; empty while its node has not said so."""
+    recorded = step.record or observed.task.status.pod
+    found = next((item for item in observed.pods if recorded and item.uid == recorded.uid), step.record)
+    return observed.task.status.image_id or (found.image_id if found is not None else "")
 
 
 def _waiting(waits: Waiting) -> JsonObject:
@@ -203,7 +211,7 @@ def _is_new(pod: ObservedPod) -> bool:
     return pod.phase is PodPhase.PENDING and not pod.node and pod.claim is None
 
 
-def _events(task: Task, step: Step, after: tuple[Condition, ...]) -> tuple[Happening, ...]:
+def _events(task: Task, step: Step, after: tuple[Condition, ...], image: str) -> tuple[Happening, ...]:
     started = find(after, ConditionType.STARTED)
     before = find(task.status.conditions, ConditionType.STARTED)
     told = started is not None and (
@@ -214,7 +222,7 @@ def _events(task: Task, step: Step, after: tuple[Condition, ...]) -> tuple[Happe
         Happening(EventReason.POD_CREATED, f"pod {step.record.name} runs revision {step.revision}")
         if step.record is not None
         else None,
-        _start_event(step) if told and step.ended is None else None,
+        _start_event(step, image) if told and step.ended is None else None,
         _end_event(step.ended) if step.ended is not None else None,
     )
 
@@ -227,9 +235,9 @@ def _worth_telling(task: Task, *events: Happening | None) -> tuple[Happening, ..
     )
 
 
-def _start_event(step: Step) -> Happening | None:
+def _start_event(step: Step, image: str) -> Happening | None:
     if step.started.holds:
-        return Happening(EventReason.STARTED, "the agent runs")
+        return Happening(EventReason.STARTED, f"the agent runs {image}".rstrip())
     if step.started.reason in _WORTH_WAITING:
         return Happening(EventReason.WAITING, f"{step.started.reason}: {step.started.message}")
     return None

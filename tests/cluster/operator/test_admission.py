@@ -112,6 +112,14 @@ async def test_operator_and_gateway_each_write_their_part_of_a_tasks_status(
         await write(client, rig, TASKS, "t1", status)
 
 
+async def test_what_a_tasks_pod_ran_is_final_even_for_its_writer(rig: Rig) -> None:
+    await rig.task("t1")
+    await write(rig.operator, rig, TASKS, "t1", {"pod": POD, "imageID": "agent@sha256:12"})
+    for other in ({"imageID": "agent@sha256:34"}, {}):
+        with pytest.raises(Forbidden, match="what a Task's pod ran is final"):
+            await write(rig.operator, rig, TASKS, "t1", {"pod": POD, **other})
+
+
 async def test_a_tasks_pod_result_and_end_are_final_even_for_their_writers(rig: Rig) -> None:
     await rig.task("t1")
     await write(rig.operator, rig, TASKS, "t1", {"pod": POD, "conditions": [END]})

@@ -50,3 +50,12 @@ def test_of_many_names_some_are_told() -> None:
 def test_an_agent_that_names_what_is_there_is_accepted() -> None:
     tools: JsonValue = [{"name": "crm", "actions": ["*"]}]
     assert check_agent(spec(tools=tools, model={"name": "small"}, delegates=["copywriter"]), THERE).holds
+
+
+def test_an_own_image_without_a_digest_is_accepted_and_told() -> None:
+    loose = check_agent(spec(runtime={"image": "registry.example/agent:7"}), THERE)
+    assert loose.holds
+    assert "not pinned by a digest" in loose.message
+    pinned = f"registry.example/agent:7@sha256:{'0' * 64}"
+    assert check_agent(spec(runtime={"image": pinned}), THERE).message == ""
+    assert check_agent(spec(), THERE).message == ""

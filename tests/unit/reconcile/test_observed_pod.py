@@ -69,6 +69,17 @@ def test_how_a_container_ended_before_it_was_started_anew_is_told() -> None:
     assert not found.out_of_memory
 
 
+def test_what_the_agents_container_runs_is_told_as_the_node_says_it() -> None:
+    status: JsonObject = {
+        "containerStatuses": [
+            {"name": "agent", "imageID": "registry.example/team/agent@sha256:12", "state": {"running": {}}}
+        ],
+        "initContainerStatuses": [{"name": "aos-helper", "imageID": "registry.example/aos@sha256:34"}],
+    }
+    assert observe_pod(stored(status)).image_id == "registry.example/team/agent@sha256:12"
+    assert observe_pod(stored({})).image_id == ""
+
+
 def test_a_pod_without_a_status_is_pending() -> None:
     assert observe_pod(stored({})).phase is PodPhase.PENDING
 

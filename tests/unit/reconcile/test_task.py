@@ -614,6 +614,25 @@ def test_the_record_is_written_again_with_every_status_or_apply_would_drop_it() 
     assert plan.status["startTime"] == "2026-01-02T03:04:00Z"
 
 
+def test_what_the_pod_ran_is_recorded_once_with_whatever_else_is_written() -> None:
+    first, other = pod("Running", image_id="agent@sha256:12"), pod("Running", image_id="agent@sha256:34")
+    begun = reconcile_task(running(replace(first, is_running=True), status=STARTING), SETTINGS, NOW)
+    assert begun.status is not None
+    assert begun.status["imageID"] == "agent@sha256:12"
+    assert [event.note for event in begun.events] == ["the agent runs agent@sha256:12"]
+    claimed = reconcile_task(observed_task(pods=[first]), SETTINGS, NOW)
+    assert claimed.status is not None
+    assert claimed.status["imageID"] == "agent@sha256:12"
+    known: JsonObject = {**RUNNING, "imageID": "agent@sha256:12"}
+    assert reconcile_task(running(other, status=known), SETTINGS, NOW).status is None
+    done = reconcile_task(running(other, status={**known, "result": result("Succeeded")}), SETTINGS, NOW)
+    assert done.status is not None
+    assert done.status["imageID"] == "agent@sha256:12"
+    early = reconcile_task(running(first, status={**STARTING, "result": result("Succeeded")}), SETTINGS, NOW)
+    assert early.status is not None
+    assert early.status["imageID"] == "agent@sha256:12"
+
+
 def test_pods_that_are_not_the_recorded_one_are_removed() -> None:
     plan = reconcile_task(running(pod("Running"), pod("Running", name="stray", uid="stray")), SETTINGS, NOW)
     assert plan.delete == (Deletion("Pod", "stray", "stray"),)

@@ -117,6 +117,10 @@ def _final_parts() -> tuple[Check, ...]:
             "a Task has one pod, and its record is final",
         ),
         Check(
+            "variables.resource != 'tasks' || !variables.old.?imageID.hasValue() || " + _same("imageID"),
+            "what a Task's pod ran is final",
+        ),
+        Check(
             "variables.resource != 'tasks' || variables.oldConditions.all(c, c.type != 'Succeeded'"
             " || c.status == 'Unknown' || variables.newConditions.exists(n, n.type == 'Succeeded'"
             " && n.status == c.status && n.reason == c.reason))",
