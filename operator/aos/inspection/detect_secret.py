@@ -148,5 +148,5 @@ DETECTORS: Final = (
         where(_is_said),
     ),
     Detector("key in context", SECRET, rf"(?i)(?:{_KEY})", rf"(?i)(?:{_KEY}){_IS}{_VALUE}", where(_is_key)),
-    Detector("random token", SECRET, r"[A-Za-z0-9+/_]{32}|[A-Za-z0-9+/_-]{40}", r"[A-Za-z0-9+/_]{32,}={0,2}|[A-Za-z0-9+/_-]{40,}={0,2}", _random),
+    Detector("random token", SECRET, r"[A-Za-z0-9+/_]{32}|[A-Za-z0-9+/_-]{40}", r"[A-Za-z0-9+/_]{32,}={0,2}|[A-Za-z0-9+/_-]{40,}={0,2}", _random, torn=False),
 )  # fmt: skip

@@ -22,6 +22,7 @@ class Detector:
         hint: RE2; it matches any text that holds a value, and any JSON of such a text whose backslashes were removed.
         pattern: RE2; its first group, or all of it, is a candidate. It never matches a NUL.
         judge: gives the values within a candidate.
+        torn: whether its values are looked for in texts put together, too.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Detector:
     hint: str
     pattern: str
     judge: Judge
+    torn: bool = True
 
 
 def anything(_text: bytes, start: int, end: int) -> Sequence[Piece]:

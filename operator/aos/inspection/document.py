@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from aos.inspection.finder import Finder, check_findings
 from aos.inspection.keys import NO_RULES, RULES, meaning_of
+from aos.inspection.neighbours import found_across, is_text_block
 from aos.inspection.redaction import cut, marker, without
 from aos.inspection.sizes import MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, DataTooLargeError
 from aos.inspection.spans import Span, merged
@@ -34,15 +35,17 @@ class _Text:
         rules: what its key says, as positions in RULES.
         spans: what was found in it, in bytes of UTF-8.
         keyed: the classes that it is all of, by what its key says.
+        torn: the classes of what stands in it only together with its neighbours.
     """
 
-    __slots__ = ("keyed", "rules", "spans", "text")
+    __slots__ = ("keyed", "rules", "spans", "text", "torn")
 
     def __init__(self, text: str, rules: frozenset[int]) -> None:
         self.text = text
         self.rules = rules
         self.spans: list[Span] = []
         self.keyed: frozenset[str] = frozenset()
+        self.torn: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -79,8 +82,13 @@ _Node = _Object | _List | _Json | _Text | None
 class Document:
     """A value to be looked through once."""
 
-    def __init__(self, value: JsonValue, finder: Finder) -> None:
+    def __init__(self, value: JsonValue, finder: Finder, *, blocks: bool = False) -> None:
         """Take ``value`` apart.
+
+        Args:
+            value: to be looked through.
+            finder: of the classes to look for.
+            blocks: whether the text blocks of each list are looked through together, too.
 
         Raises:
             DataTooLargeError: it is nested too deeply, or holds too much.
@@ -91,6 +99,9 @@ class Document:
         self._nodes = 0
         self._depth = 0
         self._nested = 0
+        self._blocks = blocks
+        self._in_block = False
+        self._runs: list[list[_Text]] = []
         self._value = value
         self._root = self._taken_apart(value, NO_RULES)
 
@@ -109,6 +120,8 @@ class Document:
         found = self._finder.find(content)
         if found:
             self._share_out(found, ascii_only=len(content) == len(together))
+        for run in self._runs:
+            self._look_across(run)
         for text in self._texts:
             if text.rules:
                 self._judge_by_key(text)
@@ -158,11 +171,30 @@ class Document:
     def _list(self, value: list[JsonValue], rules: frozenset[int]) -> _List:
         first = len(self._texts)
         items: list[tuple[int, _Node]] = []
+        run: list[_Text] = []
         for place, item in enumerate(value):
-            node = self._taken_apart(item, rules)
+            if self._blocks and is_text_block(item):
+                node = self._block(item, rules, run)
+            else:
+                node = self._taken_apart(item, rules)
             if node is not None:
                 items.append((place, node))
+        if len(run) > 1:
+            self._runs.append(run)
         return _List(items, first, len(self._texts))
+
+    def _block(self, value: JsonValue, rules: frozenset[int], run: list[_Text]) -> _Node:
+        """Take a text block apart; its text is kept however short it is, and added to ``run``."""
+        around, self._in_block = self._in_block, True
+        node = self._taken_apart(value, rules)
+        self._in_block = around
+        if isinstance(node, _Object):
+            _, text = node.members["text"]
+            if isinstance(text, _Json):
+                text = text.raw
+            if isinstance(text, _Text):
+                run.append(text)
+        return node
 
     def _named(self, value: dict[str, JsonValue]) -> frozenset[int]:
         """Return what the name says in an object that spells out a name and a value, as headers and variables do."""
@@ -172,7 +204,7 @@ class Document:
         return meaning_of(name).rules & self._finder.key_rules if isinstance(name, str) else NO_RULES
 
     def _string(self, value: str, rules: frozenset[int]) -> _Node:
-        if not rules and not self._finder.patterns and _is_plain(value):
+        if not (rules or self._in_block or self._finder.patterns) and _is_plain(value):
             return None
         text = self._text(value, rules)
         content = _json_in(value) if self._nested < MAX_NESTED_JSON else None
@@ -203,6 +235,15 @@ class Document:
                 if start < end:
                     self._texts[place].spans.append(Span(start, end, span.classes))
                 place += 1
+
+    def _look_across(self, run: list[_Text]) -> None:
+        found = found_across(
+            self._finder, [_encoded(text.text) for text in run], [text.spans for text in run]
+        )
+        for text, spans in zip(run, found, strict=True):
+            if spans != text.spans:
+                text.spans = spans
+                text.torn = frozenset().union(*(span.classes for span in spans))
 
     def _judge_by_key(self, text: _Text) -> None:
         content = _encoded(text.text)
@@ -259,7 +300,7 @@ class Document:
     def _rebuilt_json(self, node: _Json, value: JsonValue, classes: frozenset[str]) -> JsonValue:
         """Write the JSON anew where something in it changed; what only the text as a whole shows takes all of it."""
         content = self._rebuilt(node.content, node.value, classes)
-        if content is node.value or not node.raw.keyed.isdisjoint(classes):
+        if content is node.value or not (node.raw.keyed | node.raw.torn).isdisjoint(classes):
             return _marker(node.raw.spans, classes) if _has(node.raw.spans, classes) else value
         text = orjson.dumps(content)
         left = (

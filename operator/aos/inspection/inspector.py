@@ -8,11 +8,14 @@ from pydantic import JsonValue
 
 from aos.inspection.document import Document
 from aos.inspection.finder import Finder
+from aos.inspection.neighbours import joined_texts
 from aos.inspection.sizes import MAX_TEXT_BYTES, DataTooLargeError, as_json, check_bytes
 from aos.inspection.stream import StreamInspector
 from aos.policy.obligations import DataRules, PatternRule
 
 NO_CLASSES: Final[frozenset[str]] = frozenset()
+_TEXT_KEY: Final = b'"text":"'
+"""What stands in JSON as often as it holds text blocks, or more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,23 @@ class _Side:
             raise DataTooLargeError(
                 f"it has more than {MAX_TEXT_BYTES} bytes, which are too many to look through; send or ask for less at once"
             )
-        if not self.finder.patterns and not self.finder.may_hold(document):
+        blocks = _joined(value) if document.count(_TEXT_KEY) > 1 else ""
+        if not _may_hold(self.finder, document, blocks):
             return Inspected(value)
-        taken_apart = Document(value, self.finder)
+        taken_apart = Document(value, self.finder, blocks=bool(blocks))
         found = taken_apart.find()
         if not found:
             return Inspected(value)
         return Inspected(taken_apart.redacted(self.redact), found, found & self.block)
+
+
+def _joined(value: JsonValue) -> str:
+    """Return what each list of text blocks says together; empty if there is none."""
+    return " ".join(joined_texts(value))
+
+
+def _may_hold(finder: Finder, document: bytes, blocks: str) -> bool:
+    return finder.patterns or finder.may_hold(document) or (bool(blocks) and finder.may_hold(as_json(blocks)))
 
 
 class Inspector:
