@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from aos.gateway.mcp.protocol import Method
 from aos.gateway.mcp.rpc import RpcAnswerError
@@ -119,6 +119,37 @@ async def test_a_tool_replaced_by_one_of_the_other_era_is_asked_again() -> None:
         async with scripted([definition()], session_era_is_over) as (_, tool, _):
             watched._app, watched._modern = tool, True
             assert await client.request(target, Method.CALL_TOOL, CALL, owner="a") == {"content": []}
+
+
+@pytest.mark.parametrize(
+    ("step", "statuses", "maybe_done"),
+    [
+        ("discovering", {"server/discover": 503}, False),
+        ("opening", {"initialize": 500}, False),
+        ("calling", {"tools/call": 500}, True),
+        ("opening again", {"tools/call": 404, "initialize": 303}, False),
+    ],
+)
+async def test_a_handshake_that_fails_has_done_nothing_and_a_call_may_have(
+    step: str, statuses: dict[str, int], *, maybe_done: bool
+) -> None:
+    async with crm(modern=False) as (url, watched), upstream() as client:
+        target, inside = Target("uid", url), watched._app
+        if step == "opening again":
+            await client.request(target, Method.CALL_TOOL, CALL, owner="a")
+        watched._modern = step == "discovering"
+
+        async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+            status = statuses.get(str(watched.seen.requests[-1][2].get("method")))
+            if status is None:
+                await inside(scope, receive, send)
+            else:
+                await respond(send, status, b"")
+
+        watched._app = fails
+        with pytest.raises(UpstreamError) as raised:
+            await client.request(target, Method.CALL_TOOL, CALL, owner="a")
+    assert (raised.value.status, raised.value.maybe_done) == (list(statuses.values())[-1], maybe_done)
 
 
 async def test_an_outage_is_no_verdict_on_the_era() -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -84,7 +84,8 @@ class Upstream:
         """
         peer = self._peer(target)
         for last in (False, True):
-            era = peer.era or await self._find_era(peer, target, owner)
+            with _before_anything():
+                era = peer.era or await self._find_era(peer, target, owner)
             try:
                 if era is Era.MODERN:
                     post = rpc.modern_request(next(self._ids), method, params, param_headers)
@@ -151,7 +152,8 @@ class Upstream:
         idempotency_key: str,
     ) -> dict[str, JsonValue]:
         key = SessionKey(target.uid, owner)
-        session = await self._session(peer, target, owner)
+        with _before_anything():
+            session = await self._session(peer, target, owner)
         try:
             post = rpc.session_request(next(self._ids), method, params, session)
             return await self._ask(target, post, idempotency_key)
@@ -162,7 +164,8 @@ class Upstream:
                 raise
         # 404 says that the session is no more, and that nothing was done (2025-11-25, session management).
         self._sessions.lost(key, session)
-        session = await self._session(peer, target, owner)
+        with _before_anything():
+            session = await self._session(peer, target, owner)
         post = rpc.session_request(next(self._ids), method, params, session)
         return await self._ask(target, post, idempotency_key)
 
@@ -258,6 +261,16 @@ class Upstream:
             response = await self._http.request("DELETE", item.target.url, headers, b"", Waits(_END_SECONDS))
             await response.read()
             response.release()
+
+
+@contextmanager
+def _before_anything() -> Iterator[None]:
+    """Say of failures that nothing was done: what is asked for was not sent yet, whatever became of the handshake."""
+    try:
+        yield
+    except UpstreamError as error:
+        error.maybe_done = False
+        raise
 
 
 def _is_refusal(error: UpstreamError) -> bool:
