@@ -63,6 +63,7 @@ from aos.gateway.upstream.outbound import open_client
 from aos.gateway.usage import Usage
 from aos.kube.client import ApiClient
 from aos.kube.events import EventRecorder
+from aos.kube.identity import identity_in_pod
 from aos.kube.lease import LeaderElector
 from aos.model.tool import ToolType
 from aos.store.interface import Store, StoreRefusedError, StoreUnavailableError
@@ -106,7 +107,9 @@ class Ports:
 class Gateway:
     """All parts of one gateway. Make it within a running event loop."""
 
-    def __init__(self, client: ApiClient, http: HttpClient, store: Store, settings: GatewaySettings) -> None:
+    def __init__(
+        self, client: ApiClient, http: HttpClient, store: Store, settings: GatewaySettings, replica: str = ""
+    ) -> None:
         """Wire the parts; nothing runs yet.
 
         Args:
@@ -114,6 +117,7 @@ class Gateway:
             http: for tools and models.
             store: open, or not reachable yet.
             settings: of the process.
+            replica: its name in the Lease of who writes statuses; empty for a made-up one.
         """
         self._settings = settings
         self._stage = Stage.STARTING
@@ -124,7 +128,7 @@ class Gateway:
         self._registry = ClusterRegistry(client, settings)
         self._certificates = CertificateWatch(client, settings.namespace, self._certificate)
         self._report = EnforcementReport(self._registry, settings.report_heartbeat_seconds)
-        elector = LeaderElector(client, namespace=settings.namespace, name=STATUS_LEASE)
+        elector = LeaderElector(client, namespace=settings.namespace, name=STATUS_LEASE, identity=replica)
         upstream = self._upstream = Upstream(http, settings)
         self._store = store
         self._heads = HeadReporter(store, self._report)
@@ -321,8 +325,9 @@ async def run_gateway(settings: GatewaySettings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with await ApiClient.connect() as client, open_client(settings) as http:
         store = await _opened(settings, chain_of(settings))
-        gateway = Gateway(client, http, store, settings)
-        await gateway.serve(gateway.bind(), stop)
+        with identity_in_pod(settings.pod_uid) as replica:
+            gateway = Gateway(client, http, store, settings, replica)
+            await gateway.serve(gateway.bind(), stop)
 
 
 async def _opened(settings: GatewaySettings, chain: str) -> Store:

@@ -17,7 +17,11 @@ class GatewaySettings(EnvironmentSettings):
     """
 
     program: ClassVar = "gateway"
-    variables: ClassVar[Mapping[str, str]] = {"namespace": "POD_NAMESPACE", "pod_name": "POD_NAME"}
+    variables: ClassVar[Mapping[str, str]] = {
+        "namespace": "POD_NAMESPACE",
+        "pod_name": "POD_NAME",
+        "pod_uid": "POD_UID",
+    }
 
     namespace: str = Field(
         min_length=1, max_length=63, description="Namespace that the gateway and the operator run in."
@@ -27,6 +31,13 @@ class GatewaySettings(EnvironmentSettings):
         min_length=1,
         max_length=200,
         description="Name of the gateway's own pod: who reports, and whose audit chain it is.",
+    )
+    pod_uid: str = Field(
+        default="",
+        max_length=63,
+        pattern=r"^[A-Za-z0-9-]*$",
+        description="uid of the gateway's own pod: once it is started again there, it goes on writing statuses at once; "
+        "without it, only when its lease has run out.",
     )
     listen_address: str = Field(default="0.0.0.0", description="Address that all ports listen on.")  # noqa: S104 - a pod's own address
     port: Port = Field(default=GATEWAY_PORT, description="Port of agents (TLS); 0 takes a free one.")

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import aiohttp
 
+from aos.gateway.reporter import STATUS_LEASE
 from aos.kube.client import ApiClient
-from aos.kube.resources import NAMESPACES
+from aos.kube.errors import NotFound
+from aos.kube.objects import child, text
+from aos.kube.resources import LEASES, NAMESPACES
 from hack.cluster.handle import Handle
 from hack.ports import free_port
 from tests.cluster.gateway.world import LOOPBACK, WAIT_SECONDS, World, eventually
 
 AOS = Path(sys.executable).parent / "aos"
+POD_UID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
 async def status_of(port: int, path: str) -> int:
@@ -61,7 +65,7 @@ async def test_the_command_runs_a_gateway_until_it_is_told_to_stop(
     assert b"Traceback" not in errors
 
 
-async def test_a_gateway_without_a_certificate_lives_and_is_not_ready(
+async def test_a_gateway_without_a_certificate_lives_in_its_pods_name_and_is_not_ready(
     kinds: Handle, client: ApiClient, tmp_path: Path
 ) -> None:
     port, namespace = free_port(), "system-without-certificate"
@@ -73,6 +77,7 @@ async def test_a_gateway_without_a_certificate_lives_and_is_not_ready(
             **os.environ,
             "KUBECONFIG": str(kinds.kubeconfig),
             "POD_NAMESPACE": namespace,
+            "POD_UID": POD_UID,
             "AOS_LISTEN_ADDRESS": LOOPBACK,
             "AOS_PORT": str(free_port()),
             "AOS_ADMIN_PORT": str(free_port()),
@@ -92,7 +97,15 @@ async def test_a_gateway_without_a_certificate_lives_and_is_not_ready(
             except aiohttp.ClientConnectorError:
                 return False
 
+    async def writes_statuses_in_its_pods_name() -> bool:
+        try:
+            lease = await client.get(LEASES, STATUS_LEASE, namespace)
+        except NotFound:
+            return False
+        return text(child(lease, "spec"), "holderIdentity").endswith(POD_UID)
+
     await eventually(waits_for_its_certificate)
+    await eventually(writes_statuses_in_its_pods_name)
     assert await status_of(port, "/healthz") == 200
     process.terminate()
     async with asyncio.timeout(WAIT_SECONDS):
