@@ -33,7 +33,7 @@ def render(server: str, authority: bytes, user: str, credential: Credential, clu
         ],
         "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
     }
-    return yaml.safe_dump(content, sort_keys=False)
+    return str(yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False))
 
 
 def file_of(folder: Path, user: str) -> Path:

@@ -20,6 +20,8 @@ from aos.model.base import JsonObject
 _LISTS: Final = ("clusters", "contexts", "users")
 _MAX_TOLD: Final = 10
 _TLS: Final = "https://"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The one in C is ten times as fast, which tells where a file has hundreds of clusters."""
 
 
 class KubeconfigError(ValueError):
@@ -88,7 +90,7 @@ def _merged(files: str) -> dict[str, JsonObject]:
 
 def _content(path: Path, which: str) -> JsonObject:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _parsed(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KubeconfigError(f"{which} can't be read: {(error.strerror or str(error)).lower()}") from error
     except UnicodeDecodeError as error:
@@ -100,6 +102,13 @@ def _content(path: Path, which: str) -> JsonObject:
     if not isinstance(content, dict):
         raise KubeconfigError(f"{which} is no kubeconfig: it has no clusters, contexts and users")
     return content
+
+
+def _parsed(content: str) -> object:
+    try:
+        return yaml.load(content, _LOADER)  # noqa: S506 - it is a safe one
+    except yaml.YAMLError:
+        return yaml.safe_load(content)  # it says better where
 
 
 def _place(error: yaml.YAMLError) -> str:

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import secrets
-import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -87,21 +86,31 @@ def wait_until_heeded(cluster: Handle) -> None:
     pytest.fail(f"the admission policies are not heeded: {said}")
 
 
-def user_kubeconfig(installed: Handle, username: str, folder: Path) -> Path:
-    """Return a kubeconfig for a user; its path has no colon, which would separate two paths."""
-    target = folder / f"{username.rpartition(':')[2]}.kubeconfig"
-    shutil.copyfile(installed.user(username, "system:serviceaccounts", "system:authenticated"), target)
-    return target
+def account_kubeconfig(installed: Handle, username: str) -> Path:
+    """Write a kubeconfig for the user that a service account is."""
+    return installed.user(username, "system:serviceaccounts", "system:authenticated")
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(installed: Handle) -> Path:
+    return account_kubeconfig(installed, OPERATOR)
+
+
+@pytest.fixture(scope="session")
+def gateway_kubeconfig(installed: Handle) -> Path:
+    return account_kubeconfig(installed, GATEWAY)
 
 
 @pytest.fixture
-async def rig(installed: Handle, tmp_path: Path) -> AsyncIterator[Rig]:
+async def rig(
+    installed: Handle, operator_kubeconfig: Path, gateway_kubeconfig: Path, tmp_path: Path
+) -> AsyncIterator[Rig]:
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN)
     settings = ControllerSettings(
         namespace=HOME,
         agent_image="registry.example/aos:test",
-        kubeconfig=user_kubeconfig(installed, OPERATOR, tmp_path),
+        kubeconfig=operator_kubeconfig,
         gateway_token_file=token_file,
         gateway_admin_port=free_port(),
         listen_address="127.0.0.1",
@@ -109,10 +118,9 @@ async def rig(installed: Handle, tmp_path: Path) -> AsyncIterator[Rig]:
         pod_retry_seconds=1,
         drain_seconds=5,
     )
-    gateway_kubeconfig = user_kubeconfig(installed, GATEWAY, tmp_path)
     async with (
         await ApiClient.connect(installed.kubeconfig) as admin,
-        await ApiClient.connect(settings.kubeconfig) as operator,
+        await ApiClient.connect(operator_kubeconfig) as operator,
         await ApiClient.connect(gateway_kubeconfig) as gateway,
     ):
         # An operator that was killed left its lease behind; the next one shall not wait for its end.

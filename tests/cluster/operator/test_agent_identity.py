@@ -3,7 +3,6 @@
 import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -22,7 +21,7 @@ from aos.model.agent import Agent
 from aos.model.base import JsonObject
 from aos.reconcile.pod import PodMaker
 from aos.reconcile.settings import Platform
-from tests.cluster.operator.conftest import user_kubeconfig
+from tests.cluster.operator.conftest import account_kubeconfig
 from tests.cluster.operator.rig import AGENT_SPEC, Rig
 
 ACCOUNT = "aos-agent-enricher"
@@ -111,7 +110,7 @@ CONTROLLERS = {
 
 
 @asynccontextmanager
-async def acting_as(rig: Rig, name: str, folder: Path) -> AsyncIterator[ApiClient]:
+async def acting_as(rig: Rig, name: str) -> AsyncIterator[ApiClient]:
     """A client with the name of one of the cluster's controllers, and every right."""
     username = controller(name)
     binding: JsonObject = {
@@ -125,32 +124,32 @@ async def acting_as(rig: Rig, name: str, folder: Path) -> AsyncIterator[ApiClien
         "rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False
     )
     await rig.admin.create(bindings, binding)
-    async with await ApiClient.connect(user_kubeconfig(rig.cluster, username, folder)) as client:
+    async with await ApiClient.connect(account_kubeconfig(rig.cluster, username)) as client:
         yield client
     await rig.admin.delete(bindings, f"{rig.namespace}-{name}")
 
 
 @pytest.mark.parametrize(("name", "resource", "parts"), CONTROLLERS.values(), ids=CONTROLLERS)
 async def test_attack_30_no_controller_is_led_to_borrow_an_agents_service_account(
-    rig: Rig, tmp_path: Path, name: str, resource: Resource, parts: JsonObject
+    rig: Rig, name: str, resource: Resource, parts: JsonObject
 ) -> None:
     await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
-    async with acting_as(rig, name, tmp_path) as client:
+    async with acting_as(rig, name) as client:
         with pytest.raises(ApiError, match="belong to agents"):
             await client.create(resource, rig.manifest(resource, "led") | parts)
 
 
 async def test_the_clusters_controllers_make_what_a_deployment_of_the_operator_asks_for(
-    rig: Rig, tmp_path: Path
+    rig: Rig,
 ) -> None:
     await rig.make(SERVICE_ACCOUNTS, ACCOUNT)
     isolated = rig.manifest(PODS, "isolated", POD_SPEC, {"aos.dev/agent": "enricher"})
-    async with acting_as(rig, "replicaset-controller", tmp_path) as client:
+    async with acting_as(rig, "replicaset-controller") as client:
         await client.create(PODS, isolated)
         other = rig.manifest(PODS, "anothers", POD_SPEC, {"aos.dev/agent": "another"})
         with pytest.raises(ApiError, match="belong to agents"):
             await client.create(PODS, other)
-    async with acting_as(rig, "deployment-controller", tmp_path) as client:
+    async with acting_as(rig, "deployment-controller") as client:
         await client.create(REPLICA_SETS, rig.manifest(REPLICA_SETS, "made") | {"spec": SELECTED})
         await client.merge_patch(REPLICA_SETS, "made", {"spec": {"replicas": 0}}, namespace=rig.namespace)
 

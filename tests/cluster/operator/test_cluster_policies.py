@@ -4,7 +4,6 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from pydantic import JsonValue
@@ -20,7 +19,7 @@ from aos.model.policy import Policy
 from aos.model.tool import Tool
 from aos.policy.decision import Call, Effect, decide
 from aos.policy.effective import EffectivePolicy, PolicyInputs, effective_policy
-from tests.cluster.operator.conftest import user_kubeconfig
+from tests.cluster.operator.conftest import account_kubeconfig
 from tests.cluster.operator.rig import AGENT_SPEC, GATEWAY, POLICY_SPEC, TOOL_SPEC, Rig
 
 READ: JsonObject = {"name": "read", "effect": "Allow", "tools": [{"name": "*", "access": ["Read"]}]}
@@ -122,7 +121,7 @@ async def ceiling(running: Rig) -> AsyncIterator[Ceiling]:
 
 
 @pytest.fixture
-async def team_admin(ceiling: Ceiling, tmp_path: Path) -> AsyncIterator[ApiClient]:
+async def team_admin(ceiling: Ceiling) -> AsyncIterator[ApiClient]:
     """Somebody who may do anything with objects of AOS within the test's namespace."""
     rig, user = ceiling.rig, f"{ceiling.name}-admin"
     group = "rbac.authorization.k8s.io"
@@ -141,7 +140,7 @@ async def team_admin(ceiling: Ceiling, tmp_path: Path) -> AsyncIterator[ApiClien
         manifest = json.dumps({"apiVersion": f"{group}/v1", **item})
         done = rig.cluster.kubectl("apply", "-f", "-", stdin=manifest)
         assert done.ok, done.stderr
-    async with await ApiClient.connect(user_kubeconfig(rig.cluster, user, tmp_path)) as client:
+    async with await ApiClient.connect(account_kubeconfig(rig.cluster, user)) as client:
         yield client
 
 
