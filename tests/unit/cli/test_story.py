@@ -1,7 +1,6 @@
 import pytest
 
 from aos.cli.story import Story, TaskEvent, ending, succeeded
-from aos.model.base import JsonObject
 from tests.unit.cli.make import (
     LEADS,
     NOW,
@@ -29,9 +28,8 @@ def test_each_thing_is_told_once_and_in_order() -> None:
     assert story.task(task(PENDING)) == []
     assert story.task(task(PENDING, FULL)) == ["QuotaExceeded: requests.cpu is used up"]
     assert story.task(task(PENDING, FULL)) == []
-    known: JsonObject = {"pod": POD, "revision": "enricher-1"}
-    assert story.task(task(PENDING, **known)) == ["pod pod-1, revision enricher-1"]
-    assert story.task(task(PENDING, RUNNING, imageID="agent@sha256:12", **known)) == [
+    assert story.task(task(PENDING, pod=POD, revision="enricher-1")) == ["pod pod-1, revision enricher-1"]
+    assert story.task(task(PENDING, RUNNING, pod=POD, imageID="agent@sha256:12")) == [
         "image agent@sha256:12",
         "Running",
     ]
