@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from aos.model.approval import AutonomyLevel
 from aos.model.base import (
+    JSON_SCHEMA,
     LIST_AS_SET,
     ApiModel,
     CelRule,
@@ -31,7 +32,13 @@ MAX_CAPABILITIES = 16
 MAX_REPLICAS = 50
 MAX_WARM = 10
 MAX_PULL_SECRETS = 8
+NOT_BLANK = r"\S"
 _RESOURCES = ("cpu", "memory")
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:[0-9]{1,5})?"
+_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_TAG = r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?"
+_IMAGE = rf"^(|({_HOST}/)?{_PART}(/{_PART})*{_TAG})$"
+"""A reference as the OCI distribution specification has it: registry, path, tag and digest."""
 
 
 class Owner(ApiModel):
@@ -42,7 +49,7 @@ class Owner(ApiModel):
         contact: where the team is reached.
     """
 
-    team: str = Field(min_length=1, max_length=128)
+    team: str = Field(min_length=1, max_length=128, pattern=NOT_BLANK)
     contact: str = Field(default="", max_length=256)
 
 
@@ -84,7 +91,7 @@ class ToolRequest(ApiModel):
 class MessageSchema(ApiModel):
     """A JSON Schema (2020-12, bounded, local references only) for a message."""
 
-    schema_: JsonObject = Field(alias="schema")
+    schema_: JsonObject = Field(alias="schema", json_schema_extra=JSON_SCHEMA)
 
 
 class ResourceAmounts(ApiModel):
@@ -192,7 +199,7 @@ class Runtime(ApiModel):
     replicas: int | None = Field(default=None, ge=0, le=MAX_REPLICAS)
     drain: DurationString | None = None
     warm: int | None = Field(default=None, ge=0, le=MAX_WARM)
-    image: str = Field(default="", max_length=512, pattern=r"^(|[A-Za-z0-9][A-Za-z0-9._:/@-]*)$")
+    image: str = Field(default="", max_length=512, pattern=_IMAGE)
     image_pull_secrets: tuple[ReferenceName, ...] = Field(
         default=(), max_length=MAX_PULL_SECRETS, json_schema_extra=LIST_AS_SET
     )
@@ -230,7 +237,9 @@ class AgentSpec(ApiModel):
     )
 
     owner: Owner
-    instructions: str | None = Field(default=None, min_length=1, max_length=MAX_INSTRUCTIONS_BYTES)
+    instructions: str | None = Field(
+        default=None, min_length=1, max_length=MAX_INSTRUCTIONS_BYTES, pattern=NOT_BLANK
+    )
     instructions_from: InstructionsSource | None = None
     model: AgentModel | None = None
     tools: tuple[ToolRequest, ...] = Field(default=(), max_length=MAX_TOOLS)

@@ -38,6 +38,15 @@ LIST_BY_NAME: Final[JsonDict] = {"x-kubernetes-list-type": "map", "x-kubernetes-
 """Tells the API server that items are told apart by their names."""
 JsonObject = dict[str, JsonValue]
 """A JSON object whose keys are not known to AOS."""
+JSON_SCHEMA: Final[JsonDict] = {
+    "properties": {
+        "type": {
+            "type": "string",
+            "enum": ["object", "array", "string", "number", "integer", "boolean", "null"],
+        }
+    }
+}
+"""Has the API server refuse a JSON Schema of a type that there is not; what is wrong further down the operator tells."""
 
 
 class ApiModel(BaseModel):

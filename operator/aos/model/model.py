@@ -1,14 +1,14 @@
 """Model: an OpenAI-compatible endpoint that agents reach through the gateway."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from aos.model.base import ApiModel
+from aos.model.base import ApiModel, CelRule
 from aos.model.kind import AGE_COLUMN, Kind, PrinterColumn, condition_column
 from aos.model.meta import ApiObject, Condition
 from aos.model.names import MAX_NAME_LENGTH
-from aos.model.tool import Auth, HttpUrl
+from aos.model.tool import ADDRESS_RULE, Auth, HttpUrl
 
 
 class Prices(ApiModel):
@@ -24,6 +24,8 @@ class ModelSpec(ApiModel):
     Without ``prices``, those publicly known for ``model`` count; a model without any can't be used under a budget
     in micro-USD.
     """
+
+    cel_rules: ClassVar[tuple[CelRule, ...]] = (ADDRESS_RULE,)
 
     url: HttpUrl
     model: str = Field(min_length=1, max_length=256, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$")

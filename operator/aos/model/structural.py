@@ -98,6 +98,9 @@ class _Converter:
             }
             if node.get("required"):
                 converted["required"] = node["required"]
+            if node.get("additionalProperties"):
+                # Some keys of a free object are known, as `type` of a JSON Schema.
+                self._free_object(node, converted)
         else:
             self._free_object(node, converted)
         rules = self._rules.get(str(node.get("title")), ())

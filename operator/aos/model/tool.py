@@ -1,12 +1,14 @@
 """Tool: a system that agents reach through the gateway, and what each of its actions is."""
 
 from enum import StrEnum
+from ipaddress import IPv6Address
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from aos.model.base import (
     DNS_LABEL,
+    JSON_SCHEMA,
     LIST_AS_SET,
     LIST_BY_NAME,
     ActionName,
@@ -23,12 +25,34 @@ from aos.model.names import MAX_NAME_LENGTH
 MAX_TOOL_ACTIONS = 256
 MAX_URL_LENGTH = 2048
 
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])"
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_NO_ADDRESS = "the host in brackets must be an IPv6 address"
+_BRACKETED = "self.url.substring(self.url.indexOf('[') + 1, self.url.indexOf(']'))"
+ADDRESS_RULE = CelRule(
+    rule=f"!has(self.url) || !self.url.contains('[') || (isIP({_BRACKETED}) && ip({_BRACKETED}).family() == 6)",
+    message=_NO_ADDRESS,
+    field_path=".url",
+)
+
+
+def _with_a_known_address(url: str) -> str:
+    host = url.partition("[")[2].partition("]")[0]
+    try:
+        _ = IPv6Address(host) if host else None
+    except ValueError as error:
+        raise ValueError(_NO_ADDRESS) from error
+    return url
+
+
 HttpUrl = Annotated[
     str,
     Field(
         max_length=MAX_URL_LENGTH,
-        pattern=r"^https?://[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*(/[A-Za-z0-9._~/%-]*)?$",
+        pattern=rf"^https?://{_HOST}(:{_PORT})?(/([A-Za-z0-9._~/-]|%[0-9A-Fa-f]{{2}})*)?$",
     ),
+    AfterValidator(_with_a_known_address),
 ]
 """An absolute http(s) URL with neither user information nor query nor fragment."""
 
@@ -129,7 +153,7 @@ class Memory(ApiModel):
     scope: MemoryScope = MemoryScope.RUN
     ttl: DurationString = "24h"
     max_bytes: int = Field(default=65_536, ge=2, le=1_048_576)
-    value_schema: JsonObject | None = Field(default=None, alias="schema")
+    value_schema: JsonObject | None = Field(default=None, alias="schema", json_schema_extra=JSON_SCHEMA)
 
 
 class Access(StrEnum):
@@ -215,6 +239,7 @@ class ToolSpec(ApiModel):
     """
 
     cel_rules: ClassVar[tuple[CelRule, ...]] = (
+        ADDRESS_RULE,
         CelRule(
             rule="self.actions.all(a, !has(a.preview)"
             " || self.actions.exists(r, r.name == a.preview.action && r.access == 'Read'))",

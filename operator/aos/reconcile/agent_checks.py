@@ -66,6 +66,8 @@ def _instructions(spec: AgentSpec, text: str | None) -> Iterator[Verdict]:
         )
     elif text is None:
         yield no(Reason.INVALID, "spec.instructions: give instructions or instructionsFrom")
+    elif not text.strip():
+        yield no(Reason.INVALID, "the instructions are blank: nothing but spaces and line ends")
     elif (size := len(text.encode())) > MAX_INSTRUCTIONS_BYTES:
         yield no(
             Reason.INVALID,

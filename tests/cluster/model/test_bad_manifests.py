@@ -18,7 +18,39 @@ BUDGET: Manifest = {"name": "a", "microUSD": 1, "per": "1h"}
 CLASSES = "each class must be pii, phi, secret, payment or the name of one of patterns"
 OWN_NAME = "a pattern needs a name of its own that stands in redact or in block"
 
+NO_URLS = (
+    "http://crm:99999/v1",
+    "http://crm:0/v1",
+    "http://crm:/v1",
+    "http://[[:/",
+    "http://[::1/",
+    "http://[:::]/",
+    "http://[1.2.3.4]/",
+    "http://crm..svc/",
+    "http://-crm/",
+    "http://crm/%zz",
+)
+NO_IMAGES = ("; rm", "a:b:c@@", "a:b:c", "a@sha256:12", "registry.example.com/Team/a", "a//b", "a:")
+GOOD_URLS = (
+    "https://[2001:db8::1]:8443/v1",
+    "http://crm.sales.svc.cluster.local.:65535/a%20b",
+    "http://10.0.0.1",
+)
+GOOD_IMAGES = (
+    "agent",
+    "localhost/aos:dev",
+    "registry.example.com:5000/team/a_b/c--d:V1.2_3-x",
+    f"registry.example.com/team/agent:7@sha256:{'0' * 64}",
+)
+
 BAD = (
+    *(Bad(kind, "spec.url", url, "spec.url") for kind in ("Tool", "Model") for url in NO_URLS),
+    *(Bad("Agent", "spec.runtime.image", image, "spec.runtime.image") for image in NO_IMAGES),
+    Bad("Agent", "spec.owner.team", " ", "spec.owner.team"),
+    Bad("Agent", "spec.instructions", " \n\t", "spec.instructions"),
+    Bad("Agent", "spec.input.schema", {"type": "objekt"}, "spec.input.schema.type"),
+    Bad("Agent", "spec.output.schema", {"type": "objekt"}, "spec.output.schema.type"),
+    Bad("Agent", "spec.output.schema", {"type": ["object"]}, "spec.output.schema.type"),
     Bad("Agent", "spec.owner", None, "spec.owner: Required value"),
     Bad("Agent", "spec.owner.team", "", "spec.owner.team"),
     Bad("Agent", "spec.instructions", None, "give instructions or instructionsFrom, and not both"),
@@ -45,7 +77,6 @@ BAD = (
     Bad("Agent", "spec.delegates", [f"a{number}" for number in range(33)], "spec.delegates: Too many"),
     Bad("Agent", "spec.input", {}, "spec.input.schema: Required value"),
     Bad("Agent", "spec.runtime.mode", "Daemon", 'spec.runtime.mode: Unsupported value: "Daemon"'),
-    Bad("Agent", "spec.runtime.image", "; rm", "spec.runtime.image"),
     Bad("Agent", "spec.runtime.imagePullSecrets", ["Team"], "spec.runtime.imagePullSecrets[0]"),
     Bad(
         "Agent",
@@ -395,3 +426,23 @@ def test_a_task_cannot_be_changed_once_it_stands(cluster: Handle) -> None:
         assert "a Task can't be changed" in done.stderr
     finally:
         cluster.kubectl("delete", "task", "example", "-n", "default")
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        *((kind, "spec.url", url) for kind in ("Tool", "Model") for url in GOOD_URLS),
+        *(("Agent", "spec.runtime.image", image) for image in GOOD_IMAGES),
+    ],
+)
+def test_urls_and_images_that_can_work_are_taken(
+    control_plane: Handle, kind: str, path: str, value: str
+) -> None:
+    returncode, said = apply(control_plane, changed(good(kind), path, value))
+    assert returncode == 0, said
+
+
+def test_other_keywords_of_a_schema_stay_as_they_are(control_plane: Handle) -> None:
+    schema: Manifest = {"type": "object", "x-own": {"a": [1]}, "properties": {"lead": {"type": "string"}}}
+    returncode, said = apply(control_plane, changed(good("Agent"), "spec.input.schema", schema))
+    assert returncode == 0, said

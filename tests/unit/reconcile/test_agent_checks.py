@@ -59,3 +59,8 @@ def test_an_own_image_without_a_digest_is_accepted_and_told() -> None:
     pinned = f"registry.example/agent:7@sha256:{'0' * 64}"
     assert check_agent(spec(runtime={"image": pinned}), THERE).message == ""
     assert check_agent(spec(), THERE).message == ""
+
+
+def test_instructions_of_nothing_but_blanks_are_none() -> None:
+    blank = Surroundings(" \n", THERE.tools, THERE.models, THERE.agents)
+    assert "are blank" in check_agent(spec(), blank).message
