@@ -5,8 +5,8 @@ How the tests share it, on whatever number of workers (``-n 3``):
 - The first worker that needs the node, AOS or the examples brings them; the last one that leaves ends the node.
 - Each file works in a namespace of its own (the fixture ``aos``), so that files run at once; a file stays with one worker.
 - The files of ``ALONE`` end what all others lean on: parts of AOS, its installation, the node. They come last, one after the
-  other, and wait until no other file is under way. Of the others those that take longest come first.
-- The files of ``BESIDE`` lean on the node and not on AOS, so they go on beside all but the one that ends the node.
+  other, and wait until no other file is under way. Of the others comes first what needs no AOS, while that is installed, and then
+  those that take longest.
 """
 
 import os
@@ -40,10 +40,8 @@ from tests.e2e.teamspace import teamspace
 POSTGRES_VARIABLE = "AOS_E2E_POSTGRES_URL"
 """Names a PostgreSQL server that pods of ``$KUBECONFIG``'s cluster reach; its database is written to."""
 OWN_IMAGE = Request("localhost/aos-own-image:dev", None, "examples/own_image/Dockerfile")
-FIRST = ("test_workflows", "test_approvals", "test_handoffs")
+FIRST = ("test_node", "test_workflows", "test_approvals", "test_handoffs")
 ALONE = ("test_authority", "test_deaths", "test_chaos", "test_budgets", "test_node_life")
-BESIDE = ("test_node",)
-ENDS_THE_NODE = "test_node_life"
 VALUES = (
     # What a test fills; the default would take more pods than a small node has room for.
     "operator.maxWarmPods=3",
@@ -96,26 +94,21 @@ def turn(path: Path) -> tuple[int, int]:
     name = path.stem
     if name in ALONE:
         return 2, ALONE.index(name)
-    if name in BESIDE:  # right before those that end AOS, so that they go on while these do
-        return 1, 1 + BESIDE.index(name)
     return (0, FIRST.index(name)) if name in FIRST else (1, 0)
 
 
 class Turns:
-    """A file of tests holds AOS and the node together with others, or, if it is one that ends them, alone."""
+    """A file of tests holds the node together with others, or, if it is one of ``ALONE``, alone."""
 
     def __init__(self) -> None:
         self._held = ExitStack()
         self._by: Path | None = None
 
-    def take(self, item: pytest.Item, folder: Path) -> None:
+    def take(self, item: pytest.Item, lock: Path) -> None:
         if self._by == item.path:
             return
         self.give_back()
-        name, aos, node = item.path.stem, folder / "aos.lock", folder / "node.lock"
-        if name not in BESIDE:
-            self._held.enter_context(exclusive(aos) if is_alone(item.path) else shared(aos))
-        self._held.enter_context(exclusive(node) if name == ENDS_THE_NODE else shared(node))
+        self._held.enter_context(exclusive(lock) if is_alone(item.path) else shared(lock))
         self._by = item.path
 
     def give_back(self) -> None:
@@ -133,7 +126,7 @@ def pytest_runtest_protocol(
 ) -> Generator[None, object, object]:
     if item.path.parent != Path(__file__).parent:
         return (yield)
-    TURNS.take(item, folder_of_all(item.config))
+    TURNS.take(item, folder_of_all(item.config) / "turns.lock")
     try:
         return (yield)
     finally:
