@@ -175,7 +175,6 @@ def test_attack_14_no_program_reads_a_host_in_what_passes_that_it_may_not_reach(
         "//a.example",
         "x://",
         "http:a.b'",
-        "'http:a.b @c.d\n",
     ],
 )
 def test_long_texts_are_judged_in_linear_time(text: str) -> None:
