@@ -98,7 +98,8 @@ class ControlPlane:
 
     def handle(self) -> Handle:
         """Give what others need to use this control plane; it must be up, or have been."""
-        return Handle(self.kubeconfig, Path(self._must_config().programs) / "kubectl", self.mint)
+        kubectl = Path(self._must_config().programs) / "kubectl"
+        return Handle(self.kubeconfig, kubectl, self.mint, cache=self._cache)
 
     def health(self) -> Health:
         """Gather how the control plane is."""
@@ -141,6 +142,10 @@ class ControlPlane:
     @property
     def _pki(self) -> Path:
         return self.folder / "pki"
+
+    @property
+    def _cache(self) -> Path:
+        return self.folder / "kubectl-cache"
 
     @property
     def _lock(self) -> Path:
@@ -207,7 +212,7 @@ class ControlPlane:
             return False
         # It gives up if the API server does not let it in within ten seconds, which on a busy machine it would not.
         self._start(config, (CONTROLLERS,))
-        kubectl = Kubectl(Path(config.programs) / "kubectl", self.kubeconfig)
+        kubectl = Kubectl(Path(config.programs) / "kubectl", self.kubeconfig, self._cache)
         # A pod is only accepted when its namespace has this account.
         return wait_until(
             lambda: kubectl.run("get", "serviceaccount/default", "--namespace=default").ok,

@@ -24,7 +24,8 @@ def _no_store(archive: Path) -> None:
 class Handle:
     """A running cluster: the administrator's kubeconfig, the kubectl that fits, and what else may be done to it.
 
-    `host_address` is where pods reach servers that run on this machine, as something outside the cluster.
+    `host_address` is where pods reach servers that run on this machine, as something outside the cluster; `cache` is
+    kubectl's, and goes with the cluster.
     """
 
     kubeconfig: Path
@@ -32,10 +33,11 @@ class Handle:
     issue: Callable[[Subject], Path] = field(default=_no_authority, repr=False)
     load_archive: Callable[[Path], None] = field(default=_no_store, repr=False)
     host_address: str | None = None
+    cache: Path | None = None
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> Answer:
         """Run kubectl as the administrator; look at `returncode`, `stdout` and `stderr`."""
-        return Kubectl(self.program, self.kubeconfig).run(*arguments, stdin=stdin)
+        return Kubectl(self.program, self.kubeconfig, self.cache).run(*arguments, stdin=stdin)
 
     def user(self, name: str, *groups: str) -> Path:
         """Write a kubeconfig for this user in these groups."""

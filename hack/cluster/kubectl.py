@@ -33,15 +33,20 @@ class Answer:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """A kubectl program and the cluster that it talks to."""
+    """A kubectl program and the cluster that it talks to.
+
+    `cache` is where it keeps what it learns of the API server; None for the user's own folder.
+    """
 
     program: Path
     kubeconfig: Path
+    cache: Path | None = None
 
     def run(self, *arguments: str, stdin: str | None = None) -> Answer:
         """Run a command; a failure is an answer too."""
+        kept = () if self.cache is None else (f"--cache-dir={self.cache}",)
         finished = subprocess.run(
-            [str(self.program), f"--kubeconfig={self.kubeconfig}", *arguments],
+            [str(self.program), f"--kubeconfig={self.kubeconfig}", *kept, *arguments],
             input=stdin,
             capture_output=True,
             text=True,

@@ -78,7 +78,9 @@ class Node:
     def handle(self) -> Handle:
         """Give what others need to use this node; it must be up, or have been."""
         kubectl = self._must_folders().kube / "kubectl"
-        return Handle(self.kubeconfig, kubectl, self.mint, self.load, config.HOST_ADDRESS)
+        return Handle(
+            self.kubeconfig, kubectl, self.mint, self.load, config.HOST_ADDRESS, self.folder / "kubectl-cache"
+        )
 
     def health(self) -> Health:
         """Gather how the node is."""

@@ -37,7 +37,7 @@ class Access:
     @property
     def kubectl(self) -> Kubectl:
         """The kubectl that fits the cluster."""
-        return Kubectl(self.handle.program, self.handle.kubeconfig)
+        return Kubectl(self.handle.program, self.handle.kubeconfig, self.handle.cache)
 
     def apply(self, manifests: str) -> None:
         """Make the cluster so, whatever was applied before by whom."""

@@ -56,7 +56,7 @@ def _folder(access: Access) -> Path:
 
 
 def _is_taken(access: Access, path: Path, person: Person) -> bool:
-    answer = Kubectl(access.handle.program, path).run("auth", "whoami", "-o", "json")
+    answer = Kubectl(access.handle.program, path, access.handle.cache).run("auth", "whoami", "-o", "json")
     if not answer.ok:
         return False
     user = json.loads(answer.stdout)["status"]["userInfo"]

@@ -114,11 +114,15 @@ def test_up_after_a_restart_of_the_machine_brings_everything_back_though_its_pro
     assert handle.kubectl("get", "configmap", "before-restart").ok
 
 
-def test_down_leaves_no_process_and_no_state(tmp_path: Path) -> None:
+def test_down_leaves_no_process_and_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = tmp_path / "where kubectl keeps what it knows"
+    monkeypatch.setenv("KUBECACHEDIR", str(theirs))
     one = ControlPlane(Paths.from_environment(state=tmp_path))
     one.up()
+    assert one.handle().kubectl("get", "namespaces").ok
     pids = alive(one).values()
     one.down()
     assert not one.folder.exists()
+    assert not theirs.exists()
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     one.down()

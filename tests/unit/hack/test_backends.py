@@ -106,6 +106,8 @@ def test_a_handle_runs_kubectl_as_the_administrator(tmp_path: Path) -> None:
 
     handle = Handle(Path("/k"), Path("/bin/echo"), issue)
     assert handle.kubectl("get", "pods").stdout == "--kubeconfig=/k get pods\n"
+    keeping = Handle(Path("/k"), Path("/bin/echo"), cache=Path("/c"))
+    assert keeping.kubectl("get", "pods").stdout == "--kubeconfig=/k --cache-dir=/c get pods\n"
     assert not Handle(Path("/k"), Path("/bin/false")).kubectl("get").ok
     assert handle.user("jane", "dev") == tmp_path
     assert minted == [Subject("jane", ("dev",))]
