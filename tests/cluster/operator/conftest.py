@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -92,13 +93,18 @@ def account_kubeconfig(installed: Handle, username: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def operator_kubeconfig(installed: Handle) -> Path:
-    return account_kubeconfig(installed, OPERATOR)
+def operator_kubeconfig(installed: Handle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return kept(account_kubeconfig(installed, OPERATOR), tmp_path_factory.mktemp("operator"))
 
 
 @pytest.fixture(scope="session")
-def gateway_kubeconfig(installed: Handle) -> Path:
-    return account_kubeconfig(installed, GATEWAY)
+def gateway_kubeconfig(installed: Handle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return kept(account_kubeconfig(installed, GATEWAY), tmp_path_factory.mktemp("gateway"))
+
+
+def kept(kubeconfig: Path, folder: Path) -> Path:
+    """Copy a kubeconfig: a test that gives the account other groups writes it anew."""
+    return shutil.copyfile(kubeconfig, folder / "kubeconfig")
 
 
 @pytest.fixture
