@@ -112,7 +112,8 @@ def test_a_task_that_ends_ends_what_it_handed_over(players: Installation) -> Non
     players.running_pod(child)
     assert post(players, pod, "/v1/task/result", {"output": {"done": True}}) == {}
     assert players.ended("ending")["reason"] == "Completed"
-    assert players.ended(child)["reason"] == "ParentEnded"
+    ended = players.ended(child)
+    assert ended["reason"] == "ParentEnded", ended
     players.cancel("ending")
 
 
