@@ -34,7 +34,6 @@ from aos.model.base import JsonObject
 
 _RETRIES = 10
 MERGE_PATCH = "application/merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
 KINDS = {
     **{
         resource.kind.lower(): resource
@@ -57,7 +56,15 @@ KINDS = {
 
 
 class RefusedError(Exception):
-    """The API server said no, in its own words."""
+    """The API server said no, in its own words.
+
+    Attributes:
+        reason: its code.
+    """
+
+    def __init__(self, message: JsonValue, reason: JsonValue = None) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Api:
@@ -100,7 +107,7 @@ class Api:
             time.sleep(1)
             status, answer = self._answer(method, target, content, content_type)
         if status >= http.client.BAD_REQUEST:
-            raise RefusedError(answer.get("message", status))
+            raise RefusedError(answer.get("message", status), answer.get("reason"))
         return answer
 
     def _answer(
@@ -131,13 +138,13 @@ class Api:
         path = f"/apis/{group}" if "/" in group else f"/api/{group}"
         if is_namespaced:
             path += f"/namespaces/{metadata.get('namespace', 'default')}"
-        asked = {"fieldValidation": "Strict", "dryRun": "All"}
-        if "name" in metadata:
-            target = f"{path}/{names}/{metadata['name']}"
-            self.request("PATCH", target, manifest, APPLY_PATCH, fieldManager="test", force="true", **asked)
-        else:
-            # What gets its name from the API server can't be applied.
-            self.request("POST", f"{path}/{names}", manifest, **asked)
+        try:
+            # To apply it would look at it merged with an object of that name, if a test has left one.
+            self.request("POST", f"{path}/{names}", manifest, fieldValidation="Strict", dryRun="All")
+        except RefusedError as error:
+            # That is the last thing that is looked at.
+            if error.reason != "AlreadyExists":
+                raise
 
     def _served(self, group: str) -> dict[str, tuple[str, bool]]:
         """Return what the kinds of a group and version are called in paths, and whether they are namespaced."""
