@@ -404,6 +404,31 @@ async def test_a_write_that_may_be_repeated_has_one_key_through_all_tries_and_at
     assert keys[3] not in keys[:3]
 
 
+async def test_an_error_after_a_try_that_may_have_been_done_leaves_the_write_the_same_one() -> None:
+    tries = 0
+
+    async def forgets(_: str, body: JsonObject, send: Send) -> None:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            await respond(send, 503, b"")
+        else:
+            await answer(send, body, {"content": [{"type": "text", "text": "busy"}], "isError": True})
+
+    async with scripted(BOTH, forgets) as (url, _, seen), gateway() as front:
+        of = tool(url, record=None, idempotent=True)
+        await serve_for(front, caller(effective(of=of), task("a1", run={"attempt": 1})), of)
+        for _ in range(10):
+            front.held.control.retries.called("uid-crm")
+        assert (await call(front, "update_contact")).is_error
+        await front.held.settled()
+        front.caller = caller(effective(of=of), task("a2", run={"attempt": 2}))
+        await call(front, "update_contact")
+        keys = [headers["idempotency-key"] for headers, _ in seen.of("tools/call")]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+
+
 @pytest.mark.parametrize("idempotent", [True, None])
 @pytest.mark.parametrize("modern", [True, False])
 async def test_only_a_write_that_may_be_repeated_has_a_key(

@@ -287,6 +287,10 @@ class CallControl:
                 error,
             )
             return False
+        except BaseException:
+            # Whatever it was: the next call that names it tries again.
+            self._kept.pop(digest, None)
+            raise
         if digest in self._kept:
             self._kept[digest] = None
         return True

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import orjson
@@ -245,8 +245,10 @@ class ToolCalls:
         _check_result(result, cleared.action)
         failed = result.get("isError") is True
         # To send one again that its tool says has failed can do no harm where it may be repeated at all.
-        record.undone = answered.undone or (failed and ticket.asked.is_idempotent)
-        keeps = is_kept(ticket.asked)
+        repeatable = answered.undone or (failed and ticket.asked.is_idempotent)
+        record.undone = repeatable and not answered.in_doubt
+        # What an earlier try has come to stays unknown, and the write the same one, if this answer does not tell.
+        keeps = is_kept(ticket.asked) and not (repeatable and answered.in_doubt)
         checked = await result_inspected(call, cleared, result)
         if isinstance(checked, Refused):
             self._control.guard.answered(
@@ -279,13 +281,15 @@ class ToolCalls:
         attempt, was_maybe_done = 1, False
         while True:
             try:
-                return await system.call(call)
+                answered = await system.call(call)
             except UpstreamError as error:
                 # That the last try certainly did nothing says nothing of those before.
                 was_maybe_done = error.maybe_done = was_maybe_done or error.maybe_done
                 repeats = attempt < self._max_attempts and may_repeat(call.action.declared, error)
                 if not repeats or not retries.take(tool.uid):
                     raise
+            else:
+                return replace(answered, in_doubt=True) if was_maybe_done else answered
             self._control.metrics.retry(tool.name)
             await asyncio.sleep(BACKOFF.delay_seconds(attempt))
             attempt += 1

@@ -48,10 +48,12 @@ class SystemResult:
     Attributes:
         result: as MCP's ``tools/call`` has it.
         undone: whether it certainly changed nothing, so that an identical one is to be sent and not answered with this.
+        in_doubt: whether a try before this one may have been done: then an error here says nothing of that.
     """
 
     result: JsonObject
     undone: bool = False
+    in_doubt: bool = False
 
 
 class System(Protocol):
