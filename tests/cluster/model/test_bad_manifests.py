@@ -6,6 +6,7 @@ from pydantic import JsonValue
 
 from hack.cluster.handle import Handle
 from tests.cluster.model.manifests import GOOD, Bad, Manifest, apply, changed, good
+from tests.unit.model.amounts import IMPOSSIBLE
 
 LONG = "x" * 300
 MANY: list[JsonValue] = [f"class-{number}" for number in range(17)]
@@ -93,18 +94,7 @@ BAD = (
     Bad("Agent", "spec.runtime.resources.limits.cpu", "much", "spec.runtime.resources.limits.cpu"),
     *(
         Bad("Agent", f"spec.runtime.resources.limits.{name}", value, f"spec.runtime.resources.limits.{name}")
-        for name, value in (
-            ("cpu", "0"),
-            ("cpu", "0m"),
-            ("cpu", "0.0001"),
-            ("cpu", "1025"),
-            ("cpu", "1Gi"),
-            ("memory", "0"),
-            ("memory", "100m"),
-            ("memory", "1023Ki"),
-            ("memory", "17Ti"),
-            ("memory", "99999999999999999999999Gi"),
-        )
+        for name, value in IMPOSSIBLE
     ),
     Bad(
         "Agent",
